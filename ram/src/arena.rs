@@ -1,0 +1,168 @@
+//! The bytes themselves: one private anonymous mapping and bounds-checked access to it.
+#![allow(unsafe_code, reason = "guest memory is a raw mapping; every access is checked against its length here")]
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use vm_memory::MmapRegion;
+
+use crate::map::PAGE_SHIFT;
+
+const DIRTY: u8 = 1;
+const CODE: u8 = 2;
+
+/// One mapping of `len` zeroed bytes that lives as long as the value, and one flag byte for each page of it.
+pub struct Arena {
+    region: MmapRegion,
+    base: *mut u8,
+    len: usize,
+    flags: Box<[AtomicU8]>,
+}
+
+// SAFETY: the mapping is owned by `region` and stays valid until drop. Bytes are only copied in and out; no
+// reference into the mapping is ever formed, so moving or sharing the handle cannot create a dangling or
+// aliased reference. Plain accesses from two threads at once are excluded by the house rule that only the
+// machine thread touches guest memory.
+unsafe impl Send for Arena {}
+// SAFETY: as above.
+unsafe impl Sync for Arena {}
+
+macro_rules! access {
+    ($load:ident, $store:ident, $t:ty) => {
+        /// Copies a little-endian value out of the arena, at any alignment.
+        ///
+        /// # Panics
+        /// If the value does not lie inside the arena: offsets come from [`crate::GuestRam::resolve`].
+        #[inline(always)]
+        pub fn $load(&self, off: u32) -> $t {
+            let off = off as usize;
+            assert!(off <= self.len - size_of::<$t>());
+            // SAFETY: off..off + size is inside the mapping by the check above (len is never below 8), and the
+            // mapping lives as long as self.
+            <$t>::from_le(unsafe { self.base.add(off).cast::<$t>().read_unaligned() })
+        }
+
+        /// Copies a value into the arena, little-endian, at any alignment. Sets no flag.
+        ///
+        /// # Panics
+        /// If the value does not lie inside the arena.
+        #[inline(always)]
+        pub fn $store(&self, off: u32, v: $t) {
+            let off = off as usize;
+            assert!(off <= self.len - size_of::<$t>());
+            // SAFETY: off..off + size is inside the mapping by the check above, and the mapping lives as long as
+            // self. No reference to these bytes exists anywhere.
+            unsafe { self.base.add(off).cast::<$t>().write_unaligned(v.to_le()) }
+        }
+    };
+}
+
+impl Arena {
+    pub(crate) fn new(len: usize) -> Result<Self, std::io::Error> {
+        let region = MmapRegion::new(len).map_err(std::io::Error::other)?;
+        let base = region.as_ptr();
+        let flags = (0..len >> PAGE_SHIFT).map(|_| AtomicU8::new(0)).collect();
+        Ok(Self { region, base, len, flags })
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Where arena offset 0 lies in this process: for engines that map guest memory themselves.
+    pub fn base(&self) -> *mut u8 {
+        self.region.as_ptr()
+    }
+
+    access!(load_u8, store_u8, u8);
+    access!(load_u16, store_u16, u16);
+    access!(load_u32, store_u32, u32);
+    access!(load_u64, store_u64, u64);
+
+    /// Copies bytes out.
+    ///
+    /// # Panics
+    /// If the range does not lie inside the arena.
+    pub fn copy_out(&self, off: u32, buf: &mut [u8]) {
+        assert!(buf.len() <= self.len && off as usize <= self.len - buf.len());
+        // SAFETY: the range is inside the mapping by the check above, and `buf` is Rust memory that cannot
+        // overlap it.
+        unsafe { std::ptr::copy_nonoverlapping(self.base.add(off as usize), buf.as_mut_ptr(), buf.len()) }
+    }
+
+    /// Copies bytes in. Sets no flag.
+    ///
+    /// # Panics
+    /// If the range does not lie inside the arena.
+    pub fn copy_in(&self, off: u32, buf: &[u8]) {
+        assert!(buf.len() <= self.len && off as usize <= self.len - buf.len());
+        // SAFETY: as in `copy_out`.
+        unsafe { std::ptr::copy_nonoverlapping(buf.as_ptr(), self.base.add(off as usize), buf.len()) }
+    }
+
+    /// Moves `len` bytes within the arena; the ranges may overlap (the result is that of `memmove`).
+    ///
+    /// # Panics
+    /// If a range does not lie inside the arena.
+    pub fn copy_within(&self, from: u32, to: u32, len: usize) {
+        assert!(len <= self.len && from as usize <= self.len - len && to as usize <= self.len - len);
+        // SAFETY: both ranges are inside the mapping by the check above; `copy` allows overlap.
+        unsafe { std::ptr::copy(self.base.add(from as usize), self.base.add(to as usize), len) }
+    }
+
+    /// Fills a range with one byte.
+    ///
+    /// # Panics
+    /// If the range does not lie inside the arena.
+    pub fn fill(&self, off: u32, len: usize, v: u8) {
+        assert!(len <= self.len && off as usize <= self.len - len);
+        // SAFETY: the range is inside the mapping by the check above.
+        unsafe { std::ptr::write_bytes(self.base.add(off as usize), v, len) }
+    }
+
+    #[inline(always)]
+    fn flag(&self, page: u32) -> &AtomicU8 {
+        &self.flags[page as usize]
+    }
+
+    /// Marks the arena page as written.
+    #[inline(always)]
+    pub fn mark_dirty(&self, page: u32) {
+        let f = self.flag(page);
+        let v = f.load(Ordering::Relaxed);
+        if v & DIRTY == 0 {
+            f.store(v | DIRTY, Ordering::Relaxed);
+        }
+    }
+
+    /// Reads and clears the dirty bit of one arena page.
+    ///
+    /// The software processor keeps write translations only for pages that are already dirty, so whoever
+    /// clears the bit must also move the generation: [`crate::GuestRam::take_dirty`] does.
+    pub(crate) fn take_dirty(&self, page: u32) -> bool {
+        let f = self.flag(page);
+        let v = f.load(Ordering::Relaxed);
+        f.store(v & !DIRTY, Ordering::Relaxed);
+        v & DIRTY != 0
+    }
+
+    #[inline(always)]
+    pub fn is_dirty(&self, page: u32) -> bool {
+        self.flag(page).load(Ordering::Relaxed) & DIRTY != 0
+    }
+
+    /// Notes that decoded instructions come from this arena page; see [`crate::GuestRam::take_code_writes`].
+    pub fn set_code(&self, page: u32, on: bool) {
+        let f = self.flag(page);
+        let v = f.load(Ordering::Relaxed);
+        f.store(if on { v | CODE } else { v & !CODE }, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub fn is_code(&self, page: u32) -> bool {
+        self.flag(page).load(Ordering::Relaxed) & CODE != 0
+    }
+}

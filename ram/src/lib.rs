@@ -1,0 +1,26 @@
+//! Guest memory.
+//!
+//! One anonymous mapping, the *arena*, holds everything the guest can address as memory: main RAM first
+//! (arena offset = physical address, so the RAM behind A0000h-FFFFFh is there for PAM shadowing), then each
+//! [`Slot`] that a chip allocated: ROM, frame buffer, channel window. Over it lies the *physical map*: 256
+//! pages of 4 KiB below 1 MiB, each with its own read and write target, main RAM above 1 MiB, and the placed
+//! slots. Whoever executes instructions resolves a page once ([`GuestRam::resolve`]), keeps the arena offset
+//! in its TLB and then uses the plain `load_*`/`store_*`; chips that master the bus use [`GuestRam::read`]
+//! and [`GuestRam::write`], which follow the map.
+//!
+//! Every change of the map, of A20 or of code under a decoded block moves [`GuestRam::generation`]; an engine
+//! compares it after each call out and drops what it derived from the old map.
+//!
+//! Per page of the arena there is one byte of flags: *dirty* (a display or a snapshot wants to know) and
+//! *code* (the software processor has decoded instructions from it).
+//!
+//! All `unsafe` of this crate is in `arena.rs`.
+
+mod arena;
+mod map;
+
+pub use arena::Arena;
+pub use map::{GuestRam, LowTarget, Mapping, RamError, Region, Slot, MAX_MAIN, PAGE, PAGE_SHIFT};
+
+#[cfg(test)]
+mod tests;
