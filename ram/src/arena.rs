@@ -1,5 +1,8 @@
 //! The bytes themselves: one private anonymous mapping and bounds-checked access to it.
-#![allow(unsafe_code, reason = "guest memory is a raw mapping; every access is checked against its length here")]
+#![allow(
+    unsafe_code,
+    reason = "guest memory is a raw mapping; every access is checked against its length here"
+)]
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

@@ -20,7 +20,7 @@ mod arena;
 mod map;
 
 pub use arena::Arena;
-pub use map::{GuestRam, LowTarget, Mapping, RamError, Region, Slot, MAX_MAIN, PAGE, PAGE_SHIFT};
+pub use map::{GuestRam, LowTarget, MAX_MAIN, Mapping, PAGE, PAGE_SHIFT, RamError, Region, Slot};
 
 #[cfg(test)]
 mod tests;

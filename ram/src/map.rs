@@ -87,7 +87,7 @@ pub struct GuestRam {
 impl GuestRam {
     /// `main` bytes of RAM and room for slots of `extra` bytes together.
     pub fn new(main: u64, extra: u64) -> Result<Self, RamError> {
-        if !(4 * MIB..=MAX_MAIN).contains(&main) || main % MIB != 0 {
+        if !(4 * MIB..=MAX_MAIN).contains(&main) || !main.is_multiple_of(MIB) {
             return Err(RamError::Size { got: main });
         }
         let extra = extra.next_multiple_of(u64::from(PAGE));
@@ -134,7 +134,10 @@ impl GuestRam {
         let n = self.used.fetch_add(1, Ordering::Relaxed) as usize;
         let len = len.next_multiple_of(PAGE);
         let at = self.allocated.fetch_add(len, Ordering::Relaxed);
-        assert!(n < MAX_SLOTS && (at + len) as usize <= self.arena.len(), "the board asks for more memory slots than it declared");
+        assert!(
+            n < MAX_SLOTS && (at + len) as usize <= self.arena.len(),
+            "the board asks for more memory slots than it declared"
+        );
         let cell = &self.slots[n];
         cell.arena.store(at, Ordering::Relaxed);
         cell.len.store(len, Ordering::Relaxed);
@@ -174,7 +177,9 @@ impl GuestRam {
             LowTarget::Main => u32::from(page) << PAGE_SHIFT,
             LowTarget::Device => DEVICE,
             LowTarget::Slot(slot, off) => {
-                self.cell(slot).arena.load(Ordering::Relaxed) + off + (u32::from(page - pages.start()) << PAGE_SHIFT)
+                self.cell(slot).arena.load(Ordering::Relaxed)
+                    + off
+                    + (u32::from(page - pages.start()) << PAGE_SHIFT)
             }
         };
         let mut moved = false;
@@ -214,9 +219,15 @@ impl GuestRam {
         let used = self.used.load(Ordering::Relaxed) as usize;
         for c in &self.slots[..used.min(MAX_SLOTS)] {
             let first = c.gpa.load(Ordering::Relaxed);
-            if first != UNPLACED && page >= first && page - first < c.len.load(Ordering::Relaxed) >> PAGE_SHIFT {
+            if first != UNPLACED
+                && page >= first
+                && page - first < c.len.load(Ordering::Relaxed) >> PAGE_SHIFT
+            {
                 let at = c.arena.load(Ordering::Relaxed) + ((page - first) << PAGE_SHIFT);
-                return Some(Mapping { read: Some(at), write: c.writable.load(Ordering::Relaxed).then_some(at) });
+                return Some(Mapping {
+                    read: Some(at),
+                    write: c.writable.load(Ordering::Relaxed).then_some(at),
+                });
             }
         }
         None
@@ -245,7 +256,9 @@ impl GuestRam {
         if u64::from(self.main) > MIB {
             let r = Region { gpa: MIB, len: u64::from(self.main) - MIB, arena: MIB as u32, writable: true };
             match out.last_mut() {
-                Some(l) if l.gpa + l.len == MIB && u64::from(l.arena) + l.len == MIB && l.writable => l.len += r.len,
+                Some(l) if l.gpa + l.len == MIB && u64::from(l.arena) + l.len == MIB && l.writable => {
+                    l.len += r.len
+                }
                 _ => out.push(r),
             }
         }

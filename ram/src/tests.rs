@@ -78,7 +78,10 @@ fn placed_slots_appear_in_the_regions_in_address_order() {
     assert_eq!(regions[0], Region { gpa: 0, len: 0xa_0000, arena: 0, writable: true });
     assert_eq!(regions[1], Region { gpa: MIB, len: 15 * MIB, arena: MIB as u32, writable: true });
     assert_eq!(regions[2].gpa, 0xf800_0000);
-    assert_eq!(regions[3], Region { gpa: 0xffff_0000, len: 0x1_0000, arena: r.extent(rom).start, writable: false });
+    assert_eq!(
+        regions[3],
+        Region { gpa: 0xffff_0000, len: 0x1_0000, arena: r.extent(rom).start, writable: false }
+    );
     assert_eq!(r.resolve(0xf807_f123).write, Some(r.extent(fb).start + 0x7_f000));
     assert_eq!(r.resolve(0xffff_fff0).write, None);
     r.place(fb, None);

@@ -48,14 +48,38 @@ impl CpuidTable {
 
     /// The processor that Heirloom shows. `nx` adds execute disable (Windows XP SP2 then picks its PAE kernel).
     pub fn pentium4(nx: bool) -> Self {
-        let features = FPU | DE | PSE | TSC | MSR | PAE | CX8 | SEP | MTRR | PGE | CMOV | PAT | PSE36 | CLFSH | MMX | FXSR | SSE | SSE2 | SS;
+        let features = FPU
+            | DE
+            | PSE
+            | TSC
+            | MSR
+            | PAE
+            | CX8
+            | SEP
+            | MTRR
+            | PGE
+            | CMOV
+            | PAT
+            | PSE36
+            | CLFSH
+            | MMX
+            | FXSR
+            | SSE
+            | SSE2
+            | SS;
         let leaf = |leaf, eax, ebx, ecx, edx| CpuidLeaf { leaf, eax, ebx, ecx, edx };
         let text = |leaf: u32, s: &[u8; 16]| {
             let d = |i: usize| u32::from_le_bytes([s[i], s[i + 1], s[i + 2], s[i + 3]]);
             CpuidLeaf { leaf, eax: d(0), ebx: d(4), ecx: d(8), edx: d(12) }
         };
         let leaves = vec![
-            leaf(0, 2, u32::from_le_bytes(*b"Genu"), u32::from_le_bytes(*b"ntel"), u32::from_le_bytes(*b"ineI")),
+            leaf(
+                0,
+                2,
+                u32::from_le_bytes(*b"Genu"),
+                u32::from_le_bytes(*b"ntel"),
+                u32::from_le_bytes(*b"ineI"),
+            ),
             leaf(1, Self::SIGNATURE, 0x0000_0808, 0, features),
             leaf(2, 0x665b_5001, 0, 0, 0x007a_7040),
             leaf(0x8000_0000, 0x8000_0004, 0, 0, 0),

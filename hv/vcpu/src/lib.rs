@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 pub use cpuid::{CpuidLeaf, CpuidTable};
 pub use kicker::Kicker;
-pub use state::{CpuState, DescTable, Msrs, Segment, FXSAVE_LEN};
+pub use state::{CpuState, DescTable, FXSAVE_LEN, Msrs, Segment};
 
 use ram::GuestRam;
 

@@ -1,0 +1,202 @@
+//! The host's side as chips see it: traits to push through, jobs to hand over, events that come back.
+
+use std::io;
+use std::ops::Range;
+
+use ram::GuestRam;
+
+/// A block device in sectors of 512 bytes. Lives on its own thread.
+pub trait Disk: Send {
+    fn sectors(&self) -> u64;
+    /// `buf` is a whole number of sectors.
+    fn read(&mut self, lba: u64, buf: &mut [u8]) -> io::Result<()>;
+    fn write(&mut self, lba: u64, buf: &[u8]) -> io::Result<()>;
+    /// Everything written before is on stable storage when this returns.
+    fn flush(&mut self) -> io::Result<()>;
+    fn read_only(&self) -> bool {
+        false
+    }
+}
+
+/// What a drive asks its disk to do. LBA and counts in 512-byte sectors (CD drives too: four to a block).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiskOp {
+    Read {
+        lba: u64,
+        count: u32,
+    },
+    Write {
+        lba: u64,
+        data: Vec<u8>,
+    },
+    Flush,
+    /// Let go of the medium: the tray opened.
+    Eject,
+}
+
+/// One request; `tag` comes back with the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskJob {
+    /// The drive on this chip: IDE channel*2 + device, or the floppy unit.
+    pub unit: u8,
+    pub tag: u32,
+    pub op: DiskOp,
+}
+
+/// Why the host could not serve a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskFault {
+    /// No medium.
+    Absent,
+    /// Outside the disk.
+    Range,
+    /// Write to a read-only medium.
+    ReadOnly,
+    /// The host's read or write failed.
+    Io,
+}
+
+/// The answer to a [`DiskJob`]: for reads the bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskDone {
+    pub unit: u8,
+    pub tag: u32,
+    pub result: Result<Vec<u8>, DiskFault>,
+}
+
+/// Work for the host that a chip waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostJob {
+    Disk(DiskJob),
+}
+
+/// A medium as a drive sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Media {
+    /// In sectors of 512 bytes.
+    pub sectors: u64,
+    pub read_only: bool,
+}
+
+/// A key by its XT (set 1) make code; the extended ones as E0xxh, Pause as E11Dh, Print Screen as E037h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(pub u16);
+
+/// A pointer movement: counts right and *down* positive, wheel detents (towards the user positive), buttons
+/// (bit 0 left, 1 right, 2 middle) as they are now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pointer {
+    pub dx: i32,
+    pub dy: i32,
+    pub wheel: i32,
+    pub buttons: u8,
+}
+
+/// What reaches a chip from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostEvent {
+    Disk(DiskDone),
+    /// A medium was put in (Some) or is taken out (None) of this drive. `forced`: by the user's hand, locked or not.
+    Media {
+        unit: u8,
+        media: Option<Media>,
+        forced: bool,
+    },
+    /// Bytes arrived for a serial port.
+    Serial(Vec<u8>),
+    Key {
+        key: Key,
+        down: bool,
+    },
+    Pointer(Pointer),
+    /// The user pressed the power button.
+    PowerButton,
+    /// Somebody wants a whole, fresh picture (a screenshot, a viewer that just connected).
+    Redraw,
+}
+
+/// What the display shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VideoMode {
+    pub width: u32,
+    pub height: u32,
+}
+
+/// Where pictures go. Pixels are 00RRGGBBh.
+pub trait Scanout: Send {
+    /// A new size: what was shown is gone.
+    fn mode(&mut self, m: VideoMode);
+    /// Rows `y` changed; `px` holds them whole, `width` pixels each.
+    fn rows(&mut self, y: Range<u32>, px: &[u32]);
+    /// All rows of this refresh were given.
+    fn frame(&mut self) {}
+    /// Is anybody looking? A display need not draw while nobody does.
+    fn wanted(&self) -> bool;
+}
+
+/// The far end of a COM port. Bytes for the guest come as [`HostEvent::Serial`].
+pub trait SerialPort: Send {
+    fn send(&mut self, byte: u8);
+    /// The guest's modem control outputs.
+    fn modem(&mut self, _dtr: bool, _rts: bool) {}
+    /// True if somebody is at the other end (then CTS, DSR and DCD are on).
+    fn connected(&self) -> bool {
+        true
+    }
+}
+
+/// The far end of an LPT port.
+pub trait ParallelPort: Send {
+    fn strobe(&mut self, byte: u8);
+}
+
+/// A DMA request wire of the 8237 pair, by channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dreq(pub u8);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dir {
+    /// The device gives, memory takes (8237 "write transfer").
+    ToMemory,
+    FromMemory,
+    Verify,
+}
+
+/// What a DMA transfer did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Moved {
+    pub bytes: usize,
+    /// TC: the channel's count ran out.
+    pub terminal: bool,
+}
+
+/// The 8237 pair, as a chip with a DREQ wire sees it.
+pub trait IsaDma {
+    /// Asserts DREQ and moves up to `buf.len()` bytes between `buf` and memory as the channel is programmed. A
+    /// masked channel or one programmed the other way moves nothing.
+    fn transfer(&mut self, dreq: Dreq, ram: &GuestRam, buf: &mut [u8], dir: Dir) -> Moved;
+    /// How many bytes the channel would still move before TC, if it is unmasked.
+    fn left(&self, dreq: Dreq) -> Option<usize>;
+}
+
+/// A board without DMA: for tests, and for the call into the 8237 itself.
+pub struct NoDma;
+
+impl IsaDma for NoDma {
+    fn transfer(&mut self, _: Dreq, _: &GuestRam, _: &mut [u8], _: Dir) -> Moved {
+        Moved::default()
+    }
+
+    fn left(&self, _: Dreq) -> Option<usize> {
+        None
+    }
+}
+
+/// The 8259 pair, as the machine sees it.
+pub trait IntCtl {
+    /// Levels of the sixteen request lines, bit n = IRQ n.
+    fn set_levels(&mut self, irqs: u16);
+    fn pending(&self) -> bool;
+    /// The INTA cycle: vector, and which IRQ it was (None: spurious).
+    fn ack(&mut self) -> (u8, Option<u8>);
+}

@@ -1,0 +1,1 @@
+//! Drives behind the IDE controller.

@@ -1,0 +1,3 @@
+//! Host bridge and the functions of the PIIX4.
+
+pub mod piix4;

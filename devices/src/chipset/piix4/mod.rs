@@ -1,0 +1,1 @@
+//! 82371AB, PIIX4: ISA bridge, IDE controller, power management.

@@ -1,0 +1,1 @@
+//! Chips at fixed ports, as an AT has them.
