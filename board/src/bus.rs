@@ -116,9 +116,9 @@ pub(crate) fn split(off: u32, len: u32, left: u32, widest: Width, mut f: impl Fn
     while done < len {
         let at = off + done;
         let rest = len - done;
-        let w = if rest >= 4 && widest >= Width::D && at % 4 == 0 {
+        let w = if rest >= 4 && widest >= Width::D && at.is_multiple_of(4) {
             Width::D
-        } else if rest >= 2 && widest >= Width::W && at % 2 == 0 {
+        } else if rest >= 2 && widest >= Width::W && at.is_multiple_of(2) {
             Width::W
         } else {
             Width::B

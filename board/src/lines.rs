@@ -19,7 +19,7 @@ pub enum Route {
     None,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Lines {
     level: Vec<bool>,
     route: Vec<Route>,
@@ -29,20 +29,6 @@ pub struct Lines {
     /// Request lines that were high all the time since the machine last looked.
     steady: u16,
     moved: bool,
-}
-
-impl Default for Lines {
-    fn default() -> Self {
-        Self {
-            level: Vec::new(),
-            route: Vec::new(),
-            pirq: [None; 4],
-            irqs: 0,
-            acks: [0; 16],
-            steady: 0,
-            moved: false,
-        }
-    }
 }
 
 impl Lines {
