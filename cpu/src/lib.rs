@@ -1,1 +1,8 @@
-//! (to be built)
+//! The IA-32 processor in software: a Pentium 4 of the first kind, interpreted.
+#![allow(dead_code, reason = "the parts are being put together")]
+
+mod cpu;
+mod fault;
+mod flags;
+mod insn;
+mod mem;

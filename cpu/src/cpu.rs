@@ -1,0 +1,292 @@
+//! All of the processor's state, and how its parts hang together.
+//!
+//! Registers are plain fields that every module of the crate uses. Three groups are derived from others and are
+//! brought up to date by the functions that own them:
+//! - of a segment register: `rlim`, `wlim` (set by [`SegReg::derive`]);
+//! - of CR0, CR4, EFLAGS.VM/AC and CPL: `mode`, `cpl`, the active TLB set (set by [`Cpu::mode_changed`]);
+//! - of DR7: `breakpoints` (set by `debug.rs`).
+
+use std::sync::Arc;
+
+use hv_vcpu::{CpuidTable, DescTable, GuestIo, Msrs, Segment};
+use ram::GuestRam;
+
+use crate::flags::Flags;
+use crate::mem::Tlb;
+
+// Indices of `Cpu::seg`.
+pub(crate) const ES: usize = 0;
+pub(crate) const CS: usize = 1;
+pub(crate) const SS: usize = 2;
+pub(crate) const DS: usize = 3;
+pub(crate) const FS: usize = 4;
+pub(crate) const GS: usize = 5;
+pub(crate) const LDTR: usize = 6;
+pub(crate) const TR: usize = 7;
+
+// Indices of `Cpu::gpr`.
+pub(crate) const EAX: usize = 0;
+pub(crate) const ECX: usize = 1;
+pub(crate) const EDX: usize = 2;
+pub(crate) const EBX: usize = 3;
+pub(crate) const ESP: usize = 4;
+pub(crate) const EBP: usize = 5;
+pub(crate) const ESI: usize = 6;
+pub(crate) const EDI: usize = 7;
+
+/// Bits of EFLAGS. SDM vol. 1, 3.4.3.
+pub(crate) mod eflags {
+    pub(crate) const CF: u32 = 1 << 0;
+    pub(crate) const PF: u32 = 1 << 2;
+    pub(crate) const AF: u32 = 1 << 4;
+    pub(crate) const ZF: u32 = 1 << 6;
+    pub(crate) const SF: u32 = 1 << 7;
+    pub(crate) const TF: u32 = 1 << 8;
+    pub(crate) const IF: u32 = 1 << 9;
+    pub(crate) const DF: u32 = 1 << 10;
+    pub(crate) const OF: u32 = 1 << 11;
+    pub(crate) const IOPL: u32 = 3 << 12;
+    pub(crate) const NT: u32 = 1 << 14;
+    pub(crate) const RF: u32 = 1 << 16;
+    pub(crate) const VM: u32 = 1 << 17;
+    pub(crate) const AC: u32 = 1 << 18;
+    pub(crate) const VIF: u32 = 1 << 19;
+    pub(crate) const VIP: u32 = 1 << 20;
+    pub(crate) const ID: u32 = 1 << 21;
+    /// The six that arithmetic sets: kept lazily, apart from the others.
+    pub(crate) const ARITH: u32 = CF | PF | AF | ZF | SF | OF;
+    /// Reads as one.
+    pub(crate) const FIXED: u32 = 1 << 1;
+}
+
+/// Bits of CR0. SDM vol. 3, 2.5.
+pub(crate) mod cr0 {
+    pub(crate) const PE: u32 = 1 << 0;
+    pub(crate) const MP: u32 = 1 << 1;
+    pub(crate) const EM: u32 = 1 << 2;
+    pub(crate) const TS: u32 = 1 << 3;
+    pub(crate) const ET: u32 = 1 << 4;
+    pub(crate) const NE: u32 = 1 << 5;
+    pub(crate) const WP: u32 = 1 << 16;
+    pub(crate) const AM: u32 = 1 << 18;
+    pub(crate) const NW: u32 = 1 << 29;
+    pub(crate) const CD: u32 = 1 << 30;
+    pub(crate) const PG: u32 = 1 << 31;
+}
+
+/// Bits of CR4 that this processor has. SDM vol. 3, 2.5. VME and PVI are not shown by CPUID and are reserved.
+pub(crate) mod cr4 {
+    pub(crate) const TSD: u32 = 1 << 2;
+    pub(crate) const DE: u32 = 1 << 3;
+    pub(crate) const PSE: u32 = 1 << 4;
+    pub(crate) const PAE: u32 = 1 << 5;
+    pub(crate) const PGE: u32 = 1 << 7;
+    pub(crate) const PCE: u32 = 1 << 8;
+    pub(crate) const OSFXSR: u32 = 1 << 9;
+    pub(crate) const OSXMMEXCPT: u32 = 1 << 10;
+}
+
+/// A segment register (or LDTR, TR) with its hidden part. `attr` as in [`Segment::attr`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SegReg {
+    pub(crate) selector: u16,
+    pub(crate) base: u32,
+    pub(crate) limit: u32,
+    pub(crate) attr: u32,
+    /// The last byte that the quick check lets a data access read, -1 if the slow path must decide (null,
+    /// unreadable, expand-down), `i64::MAX` for a limit of FFFFFFFFh, which offsets never exceed.
+    pub(crate) rlim: i64,
+    /// The same for writes.
+    pub(crate) wlim: i64,
+}
+
+impl SegReg {
+    pub(crate) const NULL: Self =
+        Self { selector: 0, base: 0, limit: 0, attr: Segment::UNUSABLE, rlim: -1, wlim: -1 };
+
+    pub(crate) fn new(s: &Segment) -> Self {
+        let mut r =
+            Self { selector: s.selector, base: s.base, limit: s.limit, attr: s.attr, rlim: -1, wlim: -1 };
+        r.derive();
+        r
+    }
+
+    pub(crate) fn usable(&self) -> bool {
+        self.attr & Segment::UNUSABLE == 0
+    }
+
+    /// D (code) or B (stack, expand-down data).
+    #[inline(always)]
+    pub(crate) fn big(&self) -> bool {
+        self.attr & Segment::DB != 0
+    }
+
+    pub(crate) fn dpl(&self) -> u8 {
+        (self.attr >> 5 & 3) as u8
+    }
+
+    pub(crate) fn is_code(&self) -> bool {
+        self.attr & 0x18 == 0x18
+    }
+
+    pub(crate) fn readable(&self) -> bool {
+        self.usable() && (!self.is_code() || self.attr & 2 != 0)
+    }
+
+    pub(crate) fn writable(&self) -> bool {
+        self.usable() && self.attr & 0x1a == 0x12
+    }
+
+    pub(crate) fn expands_down(&self) -> bool {
+        self.attr & 0x1c == 0x14
+    }
+
+    /// Sets `rlim` and `wlim` after a change of anything else.
+    pub(crate) fn derive(&mut self) {
+        let quick = if self.limit == u32::MAX { i64::MAX } else { i64::from(self.limit) };
+        let up = !self.expands_down();
+        self.rlim = if up && self.readable() { quick } else { -1 };
+        self.wlim = if up && self.writable() { quick } else { -1 };
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Real,
+    Protected,
+    V86,
+}
+
+pub(crate) struct Cpu {
+    // Wiring.
+    pub(crate) ram: Arc<GuestRam>,
+    pub(crate) cpuid: CpuidTable,
+
+    // Program-visible registers.
+    /// The eight registers; then zero, which addresses without base or index read (`insn::ZERO`).
+    pub(crate) gpr: [u32; 16],
+    /// Address of the next instruction while one executes.
+    pub(crate) eip: u32,
+    /// Address of the instruction that executes: what a fault saves.
+    pub(crate) insn_eip: u32,
+    /// EFLAGS without the six arithmetic flags, which `flags.rs` keeps; [`eflags::FIXED`] is set.
+    pub(crate) eflags: u32,
+    pub(crate) flags: Flags,
+    pub(crate) seg: [SegReg; 8],
+    pub(crate) gdtr: DescTable,
+    pub(crate) idtr: DescTable,
+    pub(crate) cr0: u32,
+    pub(crate) cr2: u32,
+    pub(crate) cr3: u32,
+    pub(crate) cr4: u32,
+    pub(crate) pdpte: [u64; 4],
+    /// DR0-DR7; 4 and 5 are unused.
+    pub(crate) dr: [u32; 8],
+    pub(crate) msrs: Msrs,
+    pub(crate) tsc_offset: u64,
+
+    // What an instruction leaves for the next boundary.
+    pub(crate) halted: bool,
+    /// No INTR before the next instruction.
+    pub(crate) sti_shadow: bool,
+    /// No INTR, NMI or debug trap before the next instruction.
+    pub(crate) mov_ss_shadow: bool,
+    pub(crate) nmi_blocked: bool,
+    /// DR6 bits of a debug trap to deliver at the next boundary.
+    pub(crate) pending_debug: u32,
+    /// The decoded block must not go on past this instruction: a store hit decoded code, the map moved, a trap
+    /// or an event waits. The run loop clears it.
+    pub(crate) end_block: bool,
+
+    // Derived.
+    pub(crate) mode: Mode,
+    pub(crate) cpl: u8,
+
+    // Memory.
+    pub(crate) tlb: Tlb,
+    /// CR2 of a page fault on its way to delivery.
+    pub(crate) fault_lin: u32,
+    /// The [`GuestRam::generation`] that the TLB and decoded code belong to.
+    pub(crate) ram_generation: u32,
+
+    /// Instructions that retired since [`GuestIo::retired`] was last told.
+    pub(crate) unreported: u64,
+}
+
+impl Cpu {
+    /// Tells the machine how far the program is: before every call out that may look at the clock.
+    #[inline(always)]
+    pub(crate) fn report(&mut self, io: &mut dyn GuestIo) {
+        if self.unreported != 0 {
+            io.retired(std::mem::take(&mut self.unreported));
+        }
+    }
+
+    /// After every call out: has the memory map, A20 or decoded code moved?
+    #[inline(always)]
+    pub(crate) fn after_io(&mut self) {
+        if self.ram.generation() != self.ram_generation {
+            self.map_moved();
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn paging(&self) -> bool {
+        self.cr0 & cr0::PG != 0
+    }
+
+    #[inline(always)]
+    pub(crate) fn protected(&self) -> bool {
+        self.mode == Mode::Protected
+    }
+
+    #[inline(always)]
+    pub(crate) fn v86(&self) -> bool {
+        self.mode == Mode::V86
+    }
+
+    pub(crate) fn iopl(&self) -> u8 {
+        (self.eflags >> 12 & 3) as u8
+    }
+
+    /// EFLAGS as software sees it.
+    pub(crate) fn eflags(&self) -> u32 {
+        self.eflags | self.flags.pack()
+    }
+
+    /// Replaces all of EFLAGS. The caller has masked; follow with `mode_changed` if VM or AC can have moved.
+    pub(crate) fn set_eflags(&mut self, v: u32) {
+        self.flags = Flags::unpack(v);
+        self.eflags = v & !eflags::ARITH | eflags::FIXED;
+    }
+
+    /// After a change of CR0.PE, CR0.AM, EFLAGS.VM, EFLAGS.AC or CPL.
+    pub(crate) fn mode_changed(&mut self) {
+        self.mode = if self.cr0 & cr0::PE == 0 {
+            Mode::Real
+        } else if self.eflags & eflags::VM != 0 {
+            Mode::V86
+        } else {
+            Mode::Protected
+        };
+        let aligned = self.cpl == 3 && self.cr0 & cr0::AM != 0 && self.eflags & eflags::AC != 0;
+        self.tlb.select(self.cpl == 3, aligned);
+    }
+}
+
+/// Stand-ins until the modules that own them arrive.
+impl Cpu {
+    /// A store hit bytes of an arena page that decoded code comes from.
+    pub(crate) fn code_written(&mut self, arena: u32, _len: u32) {
+        self.ram.arena().set_code(arena >> 12, false);
+        self.end_block = true;
+    }
+
+    /// A data breakpoint lies in the page of `lin`.
+    pub(crate) fn watched(&self, _lin: u32) -> bool {
+        false
+    }
+
+    /// Matches an access against the data breakpoints.
+    pub(crate) fn watch(&mut self, _lin: u32, _len: u32, _write: bool) {}
+}

@@ -1,0 +1,291 @@
+//! Accesses by linear address: pages found first, all of them, then bytes moved.
+
+use hv_vcpu::GuestIo;
+
+use super::tlb::{Fill, SUPERVISOR, USER};
+use crate::cpu::Cpu;
+use crate::fault::{Exec, Fault};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+    Fetch,
+}
+
+/// Whose rights an access by linear address uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Priv {
+    /// The program's, by CPL.
+    Current,
+    /// The processor's own: GDT, LDT, IDT, TSS.
+    Supervisor,
+}
+
+/// Where instructions of one linear page come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CodePage {
+    /// Offset of the page in the arena.
+    Arena(u32),
+    /// Physical address of the page; no memory answers there, the bus does.
+    Bus(u64),
+}
+
+/// One page of an access, translated and allowed.
+#[derive(Debug, Clone, Copy)]
+struct Page {
+    /// Of the first byte of the access in this page.
+    phys: u64,
+    /// The same byte in the arena; `None`: the bus.
+    arena: Option<u32>,
+}
+
+impl Cpu {
+    /// Translates the page of `lin` for `access`, with the rights of the user or the supervisor, and caches that.
+    fn page(&mut self, io: &mut dyn GuestIo, lin: u32, access: Access, user: bool) -> Result<Page, Fault> {
+        let t = self.walk(io, lin, access, user)?;
+        let a20 = if self.ram.a20() { u64::MAX } else { !(1 << 20) };
+        let phys = t.phys & a20;
+        let m = self.ram.resolve(phys);
+        let off = lin & 0xfff;
+        let arena = match access {
+            Access::Write => m.write,
+            Access::Read | Access::Fetch => m.read,
+        };
+        if let (Access::Write, Some(at)) = (access, m.write) {
+            self.ram.arena().mark_dirty(at >> 12);
+        }
+        if let Some(at) = m.read {
+            let watched = self.watched(lin);
+            let arena = self.ram.arena();
+            let write = t.writable
+                && m.write == m.read
+                && !watched
+                && arena.is_dirty(at >> 12)
+                && !arena.is_code(at >> 12);
+            let set = if user { USER } else { SUPERVISOR };
+            let fill = Fill {
+                lin,
+                arena: at,
+                read: !watched,
+                write,
+                fetch: t.executable,
+                global: t.global,
+                large: t.large,
+            };
+            self.tlb.fill(set, fill);
+        }
+        Ok(Page { phys: phys | u64::from(off), arena: arena.map(|a| a | off) })
+    }
+
+    fn load(&mut self, io: &mut dyn GuestIo, p: Page, buf: &mut [u8]) {
+        match p.arena {
+            Some(at) => self.ram.arena().copy_out(at, buf),
+            None => {
+                self.report(io);
+                io.mmio_read(p.phys, buf);
+                self.after_io();
+            }
+        }
+    }
+
+    fn store(&mut self, io: &mut dyn GuestIo, p: Page, buf: &[u8]) {
+        match p.arena {
+            Some(at) => {
+                self.ram.arena().copy_in(at, buf);
+                if self.ram.arena().is_code(at >> 12) {
+                    self.code_written(at, buf.len() as u32);
+                }
+            }
+            None => {
+                self.report(io);
+                io.mmio_write(p.phys, buf);
+                self.after_io();
+            }
+        }
+    }
+
+    /// Reads bytes; a fault on any page leaves nothing read. At most 16 bytes go to the bus at a time.
+    pub(crate) fn lin_read(&mut self, io: &mut dyn GuestIo, lin: u32, buf: &mut [u8], user: bool) -> Exec {
+        self.watch(lin, buf.len() as u32, false);
+        let room = 0x1000 - (lin & 0xfff) as usize;
+        if buf.len() <= room {
+            let p = self.page(io, lin, Access::Read, user)?;
+            self.load_all(io, p, buf);
+            return Ok(());
+        }
+        if buf.len() > room + 0x1000 {
+            return self.lin_read_long(io, lin, buf, user);
+        }
+        let first = self.page(io, lin, Access::Read, user)?;
+        let second = self.page(io, lin.wrapping_add(room as u32), Access::Read, user)?;
+        let (a, b) = buf.split_at_mut(room);
+        self.load_all(io, first, a);
+        self.load_all(io, second, b);
+        Ok(())
+    }
+
+    fn load_all(&mut self, io: &mut dyn GuestIo, p: Page, buf: &mut [u8]) {
+        let mut p = p;
+        for chunk in buf.chunks_mut(if p.arena.is_some() { 0x1000 } else { 16 }) {
+            self.load(io, p, chunk);
+            p.phys += chunk.len() as u64;
+        }
+    }
+
+    fn store_all(&mut self, io: &mut dyn GuestIo, p: Page, buf: &[u8]) {
+        let mut p = p;
+        for chunk in buf.chunks(if p.arena.is_some() { 0x1000 } else { 16 }) {
+            self.store(io, p, chunk);
+            p.phys += chunk.len() as u64;
+        }
+    }
+
+    #[cold]
+    fn lin_read_long(&mut self, io: &mut dyn GuestIo, lin: u32, buf: &mut [u8], user: bool) -> Exec {
+        self.lin_probe(io, lin, buf.len() as u32, Access::Read, user)?;
+        let mut done = 0;
+        while done < buf.len() {
+            let at = lin.wrapping_add(done as u32);
+            let n = (0x1000 - (at & 0xfff) as usize).min(buf.len() - done);
+            let p = self.page(io, at, Access::Read, user)?;
+            self.load_all(io, p, &mut buf[done..done + n]);
+            done += n;
+        }
+        Ok(())
+    }
+
+    /// Writes bytes; no byte is written unless all can be.
+    pub(crate) fn lin_write(&mut self, io: &mut dyn GuestIo, lin: u32, buf: &[u8], user: bool) -> Exec {
+        let room = 0x1000 - (lin & 0xfff) as usize;
+        if buf.len() <= room {
+            let p = self.page(io, lin, Access::Write, user)?;
+            self.watch(lin, buf.len() as u32, true);
+            self.store_all(io, p, buf);
+            return Ok(());
+        }
+        if buf.len() > room + 0x1000 {
+            return self.lin_write_long(io, lin, buf, user);
+        }
+        let first = self.page(io, lin, Access::Write, user)?;
+        let second = self.page(io, lin.wrapping_add(room as u32), Access::Write, user)?;
+        self.watch(lin, buf.len() as u32, true);
+        let (a, b) = buf.split_at(room);
+        self.store_all(io, first, a);
+        self.store_all(io, second, b);
+        Ok(())
+    }
+
+    #[cold]
+    fn lin_write_long(&mut self, io: &mut dyn GuestIo, lin: u32, buf: &[u8], user: bool) -> Exec {
+        self.lin_probe(io, lin, buf.len() as u32, Access::Write, user)?;
+        self.watch(lin, buf.len() as u32, true);
+        let mut done = 0;
+        while done < buf.len() {
+            let at = lin.wrapping_add(done as u32);
+            let n = (0x1000 - (at & 0xfff) as usize).min(buf.len() - done);
+            let p = self.page(io, at, Access::Write, user)?;
+            self.store_all(io, p, &buf[done..done + n]);
+            done += n;
+        }
+        Ok(())
+    }
+
+    /// Reads what will be written back: walked as a write.
+    pub(crate) fn lin_rmw(&mut self, io: &mut dyn GuestIo, lin: u32, buf: &mut [u8], user: bool) -> Exec {
+        self.lin_probe(io, lin, buf.len() as u32, Access::Write, user)?;
+        self.lin_read(io, lin, buf, user)
+    }
+
+    /// Walks every page of the range, lowest first.
+    pub(crate) fn lin_probe(
+        &mut self,
+        io: &mut dyn GuestIo,
+        lin: u32,
+        len: u32,
+        access: Access,
+        user: bool,
+    ) -> Exec {
+        let pages = (lin & 0xfff) as u64 + u64::from(len.max(1)) + 0xfff >> 12;
+        self.page(io, lin, access, user)?;
+        for n in 1..pages as u32 {
+            self.page(io, (lin & !0xfff).wrapping_add(n << 12), access, user)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn lin_read8(&mut self, io: &mut dyn GuestIo, lin: u32, p: Priv) -> Result<u8, Fault> {
+        let mut b = [0; 1];
+        self.lin_read(io, lin, &mut b, self.user(p))?;
+        Ok(b[0])
+    }
+
+    pub(crate) fn lin_read16(&mut self, io: &mut dyn GuestIo, lin: u32, p: Priv) -> Result<u16, Fault> {
+        let mut b = [0; 2];
+        self.lin_read(io, lin, &mut b, self.user(p))?;
+        Ok(u16::from_le_bytes(b))
+    }
+
+    pub(crate) fn lin_read32(&mut self, io: &mut dyn GuestIo, lin: u32, p: Priv) -> Result<u32, Fault> {
+        let slot = self.tlb.slot_in(if self.user(p) { USER } else { SUPERVISOR }, lin);
+        if slot.read == lin.wrapping_add(3) & !0xfff {
+            return Ok(self.ram.arena().load_u32(lin.wrapping_add(slot.addend)));
+        }
+        let mut b = [0; 4];
+        self.lin_read(io, lin, &mut b, self.user(p))?;
+        Ok(u32::from_le_bytes(b))
+    }
+
+    pub(crate) fn lin_read64(&mut self, io: &mut dyn GuestIo, lin: u32, p: Priv) -> Result<u64, Fault> {
+        let slot = self.tlb.slot_in(if self.user(p) { USER } else { SUPERVISOR }, lin);
+        if slot.read == lin.wrapping_add(7) & !0xfff {
+            return Ok(self.ram.arena().load_u64(lin.wrapping_add(slot.addend)));
+        }
+        let mut b = [0; 8];
+        self.lin_read(io, lin, &mut b, self.user(p))?;
+        Ok(u64::from_le_bytes(b))
+    }
+
+    pub(crate) fn lin_write8(&mut self, io: &mut dyn GuestIo, lin: u32, v: u8, p: Priv) -> Exec {
+        self.lin_write(io, lin, &[v], self.user(p))
+    }
+
+    pub(crate) fn lin_write16(&mut self, io: &mut dyn GuestIo, lin: u32, v: u16, p: Priv) -> Exec {
+        self.lin_write(io, lin, &v.to_le_bytes(), self.user(p))
+    }
+
+    pub(crate) fn lin_write32(&mut self, io: &mut dyn GuestIo, lin: u32, v: u32, p: Priv) -> Exec {
+        self.lin_write(io, lin, &v.to_le_bytes(), self.user(p))
+    }
+
+    fn user(&self, p: Priv) -> bool {
+        p == Priv::Current && self.cpl == 3
+    }
+
+    /// The page that instructions at `lin` come from, checked for fetch at the current privilege.
+    #[inline]
+    pub(crate) fn fetch_page(&mut self, io: &mut dyn GuestIo, lin: u32) -> Result<CodePage, Fault> {
+        let user = self.cpl == 3;
+        let slot = self.tlb.slot_in(if user { USER } else { SUPERVISOR }, lin);
+        let page = lin & !0xfff;
+        if slot.fetch == page {
+            return Ok(CodePage::Arena(page.wrapping_add(slot.addend)));
+        }
+        let p = self.page(io, page, Access::Fetch, user)?;
+        Ok(match p.arena {
+            Some(at) => CodePage::Arena(at),
+            None => CodePage::Bus(p.phys),
+        })
+    }
+
+    /// The map, A20, or code under decoded blocks moved: drop what was derived from it.
+    #[cold]
+    pub(crate) fn map_moved(&mut self) {
+        self.ram_generation = self.ram.generation();
+        self.tlb.flush_all();
+        for page in self.ram.take_code_writes() {
+            self.code_written(page << 12, 0x1000);
+        }
+        self.end_block = true;
+    }
+}

@@ -1,0 +1,177 @@
+//! The translation look-aside buffer: from a linear page straight to an offset in the arena.
+//!
+//! Direct-mapped, one slot per page and privilege. A slot has a tag for each of read, write and fetch, so that
+//! permission and presence are one compare; the same compare refuses an access that crosses into the next page,
+//! because the tag is checked against the page of the access's last byte. A slot exists only for pages of the
+//! arena: a write tag only where the page is already dirty and holds no decoded code, read and write tags only
+//! where no data breakpoint lies in the page. Everything else takes the slow path and is walked again each time,
+//! which is also what makes not-present entries and raised rights visible without a flush.
+//!
+//! Filled slots are listed, so that a flush costs as much as was used.
+
+pub(crate) const SLOTS: usize = 1024;
+const INVALID: u32 = 1;
+
+pub(crate) const SUPERVISOR: usize = 0;
+pub(crate) const USER: usize = SLOTS;
+/// A set that is never filled: while alignment checks are on, every access takes the slow path.
+const NEVER: usize = 2 * SLOTS;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slot {
+    /// Linear address of the page if it may be read, else [`INVALID`].
+    pub(crate) read: u32,
+    pub(crate) write: u32,
+    pub(crate) fetch: u32,
+    /// Arena offset = linear address + this.
+    pub(crate) addend: u32,
+}
+
+const EMPTY: Slot = Slot { read: INVALID, write: INVALID, fetch: INVALID, addend: 0 };
+
+impl Slot {
+    fn page(&self) -> Option<u32> {
+        [self.read, self.write, self.fetch].into_iter().find(|&t| t != INVALID)
+    }
+}
+
+/// What a slot is filled with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fill {
+    pub(crate) lin: u32,
+    pub(crate) arena: u32,
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) fetch: bool,
+    pub(crate) global: bool,
+    pub(crate) large: bool,
+}
+
+const LISTED: u8 = 1;
+const GLOBAL: u8 = 2;
+
+pub(crate) struct Tlb {
+    // Four sets, so that an index masked with the length needs no bounds check.
+    slots: Box<[Slot; 4 * SLOTS]>,
+    /// First slot of the set that accesses at the current privilege use.
+    base: usize,
+    /// Indices of slots filled since the last full flush, each once.
+    live: Vec<u16>,
+    marks: Box<[u8; 4 * SLOTS]>,
+    /// One bit for each 4 MiB of linear space where a slot stems from a large page.
+    large: [u32; 32],
+    pub(crate) fills: u64,
+    pub(crate) flushes: u64,
+}
+
+impl Tlb {
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: Box::new([EMPTY; 4 * SLOTS]),
+            base: SUPERVISOR,
+            live: Vec::with_capacity(2 * SLOTS),
+            marks: Box::new([0; 4 * SLOTS]),
+            large: [0; 32],
+            fills: 0,
+            flushes: 0,
+        }
+    }
+
+    pub(crate) fn select(&mut self, user: bool, alignment_checks: bool) {
+        self.base = match (alignment_checks, user) {
+            (true, _) => NEVER,
+            (false, true) => USER,
+            (false, false) => SUPERVISOR,
+        };
+    }
+
+    #[inline(always)]
+    pub(crate) fn alignment_checks(&self) -> bool {
+        self.base == NEVER
+    }
+
+    /// The slot for `lin` at the current privilege.
+    #[inline(always)]
+    pub(crate) fn slot(&self, lin: u32) -> &Slot {
+        self.slot_in(self.base, lin)
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot_in(&self, set: usize, lin: u32) -> &Slot {
+        &self.slots[index(set, lin)]
+    }
+
+    pub(crate) fn fill(&mut self, set: usize, f: Fill) {
+        let i = index(set, f.lin);
+        let page = f.lin & !0xfff;
+        let tag = |on: bool| if on { page } else { INVALID };
+        self.slots[i] = Slot {
+            read: tag(f.read),
+            write: tag(f.write),
+            fetch: tag(f.fetch),
+            addend: f.arena.wrapping_sub(page),
+        };
+        if self.marks[i] & LISTED == 0 {
+            self.live.push(i as u16);
+        }
+        self.marks[i] = if f.global { LISTED | GLOBAL } else { LISTED };
+        if f.large {
+            self.large[(page >> 27) as usize] |= 1 << (page >> 22 & 31);
+        }
+        self.fills += 1;
+    }
+
+    /// Drops all slots for which `drop` holds.
+    fn sweep(&mut self, drop: impl Fn(&Slot, u8) -> bool) {
+        let (slots, marks) = (&mut self.slots, &mut self.marks);
+        self.live.retain(|&i| {
+            let i = usize::from(i);
+            let gone = drop(&slots[i], marks[i]);
+            if gone {
+                slots[i] = EMPTY;
+                marks[i] = 0;
+            }
+            !gone
+        });
+    }
+
+    pub(crate) fn flush_all(&mut self) {
+        self.flushes += 1;
+        self.sweep(|_, _| true);
+        self.large = [0; 32];
+    }
+
+    pub(crate) fn flush_non_global(&mut self) {
+        self.flushes += 1;
+        self.sweep(|_, marks| marks & GLOBAL == 0);
+    }
+
+    /// INVLPG: the page of `lin`, global or not; all pieces of it if it may be a large page.
+    pub(crate) fn flush_page(&mut self, lin: u32) {
+        if self.large[(lin >> 27) as usize] & 1 << (lin >> 22 & 31) != 0 {
+            self.sweep(|s, _| s.page().is_some_and(|p| p >> 22 == lin >> 22));
+            return;
+        }
+        for set in [SUPERVISOR, USER] {
+            let i = index(set, lin);
+            if self.slots[i].page() == Some(lin & !0xfff) {
+                self.slots[i] = EMPTY;
+            }
+        }
+    }
+
+    /// Code was decoded from this arena page: writes to it must take the slow path from now on.
+    pub(crate) fn forbid_writes(&mut self, arena_page: u32) {
+        for &i in &self.live {
+            let s = &mut self.slots[usize::from(i)];
+            if s.write != INVALID && s.write.wrapping_add(s.addend) == arena_page << 12 {
+                s.write = INVALID;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn index(set: usize, lin: u32) -> usize {
+    ((lin >> 12) as usize & (SLOTS - 1) | set) & (4 * SLOTS - 1)
+}
