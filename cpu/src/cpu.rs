@@ -12,6 +12,7 @@ use hv_vcpu::{CpuidTable, DescTable, GuestIo, Msrs, Segment};
 use ram::GuestRam;
 
 use crate::flags::Flags;
+use crate::fpu::Fpu;
 use crate::mem::Tlb;
 
 // Indices of `Cpu::seg`.
@@ -184,6 +185,8 @@ pub(crate) struct Cpu {
     pub(crate) dr: [u32; 8],
     pub(crate) msrs: Msrs,
     pub(crate) tsc_offset: u64,
+    /// x87, MMX and SSE.
+    pub(crate) fpu: Fpu,
 
     // What an instruction leaves for the next boundary.
     pub(crate) halted: bool,

@@ -4,5 +4,7 @@
 mod cpu;
 mod fault;
 mod flags;
+mod fpu;
 mod insn;
 mod mem;
+pub mod softfloat;
