@@ -11,6 +11,7 @@ use std::sync::Arc;
 use hv_vcpu::{CpuidTable, DescTable, GuestIo, Msrs, Segment};
 use ram::GuestRam;
 
+use crate::block::CodeMap;
 use crate::flags::Flags;
 use crate::fpu::Fpu;
 use crate::mem::Tlb;
@@ -212,16 +213,44 @@ pub(crate) struct Cpu {
     /// The [`GuestRam::generation`] that the TLB and decoded code belong to.
     pub(crate) ram_generation: u32,
 
-    /// Instructions that retired since [`GuestIo::retired`] was last told.
-    pub(crate) unreported: u64,
+    /// Where decoded code lies, and which of it was written.
+    pub(crate) code: CodeMap,
+
+    // The clock: instructions retired. Each iteration of a repeated string instruction counts.
+    /// Up to the start of the running block.
+    pub(crate) icount: u64,
+    /// In the running block, before the instruction that executes.
+    pub(crate) done: u32,
+    /// What [`GuestIo::retired`] was told of.
+    pub(crate) reported: u64,
+    /// When [`GuestIo::poll`] is due.
+    pub(crate) poll_at: u64,
 }
 
 impl Cpu {
-    /// Tells the machine how far the program is: before every call out that may look at the clock.
+    /// Instructions retired so far, while one executes.
+    #[inline(always)]
+    pub(crate) fn retired(&self) -> u64 {
+        self.icount + u64::from(self.done)
+    }
+
+    /// Tells the machine how far the program is: before every call out that may look at the clock. As the call may
+    /// also raise an interrupt, the block ends with this instruction.
     #[inline(always)]
     pub(crate) fn report(&mut self, io: &mut dyn GuestIo) {
-        if self.unreported != 0 {
-            io.retired(std::mem::take(&mut self.unreported));
+        self.end_block = true;
+        let now = self.retired();
+        if now != self.reported {
+            io.retired(now - self.reported);
+            self.reported = now;
+        }
+    }
+
+    /// A store hit an arena page that decoded code comes from. If it hit decoded bytes, the blocks go at the end
+    /// of the instruction.
+    pub(crate) fn code_written(&mut self, arena: u32, len: u32) {
+        if self.code.wrote(arena, len) {
+            self.end_block = true;
         }
     }
 
@@ -279,12 +308,6 @@ impl Cpu {
 
 /// Stand-ins until the modules that own them arrive.
 impl Cpu {
-    /// A store hit bytes of an arena page that decoded code comes from.
-    pub(crate) fn code_written(&mut self, arena: u32, _len: u32) {
-        self.ram.arena().set_code(arena >> 12, false);
-        self.end_block = true;
-    }
-
     /// A data breakpoint lies in the page of `lin`.
     pub(crate) fn watched(&self, _lin: u32) -> bool {
         false

@@ -1,6 +1,7 @@
 //! The IA-32 processor in software: a Pentium 4 of the first kind, interpreted.
 #![allow(dead_code, reason = "the parts are being put together")]
 
+mod block;
 mod cpu;
 mod fault;
 mod flags;
