@@ -34,6 +34,7 @@ macro_rules! sized {
                 self.align(lin, LEN as u32)?;
                 let mut b = [0; LEN];
                 self.lin_read(io, lin, &mut b, self.cpl == 3)?;
+                self.watch(lin, LEN as u32, false);
                 Ok(<$t>::from_le_bytes(b))
             }
 
@@ -58,7 +59,9 @@ macro_rules! sized {
                 const LEN: u32 = size_of::<$t>() as u32;
                 let lin = self.segment(seg, off, LEN, Access::Write)?;
                 self.align(lin, LEN)?;
-                self.lin_write(io, lin, &v.to_le_bytes(), self.cpl == 3)
+                self.lin_write(io, lin, &v.to_le_bytes(), self.cpl == 3)?;
+                self.watch(lin, LEN, true);
+                Ok(())
             }
 
             /// A load that a store of the same size to the same place will follow: checked and walked as a write,
@@ -86,6 +89,7 @@ macro_rules! sized {
                 self.align(lin, LEN as u32)?;
                 let mut b = [0; LEN];
                 self.lin_rmw(io, lin, &mut b, self.cpl == 3)?;
+                self.watch(lin, LEN as u32, false);
                 Ok(<$t>::from_le_bytes(b))
             }
         }
@@ -162,13 +166,17 @@ impl Cpu {
     /// An image of any length (FXRSTOR, task state, far pointers). No alignment check.
     pub(crate) fn read_bytes(&mut self, io: &mut dyn GuestIo, seg: usize, off: u32, buf: &mut [u8]) -> Exec {
         let lin = self.segment(seg, off, buf.len() as u32, Access::Read)?;
-        self.lin_read(io, lin, buf, self.cpl == 3)
+        self.lin_read(io, lin, buf, self.cpl == 3)?;
+        self.watch(lin, buf.len() as u32, false);
+        Ok(())
     }
 
     /// All pages are probed before the first byte is written.
     pub(crate) fn write_bytes(&mut self, io: &mut dyn GuestIo, seg: usize, off: u32, buf: &[u8]) -> Exec {
         let lin = self.segment(seg, off, buf.len() as u32, Access::Write)?;
-        self.lin_write(io, lin, buf, self.cpl == 3)
+        self.lin_write(io, lin, buf, self.cpl == 3)?;
+        self.watch(lin, buf.len() as u32, true);
+        Ok(())
     }
 
     /// Would a write of `len` bytes fault?

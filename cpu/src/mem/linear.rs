@@ -34,7 +34,7 @@ pub(crate) enum CodePage {
 /// One page of an access, translated and allowed.
 #[derive(Debug, Clone, Copy)]
 struct Page {
-    /// Of the first byte of the access in this page.
+    /// Of the first byte of the access in this page. Only known where `arena` is not.
     phys: u64,
     /// The same byte in the arena; `None`: the bus.
     arena: Option<u32>,
@@ -43,6 +43,16 @@ struct Page {
 impl Cpu {
     /// Translates the page of `lin` for `access`, with the rights of the user or the supervisor, and caches that.
     fn page(&mut self, io: &mut dyn GuestIo, lin: u32, access: Access, user: bool) -> Result<Page, Fault> {
+        let set = if user { USER } else { SUPERVISOR };
+        let slot = self.tlb.slot_in(set, lin);
+        let tag = match access {
+            Access::Read => slot.read,
+            Access::Write => slot.write,
+            Access::Fetch => slot.fetch,
+        };
+        if tag == lin & !0xfff {
+            return Ok(Page { phys: 0, arena: Some(lin.wrapping_add(slot.addend)) });
+        }
         let t = self.walk(io, lin, access, user)?;
         let a20 = if self.ram.a20() { u64::MAX } else { !(1 << 20) };
         let phys = t.phys & a20;
@@ -63,7 +73,6 @@ impl Cpu {
                 && !watched
                 && arena.is_dirty(at >> 12)
                 && !arena.is_code(at >> 12);
-            let set = if user { USER } else { SUPERVISOR };
             let fill = Fill {
                 lin,
                 arena: at,
@@ -107,7 +116,6 @@ impl Cpu {
 
     /// Reads bytes; a fault on any page leaves nothing read. At most 16 bytes go to the bus at a time.
     pub(crate) fn lin_read(&mut self, io: &mut dyn GuestIo, lin: u32, buf: &mut [u8], user: bool) -> Exec {
-        self.watch(lin, buf.len() as u32, false);
         let room = 0x1000 - (lin & 0xfff) as usize;
         if buf.len() <= room {
             let p = self.page(io, lin, Access::Read, user)?;
@@ -160,7 +168,6 @@ impl Cpu {
         let room = 0x1000 - (lin & 0xfff) as usize;
         if buf.len() <= room {
             let p = self.page(io, lin, Access::Write, user)?;
-            self.watch(lin, buf.len() as u32, true);
             self.store_all(io, p, buf);
             return Ok(());
         }
@@ -169,7 +176,6 @@ impl Cpu {
         }
         let first = self.page(io, lin, Access::Write, user)?;
         let second = self.page(io, lin.wrapping_add(room as u32), Access::Write, user)?;
-        self.watch(lin, buf.len() as u32, true);
         let (a, b) = buf.split_at(room);
         self.store_all(io, first, a);
         self.store_all(io, second, b);
@@ -179,7 +185,6 @@ impl Cpu {
     #[cold]
     fn lin_write_long(&mut self, io: &mut dyn GuestIo, lin: u32, buf: &[u8], user: bool) -> Exec {
         self.lin_probe(io, lin, buf.len() as u32, Access::Write, user)?;
-        self.watch(lin, buf.len() as u32, true);
         let mut done = 0;
         while done < buf.len() {
             let at = lin.wrapping_add(done as u32);

@@ -1,10 +1,49 @@
-//! Page tables.
+//! Page tables: 32-bit with 4 KiB and 4 MiB pages (PSE, PSE-36), and PAE with 4 KiB and 2 MiB pages and NX.
+//!
+//! SDM vol. 3, 3.6-3.12 and 4.10-4.12 (the manual of the Pentium 4's time). Physical addresses have 36 bits.
+//!
+//! A walk reads the tables in memory each time; only the four PDPTEs are registers, loaded by MOV CR3 and by
+//! changes of CR0 and CR4 that turn PAE paging on. Accessed and dirty bits are set only when the access is
+//! allowed: a faulting access changes nothing in memory.
 
 use hv_vcpu::GuestIo;
 
 use super::linear::Access;
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, cr0, cr4};
 use crate::fault::Fault;
+
+/// Bits of page directory and page table entries.
+mod pte {
+    pub(super) const P: u64 = 1 << 0;
+    pub(super) const RW: u64 = 1 << 1;
+    pub(super) const US: u64 = 1 << 2;
+    pub(super) const A: u64 = 1 << 5;
+    pub(super) const D: u64 = 1 << 6;
+    pub(super) const PS: u64 = 1 << 7;
+    pub(super) const G: u64 = 1 << 8;
+    pub(super) const NX: u64 = 1 << 63;
+    /// Address bits of a 36-bit PAE entry, and what must be zero above them.
+    pub(super) const PAE_ADDR: u64 = 0xf_ffff_f000;
+    pub(super) const PAE_RSVD: u64 = 0x7fff_fff0_0000_0000;
+    /// A 2 MiB page: bit 12 is PAT, bits 20:13 must be zero.
+    pub(super) const PAE_LARGE_RSVD: u64 = 0x1f_e000;
+    /// PSE-36: bits 16:13 are address bits 35:32; bits 21:17 must be zero.
+    pub(super) const PSE36_RSVD: u64 = 0x3e_0000;
+}
+
+/// Page-fault error code. SDM vol. 3, figure 5-7.
+mod code {
+    pub(super) const P: u16 = 1 << 0;
+    pub(super) const W: u16 = 1 << 1;
+    pub(super) const U: u16 = 1 << 2;
+    pub(super) const RSVD: u16 = 1 << 3;
+    pub(super) const ID: u16 = 1 << 4;
+}
+
+/// EFER.NXE.
+const NXE: u64 = 1 << 11;
+/// Bits of a PDPTE that must be zero: 2:1, 8:5 and what lies above the address.
+const PDPTE_RSVD: u64 = 0xffff_fff0_0000_01e6;
 
 /// What a walk found.
 #[derive(Debug, Clone, Copy)]
@@ -18,20 +57,219 @@ pub(super) struct Translation {
     pub(super) large: bool,
 }
 
+/// One entry of a table that was used.
+#[derive(Clone, Copy)]
+struct Entry {
+    at: u64,
+    v: u64,
+}
+
 impl Cpu {
     pub(super) fn walk(
         &mut self,
-        _io: &mut dyn GuestIo,
+        io: &mut dyn GuestIo,
         lin: u32,
-        _access: Access,
-        _user: bool,
+        access: Access,
+        user: bool,
     ) -> Result<Translation, Fault> {
+        if !self.paging() {
+            let phys = u64::from(lin & !0xfff);
+            return Ok(Translation { phys, writable: true, executable: true, global: false, large: false });
+        }
+        let r = if self.cr4 & cr4::PAE != 0 {
+            self.walk_pae(io, lin, access, user)
+        } else {
+            self.walk_32(io, lin, access, user)
+        };
+        r.map_err(|code| self.page_fault(lin, access, user, code))
+    }
+
+    /// The fault for `lin`; what the TLB still holds for it is gone after this. SDM vol. 3, 10.9 of the paging
+    /// chapter's rules on invalidation.
+    #[cold]
+    fn page_fault(&mut self, lin: u32, access: Access, user: bool, code: u16) -> Fault {
+        self.tlb.flush_page(lin);
+        self.fault_lin = lin;
+        let mut code = code;
+        if access == Access::Write {
+            code |= code::W;
+        }
+        if user {
+            code |= code::U;
+        }
+        if access == Access::Fetch && self.nx() {
+            code |= code::ID;
+        }
+        Fault::pf(code)
+    }
+
+    fn nx(&self) -> bool {
+        self.cr4 & cr4::PAE != 0 && self.msrs.efer & NXE != 0
+    }
+
+    fn walk_32(
+        &mut self,
+        io: &mut dyn GuestIo,
+        lin: u32,
+        access: Access,
+        user: bool,
+    ) -> Result<Translation, u16> {
+        let at = u64::from(self.cr3 & !0xfff | lin >> 20 & 0xffc);
+        let pde = Entry { at, v: u64::from(self.phys_read32(io, at)) };
+        if pde.v & pte::P == 0 {
+            return Err(0);
+        }
+        if pde.v & pte::PS != 0 && self.cr4 & cr4::PSE != 0 {
+            if pde.v & pte::PSE36_RSVD != 0 {
+                return Err(code::P | code::RSVD);
+            }
+            let base = pde.v & 0xffc0_0000 | (pde.v >> 13 & 0xf) << 32;
+            let phys = base | u64::from(lin & 0x3f_f000);
+            return self.grant(io, None, pde, pde.v, phys, access, user);
+        }
+        let at = pde.v & 0xffff_f000 | u64::from(lin >> 10 & 0xffc);
+        let leaf = Entry { at, v: u64::from(self.phys_read32(io, at)) };
+        if leaf.v & pte::P == 0 {
+            return Err(0);
+        }
+        self.grant(io, Some(pde), leaf, pde.v & leaf.v, leaf.v & 0xffff_f000, access, user)
+    }
+
+    fn walk_pae(
+        &mut self,
+        io: &mut dyn GuestIo,
+        lin: u32,
+        access: Access,
+        user: bool,
+    ) -> Result<Translation, u16> {
+        let rsvd = pte::PAE_RSVD | if self.nx() { 0 } else { pte::NX };
+        let pdpte = self.pdpte[(lin >> 30) as usize];
+        if pdpte & pte::P == 0 {
+            return Err(0);
+        }
+        let at = pdpte & pte::PAE_ADDR | u64::from(lin >> 18 & 0xff8);
+        let pde = Entry { at, v: self.phys_read64(io, at) };
+        if pde.v & pte::P == 0 {
+            return Err(0);
+        }
+        if pde.v & rsvd != 0 {
+            return Err(code::P | code::RSVD);
+        }
+        if pde.v & pte::PS != 0 {
+            if pde.v & pte::PAE_LARGE_RSVD != 0 {
+                return Err(code::P | code::RSVD);
+            }
+            let phys = pde.v & pte::PAE_ADDR & !0x1f_ffff | u64::from(lin & 0x1f_f000);
+            return self.grant(io, None, pde, pde.v, phys, access, user);
+        }
+        let at = pde.v & pte::PAE_ADDR | u64::from(lin >> 9 & 0xff8);
+        let leaf = Entry { at, v: self.phys_read64(io, at) };
+        if leaf.v & pte::P == 0 {
+            return Err(0);
+        }
+        if leaf.v & rsvd != 0 {
+            return Err(code::P | code::RSVD);
+        }
+        // Rights are what both levels grant, NX what either demands.
+        let rights = pde.v & leaf.v & !pte::NX | (pde.v | leaf.v) & pte::NX;
+        self.grant(io, Some(pde), leaf, rights, leaf.v & pte::PAE_ADDR, access, user)
+    }
+
+    /// Checks `rights` and sets accessed and dirty bits. SDM vol. 3, 4.11 and 4.12.
+    #[expect(clippy::too_many_arguments, reason = "one step of the walk, split off to serve three callers")]
+    fn grant(
+        &mut self,
+        io: &mut dyn GuestIo,
+        upper: Option<Entry>,
+        leaf: Entry,
+        rights: u64,
+        phys: u64,
+        access: Access,
+        user: bool,
+    ) -> Result<Translation, u16> {
+        let may_write = rights & pte::RW != 0 || !user && self.cr0 & cr0::WP == 0;
+        let executable = rights & pte::NX == 0;
+        let allowed = (!user || rights & pte::US != 0)
+            && match access {
+                Access::Read => true,
+                Access::Write => may_write,
+                Access::Fetch => executable,
+            };
+        if !allowed {
+            return Err(code::P);
+        }
+        if let Some(e) = upper
+            && e.v & pte::A == 0
+        {
+            self.phys_write32(io, e.at, (e.v | pte::A) as u32);
+        }
+        let mut v = leaf.v | pte::A;
+        if access == Access::Write {
+            v |= pte::D;
+        }
+        if v != leaf.v {
+            self.phys_write32(io, leaf.at, v as u32);
+        }
         Ok(Translation {
-            phys: u64::from(lin & !0xfff),
-            writable: true,
-            executable: true,
-            global: false,
-            large: false,
+            phys,
+            writable: may_write && v & pte::D != 0,
+            executable,
+            global: leaf.v & pte::G != 0 && self.cr4 & cr4::PGE != 0,
+            large: upper.is_none(),
         })
+    }
+
+    /// Loads the PDPTE registers from where `cr3` points. #GP(0) on reserved bits, the registers then unchanged.
+    pub(crate) fn load_pdptes(&mut self, io: &mut dyn GuestIo, cr3: u32) -> Result<(), Fault> {
+        let mut new = [0; 4];
+        for (i, e) in new.iter_mut().enumerate() {
+            *e = self.phys_read64(io, u64::from(cr3 & !0x1f) + 8 * i as u64);
+            if *e & pte::P != 0 && *e & PDPTE_RSVD != 0 {
+                return Err(Fault::gp(0));
+            }
+        }
+        self.pdpte = new;
+        Ok(())
+    }
+
+    fn a20_mask(&self) -> u64 {
+        if self.ram.a20() { u64::MAX } else { !(1 << 20) }
+    }
+
+    fn phys_read32(&mut self, io: &mut dyn GuestIo, at: u64) -> u32 {
+        let at = at & self.a20_mask();
+        if let Some(page) = self.ram.resolve(at).read {
+            return self.ram.arena().load_u32(page | at as u32 & 0xfff);
+        }
+        let mut b = [0xff; 4];
+        self.report(io);
+        io.mmio_read(at, &mut b);
+        self.after_io();
+        u32::from_le_bytes(b)
+    }
+
+    fn phys_read64(&mut self, io: &mut dyn GuestIo, at: u64) -> u64 {
+        let masked = at & self.a20_mask();
+        if let Some(page) = self.ram.resolve(masked).read {
+            return self.ram.arena().load_u64(page | masked as u32 & 0xfff);
+        }
+        u64::from(self.phys_read32(io, at)) | u64::from(self.phys_read32(io, at + 4)) << 32
+    }
+
+    fn phys_write32(&mut self, io: &mut dyn GuestIo, at: u64, v: u32) {
+        let at = at & self.a20_mask();
+        let Some(page) = self.ram.resolve(at).write else {
+            self.report(io);
+            io.mmio_write(at, &v.to_le_bytes());
+            self.after_io();
+            return;
+        };
+        let off = page | at as u32 & 0xfff;
+        let arena = self.ram.arena();
+        arena.store_u32(off, v);
+        arena.mark_dirty(page >> 12);
+        if arena.is_code(page >> 12) {
+            self.code_written(off, 4);
+        }
     }
 }
