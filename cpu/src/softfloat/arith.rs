@@ -4,7 +4,7 @@
 //! vol. 1, 4.9.2: NaN operands, other invalid operations and division by zero, denormal operands.
 
 use super::round::{Wide, shift_right_sticky};
-use super::{Env, Kind, Num, Round, ZE};
+use super::{Env, Kind, Num, Round, UE, ZE};
 
 #[inline]
 pub fn add(a: Num, b: Num, env: &mut Env) -> Wide {
@@ -217,6 +217,8 @@ pub fn fprem(a: Num, b: Num, nearest: bool, env: &mut Env) -> Rem {
         return done(Wide::Exact(a));
     }
     if b.is_inf() {
+        // The dividend as it is: a denormal one is no underflow, not even an unmasked one.
+        env.masks |= UE;
         return done(whole(a));
     }
     let diff = a.exp - b.exp;
@@ -281,6 +283,10 @@ pub fn scale(a: Num, b: Num, env: &mut Env) -> Wide {
     env.denormals(&a, &b);
     if a.kind != Kind::Finite {
         return Wide::Exact(a);
+    }
+    if b.is_zero() {
+        // The operand as it is, see `fprem`.
+        env.masks |= UE;
     }
     let by = match b.kind {
         Kind::Finite if b.exp < 0 => 0,

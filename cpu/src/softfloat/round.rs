@@ -206,6 +206,11 @@ fn finish_cold<F: Format>(
     if e > F::EMAX {
         env.raise(OE);
         if env.masks & OE == 0 {
+            if wraps && e - 24576 > F::EMAX {
+                // Only FSCALE gets here.
+                raise(env, true, true);
+                return F::pack_special(Num::inf(neg));
+            }
             raise(env, inexact, up);
             if wraps {
                 return F::pack_finite(neg, e - 24576, s);
@@ -228,6 +233,10 @@ fn finish_cold<F: Format>(
     let tiny = e < F::EMIN;
     if tiny && env.masks & UE == 0 {
         env.raise(UE);
+        if wraps && e + 24576 < F::EMIN {
+            raise(env, true, false);
+            return F::pack_special(Num::zero(neg));
+        }
         if wraps {
             raise(env, inexact, up);
             return F::pack_finite(neg, e + 24576, s);
