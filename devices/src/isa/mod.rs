@@ -1,1 +1,3 @@
 //! Chips at fixed ports, as an AT has them.
+
+pub mod i8259;
