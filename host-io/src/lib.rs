@@ -1,1 +1,3 @@
-//! (to be built)
+//! The outside world behind the host-port traits of `board`: disk images, displays, input, serial ports.
+
+pub mod serial;
