@@ -10,7 +10,6 @@
 //! address and the epoch of the address translation that it was made for, and the target's serial number, which
 //! moves when the target is dropped.
 
-use crate::insn::Insn;
 
 /// Granules of 64 bytes: one bit for each in a page.
 const GRANULE: u32 = 6;

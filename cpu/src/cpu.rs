@@ -8,10 +8,11 @@
 
 use std::sync::Arc;
 
-use hv_vcpu::{CpuidTable, DescTable, GuestIo, Msrs, Segment};
+use hv_vcpu::{CpuidTable, DescTable, GuestIo, Msrs, Segment, Width};
 use ram::GuestRam;
 
 use crate::block::CodeMap;
+use crate::fault::{Exec, Fault};
 use crate::flags::Flags;
 use crate::fpu::Fpu;
 use crate::mem::Tlb;
@@ -315,4 +316,14 @@ impl Cpu {
 
     /// Matches an access against the data breakpoints.
     pub(crate) fn watch(&mut self, _lin: u32, _len: u32, _write: bool) {}
+
+    /// Loads a segment register as MOV does.
+    pub(crate) fn load_seg(&mut self, _: &mut dyn GuestIo, _: usize, _: u16) -> Exec {
+        Err(Fault::ud())
+    }
+
+    /// I/O permission: CPL, IOPL and the bit map of the task. #GP(0) if not.
+    pub(crate) fn io_allowed(&mut self, _: &mut dyn GuestIo, _port: u16, _: Width) -> Exec {
+        Ok(())
+    }
 }

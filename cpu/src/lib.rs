@@ -3,9 +3,12 @@
 
 mod block;
 mod cpu;
+mod decode;
+mod exec;
 mod fault;
 mod flags;
 mod fpu;
 mod insn;
 mod mem;
+mod optable;
 pub mod softfloat;
