@@ -1,3 +1,4 @@
 //! Chips at fixed ports, as an AT has them.
 
+pub mod i8254;
 pub mod i8259;

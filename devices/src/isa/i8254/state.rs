@@ -1,0 +1,173 @@
+//! Saved state of the timer.
+
+use board::{StateError, StateIn, StateOut};
+use minicbor::{Decode, Encode};
+
+use super::I8254;
+use super::channel::Channel;
+use super::regs::{Control, Nmisc};
+use super::ticks::Ticks;
+
+const VERSION: u16 = 1;
+
+#[derive(Encode, Decode)]
+struct TimerV1 {
+    #[n(0)]
+    ch: [ChannelV1; 3],
+    #[n(1)]
+    port61: u8,
+    #[n(2)]
+    owed: u64,
+    #[n(3)]
+    on_wire: bool,
+    #[n(4)]
+    put: u64,
+    #[n(5)]
+    untaken: u32,
+}
+
+#[derive(Encode, Decode)]
+struct ChannelV1 {
+    #[n(0)]
+    control: u8,
+    #[n(1)]
+    cr: u16,
+    #[n(2)]
+    write_high: bool,
+    #[n(3)]
+    read_high: bool,
+    #[n(4)]
+    latch: Option<u16>,
+    #[n(5)]
+    status: Option<u8>,
+    #[n(6)]
+    null: bool,
+    #[n(7)]
+    gate: bool,
+    #[n(8)]
+    out: bool,
+    #[n(9)]
+    armed: bool,
+    #[n(10)]
+    loaded: bool,
+    #[n(11)]
+    load: bool,
+    #[n(12)]
+    halted: bool,
+    #[n(13)]
+    live: bool,
+    #[n(14)]
+    strobe: bool,
+    #[n(15)]
+    odd: bool,
+    #[n(16)]
+    ce: u32,
+    #[n(17)]
+    at: u64,
+}
+
+impl From<&Channel> for ChannelV1 {
+    fn from(c: &Channel) -> Self {
+        let Channel {
+            control,
+            cr,
+            write_high,
+            read_high,
+            latch,
+            status,
+            null,
+            gate,
+            out,
+            armed,
+            loaded,
+            load,
+            halted,
+            live,
+            strobe,
+            odd,
+            ce,
+            at,
+        } = *c;
+        Self {
+            control: control.into_bits(),
+            cr,
+            write_high,
+            read_high,
+            latch,
+            status,
+            null,
+            gate,
+            out,
+            armed,
+            loaded,
+            load,
+            halted,
+            live,
+            strobe,
+            odd,
+            ce,
+            at,
+        }
+    }
+}
+
+fn channel(s: &StateIn<'_>, v: ChannelV1) -> Result<Channel, StateError> {
+    let ChannelV1 {
+        control,
+        cr,
+        write_high,
+        read_high,
+        latch,
+        status,
+        null,
+        gate,
+        out,
+        armed,
+        loaded,
+        load,
+        halted,
+        live,
+        strobe,
+        odd,
+        ce,
+        at,
+    } = v;
+    if ce > 0x1_0000 || live && loaded && ce == 0 && matches!(control >> 1 & 7, 0 | 1 | 4 | 5) {
+        return Err(s.bad("ce", u64::from(ce)));
+    }
+    Ok(Channel {
+        control: Control::from_bits(control),
+        cr,
+        write_high,
+        read_high,
+        latch,
+        status,
+        null,
+        gate,
+        out,
+        armed,
+        loaded,
+        load,
+        halted,
+        live,
+        strobe,
+        odd,
+        ce,
+        at,
+    })
+}
+
+pub(super) fn save(t: &I8254, out: &mut StateOut) {
+    let I8254 { irq0: _, ch, port61, ticks } = t;
+    let Ticks { owed, on_wire, put, untaken, mark: _, delivered: _, made_up: _, given_up: _ } = *ticks;
+    let ch = [(&ch[0]).into(), (&ch[1]).into(), (&ch[2]).into()];
+    out.put(VERSION, &TimerV1 { ch, port61: port61.into_bits(), owed, on_wire, put, untaken });
+}
+
+pub(super) fn load(t: &mut I8254, s: &StateIn<'_>) -> Result<(), StateError> {
+    let TimerV1 { ch: [a, b, c], port61, owed, on_wire, put, untaken } = s.get(VERSION)?;
+    t.ch = [channel(s, a)?, channel(s, b)?, channel(s, c)?];
+    t.port61 = Nmisc::from_bits(port61 & 0x0f);
+    t.ticks = Ticks { owed, on_wire, put, untaken, ..Ticks::default() };
+    Ok(())
+}
