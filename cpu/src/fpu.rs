@@ -56,6 +56,8 @@ pub(crate) struct Fpu {
     pub fds: u16,
     pub xmm: [u128; 8],
     pub mxcsr: u32,
+    /// The opcode that executes, which an unmasked exception makes FOP.
+    pub last_op: u16,
     /// FERR# as last told to the board. Follows from `sw` and CR0.NE, so it is not in the image.
     pub ferr: bool,
 }
@@ -82,6 +84,7 @@ impl Fpu {
             fds: 0,
             xmm: [0; 8],
             mxcsr: MXCSR_RESET,
+            last_op: 0,
             ferr: false,
         }
     }

@@ -12,3 +12,4 @@ mod insn;
 mod mem;
 mod optable;
 pub mod softfloat;
+mod x87;

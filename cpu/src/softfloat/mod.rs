@@ -17,7 +17,7 @@ pub mod transcendental;
 pub use arith::{Rem, add, div, fprem, mul, scale, sqrt, sub};
 pub use compare::{Order, compare};
 pub use convert::{from_bcd, from_i64, round_to_integral, to_bcd, to_int};
-pub use round::{F32, F64, Format, Wide, finish};
+pub use round::{F32, F64, Format, Wide, convert, convert_num, finish};
 
 /// Exception flags, at their places in the x87 status word and MXCSR; [`UP`] is C1 when a result was rounded away
 /// from zero.

@@ -1,0 +1,279 @@
+//! Loads, stores and conversions: FLD, FST, FSTP, FILD, FIST, FISTP, FBLD, FBSTP, the constants.
+
+use hv_vcpu::GuestIo;
+
+use super::{enter, note, note_memory};
+use crate::cpu::Cpu;
+use crate::fault::{Exec, Fault};
+use crate::fpu::{Fpu, sw};
+use crate::insn::Insn;
+use crate::softfloat::transcendental::constant;
+use crate::softfloat::{
+    self as sf, Env, F32, F64, F80, Format, IE, Num, OE, Round, UE, convert, finish, from_bcd, from_i64,
+};
+
+/// Pushes what a load read.
+#[inline(always)]
+fn load(fpu: &mut Fpu, f: impl FnOnce(&mut Env) -> F80) {
+    if !fpu.is_empty(7) {
+        if fpu.stack_fault(true) {
+            fpu.push(F80::INDEFINITE);
+        }
+        return;
+    }
+    let mut env = fpu.env();
+    let v = f(&mut env);
+    if fpu.commit(&env) {
+        fpu.push(v);
+    }
+}
+
+pub(super) fn fld_m32(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    enter(cpu, io)?;
+    let off = insn.ea(cpu);
+    let v = cpu.read32(io, usize::from(insn.seg), off)?;
+    note_memory(cpu, insn, off);
+    load(&mut cpu.fpu, |env| convert(F32(v), env));
+    Ok(())
+}
+
+pub(super) fn fld_m64(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    enter(cpu, io)?;
+    let off = insn.ea(cpu);
+    let v = cpu.read64(io, usize::from(insn.seg), off)?;
+    note_memory(cpu, insn, off);
+    load(&mut cpu.fpu, |env| convert(F64(v), env));
+    Ok(())
+}
+
+/// Takes any ten bytes without a look at them.
+pub(super) fn fld_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    enter(cpu, io)?;
+    let off = insn.ea(cpu);
+    let mut b = [0; 10];
+    cpu.read_bytes(io, usize::from(insn.seg), off, &mut b)?;
+    note_memory(cpu, insn, off);
+    load(&mut cpu.fpu, |_| F80::from_bytes(b));
+    Ok(())
+}
+
+pub(super) fn fbld(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    enter(cpu, io)?;
+    let off = insn.ea(cpu);
+    let mut b = [0; 10];
+    cpu.read_bytes(io, usize::from(insn.seg), off, &mut b)?;
+    note_memory(cpu, insn, off);
+    load(&mut cpu.fpu, |_| {
+        let n = from_bcd(&b);
+        if n.is_zero() { F80::pack_special(n) } else { F80::pack_finite(n.neg, n.exp, n.sig) }
+    });
+    Ok(())
+}
+
+#[inline]
+fn load_integer(fpu: &mut Fpu, v: i64) {
+    load(fpu, |env| {
+        env.precision = 64;
+        finish(from_i64(v), env)
+    });
+}
+
+pub(super) fn fild_m16(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    enter(cpu, io)?;
+    let off = insn.ea(cpu);
+    let v = cpu.read16(io, usize::from(insn.seg), off)?;
+    note_memory(cpu, insn, off);
+    load_integer(&mut cpu.fpu, i64::from(v as i16));
+    Ok(())
+}
+
+pub(super) fn fild_m32(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    enter(cpu, io)?;
+    let off = insn.ea(cpu);
+    let v = cpu.read32(io, usize::from(insn.seg), off)?;
+    note_memory(cpu, insn, off);
+    load_integer(&mut cpu.fpu, i64::from(v as i32));
+    Ok(())
+}
+
+pub(super) fn fild_m64(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    enter(cpu, io)?;
+    let off = insn.ea(cpu);
+    let v = cpu.read64(io, usize::from(insn.seg), off)?;
+    note_memory(cpu, insn, off);
+    load_integer(&mut cpu.fpu, v as i64);
+    Ok(())
+}
+
+/// FLD1, FLDL2T, FLDL2E, FLDPI, FLDLG2, FLDLN2, FLDZ.
+pub(super) fn fld_constant(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    enter(cpu, io)?;
+    note(cpu, insn);
+    let which = insn.modrm & 7;
+    load(&mut cpu.fpu, |env| constant(which, env.rc));
+    Ok(())
+}
+
+pub(super) fn fld_sti(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    enter(cpu, io)?;
+    note(cpu, insn);
+    let i = insn.modrm & 7;
+    let fpu = &mut cpu.fpu;
+    if fpu.is_empty(7) && fpu.is_empty(i) {
+        if fpu.stack_fault(false) {
+            fpu.push(F80::INDEFINITE);
+        }
+        return Ok(());
+    }
+    let v = fpu.st(i);
+    load(fpu, |_| v);
+    Ok(())
+}
+
+/// What a store does before it writes: the value, under the environment whose flags it raised. `None` for an empty
+/// register with the stack fault unmasked, or an unmasked exception that forbids the store.
+struct Stored<T> {
+    value: T,
+    env: Env,
+    empty: bool,
+}
+
+/// Stores ST(0) as `f` converts it; an empty register gives `indefinite`.
+#[inline(always)]
+fn store<T: Copy>(
+    cpu: &mut Cpu,
+    io: &mut dyn GuestIo,
+    insn: &Insn,
+    pop: bool,
+    indefinite: T,
+    f: impl FnOnce(F80, &mut Env) -> T,
+    write: impl FnOnce(&mut Cpu, &mut dyn GuestIo, usize, u32, T) -> Exec,
+) -> Exec {
+    enter(cpu, io)?;
+    let off = insn.ea(cpu);
+    let fpu = &cpu.fpu;
+    let mut env = fpu.env();
+    let empty = fpu.is_empty(0);
+    let value = if empty {
+        env.raise(IE);
+        indefinite
+    } else {
+        f(fpu.st(0), &mut env)
+    };
+    // Without a place to keep a wrapped exponent, unmasked overflow and underflow store nothing either.
+    let forbidden = env.unmasked() & (IE | OE | UE | sf::DE) != 0;
+    if !forbidden {
+        write(cpu, io, usize::from(insn.seg), off, value)?;
+    }
+    note_memory(cpu, insn, off);
+    finish_store(&mut cpu.fpu, Stored { value: (), env, empty }, forbidden, pop);
+    Ok(())
+}
+
+#[inline(always)]
+fn finish_store(fpu: &mut Fpu, s: Stored<()>, forbidden: bool, pop: bool) {
+    if s.empty {
+        fpu.stack_fault(false);
+    } else {
+        fpu.commit(&s.env);
+    }
+    if pop && !forbidden {
+        fpu.pop();
+    }
+}
+
+pub(super) fn fst_m32<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    let nan = F32::pack_special(Num::INDEFINITE);
+    let write =
+        |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: F32| cpu.write32(io, seg, off, v.0);
+    store(cpu, io, insn, POP, nan, narrow::<F32>, write)
+}
+
+pub(super) fn fst_m64<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    let nan = F64::pack_special(Num::INDEFINITE);
+    let write =
+        |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: F64| cpu.write64(io, seg, off, v.0);
+    store(cpu, io, insn, POP, nan, narrow::<F64>, write)
+}
+
+/// To single or double. A denormal operand is no exception here, it underflows.
+#[inline(always)]
+fn narrow<F: Format>(v: F80, env: &mut Env) -> F {
+    sf::convert_num(v.unpack(), env)
+}
+
+/// Ten bytes as they are.
+pub(super) fn fstp_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    let write = |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: F80| {
+        cpu.write_bytes(io, seg, off, &v.to_bytes())
+    };
+    store(cpu, io, insn, true, F80::INDEFINITE, |v, _| v, write)
+}
+
+pub(super) fn fbstp(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    const INDEFINITE: [u8; 10] = [0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff];
+    let write = |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: [u8; 10]| {
+        cpu.write_bytes(io, seg, off, &v)
+    };
+    let convert = |v: F80, env: &mut Env| {
+        sf::to_bcd(&v.unpack(), env).unwrap_or_else(|| {
+            env.raise(IE);
+            INDEFINITE
+        })
+    };
+    store(cpu, io, insn, true, INDEFINITE, convert, write)
+}
+
+pub(super) fn fist_m16<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    let write = |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: i64| {
+        cpu.write16(io, seg, off, v as u16)
+    };
+    store(cpu, io, insn, POP, i64::from(i16::MIN), |v, env| whole(v, 16, env), write)
+}
+
+pub(super) fn fist_m32<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    let write = |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: i64| {
+        cpu.write32(io, seg, off, v as u32)
+    };
+    store(cpu, io, insn, POP, i64::from(i32::MIN), |v, env| whole(v, 32, env), write)
+}
+
+pub(super) fn fistp_m64(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    let write = |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: i64| {
+        cpu.write64(io, seg, off, v as u64)
+    };
+    store(cpu, io, insn, true, i64::MIN, |v, env| whole(v, 64, env), write)
+}
+
+#[inline]
+fn whole(v: F80, bits: u32, env: &mut Env) -> i64 {
+    let rc: Round = env.rc;
+    sf::to_int(&v.unpack(), bits, rc, env)
+}
+
+/// FST ST(i), FSTP ST(i): a copy, whatever it is.
+pub(super) fn fst_sti<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    enter(cpu, io)?;
+    note(cpu, insn);
+    let fpu = &mut cpu.fpu;
+    let i = insn.modrm & 7;
+    let v = if fpu.is_empty(0) {
+        if !fpu.stack_fault(false) {
+            return Ok(());
+        }
+        F80::INDEFINITE
+    } else {
+        fpu.sw &= !sw::C1;
+        fpu.st(0)
+    };
+    fpu.set_st(i, v);
+    if POP {
+        fpu.pop();
+    }
+    Ok(())
+}
+
+/// Reserved x87 opcodes, and FISTTP, which came with SSE3.
+pub(super) fn undefined(_: &mut Cpu, _: &mut dyn GuestIo, _: &Insn) -> Exec {
+    Err(Fault::ud())
+}
