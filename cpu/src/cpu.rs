@@ -8,11 +8,11 @@
 
 use std::sync::Arc;
 
-use hv_vcpu::{CpuidTable, DescTable, GuestIo, Msrs, Segment, Width};
+use hv_vcpu::{CpuState, CpuidTable, DescTable, GuestIo, Msrs, Segment};
 use ram::GuestRam;
 
 use crate::block::CodeMap;
-use crate::fault::{Exec, Fault};
+use crate::debug::Breakpoints;
 use crate::flags::Flags;
 use crate::fpu::Fpu;
 use crate::mem::Tlb;
@@ -185,6 +185,8 @@ pub(crate) struct Cpu {
     pub(crate) pdpte: [u64; 4],
     /// DR0-DR7; 4 and 5 are unused.
     pub(crate) dr: [u32; 8],
+    /// What DR7 arms.
+    pub(crate) breakpoints: Breakpoints,
     pub(crate) msrs: Msrs,
     pub(crate) tsc_offset: u64,
     /// x87, MMX and SSE.
@@ -293,6 +295,51 @@ impl Cpu {
         self.eflags = v & !eflags::ARITH | eflags::FIXED;
     }
 
+    /// After RESET#. SDM vol. 3, table 9-1.
+    pub(crate) fn new(ram: Arc<GuestRam>, cpuid: &CpuidTable) -> Self {
+        let code = CodeMap::new(ram.arena().len());
+        let mut cpu = Self {
+            ram_generation: ram.generation(),
+            ram,
+            cpuid: cpuid.clone(),
+            gpr: [0; 16],
+            eip: 0,
+            insn_eip: 0,
+            eflags: eflags::FIXED,
+            flags: Flags::default(),
+            seg: [SegReg::NULL; 8],
+            gdtr: DescTable::default(),
+            idtr: DescTable::default(),
+            cr0: 0,
+            cr2: 0,
+            cr3: 0,
+            cr4: 0,
+            pdpte: [0; 4],
+            dr: [0; 8],
+            breakpoints: Breakpoints::default(),
+            msrs: Msrs::default(),
+            tsc_offset: 0,
+            fpu: Fpu::reset(),
+            halted: false,
+            sti_shadow: false,
+            mov_ss_shadow: false,
+            nmi_blocked: false,
+            pending_debug: 0,
+            end_block: false,
+            mode: Mode::Real,
+            cpl: 0,
+            tlb: Tlb::new(),
+            fault_lin: 0,
+            code,
+            icount: 0,
+            done: 0,
+            reported: 0,
+            poll_at: 0,
+        };
+        cpu.restore(&CpuState::reset(CpuidTable::SIGNATURE));
+        cpu
+    }
+
     /// After a change of CR0.PE, CR0.AM, EFLAGS.VM, EFLAGS.AC or CPL.
     pub(crate) fn mode_changed(&mut self) {
         self.mode = if self.cr0 & cr0::PE == 0 {
@@ -304,26 +351,5 @@ impl Cpu {
         };
         let aligned = self.cpl == 3 && self.cr0 & cr0::AM != 0 && self.eflags & eflags::AC != 0;
         self.tlb.select(self.cpl == 3, aligned);
-    }
-}
-
-/// Stand-ins until the modules that own them arrive.
-impl Cpu {
-    /// A data breakpoint lies in the page of `lin`.
-    pub(crate) fn watched(&self, _lin: u32) -> bool {
-        false
-    }
-
-    /// Matches an access against the data breakpoints.
-    pub(crate) fn watch(&mut self, _lin: u32, _len: u32, _write: bool) {}
-
-    /// Loads a segment register as MOV does.
-    pub(crate) fn load_seg(&mut self, _: &mut dyn GuestIo, _: usize, _: u16) -> Exec {
-        Err(Fault::ud())
-    }
-
-    /// I/O permission: CPL, IOPL and the bit map of the task. #GP(0) if not.
-    pub(crate) fn io_allowed(&mut self, _: &mut dyn GuestIo, _port: u16, _: Width) -> Exec {
-        Ok(())
     }
 }

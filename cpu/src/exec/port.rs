@@ -26,6 +26,7 @@ impl Port for u32 {
 
 /// Reads a port that the program may use.
 pub(super) fn read<S: Port>(cpu: &mut Cpu, io: &mut dyn GuestIo, port: u16) -> S {
+    cpu.watch_io(port, S::BYTES);
     cpu.report(io);
     let v = S::cut(io.pio_read(port, S::WIDTH));
     cpu.after_io();
@@ -33,6 +34,7 @@ pub(super) fn read<S: Port>(cpu: &mut Cpu, io: &mut dyn GuestIo, port: u16) -> S
 }
 
 pub(super) fn write<S: Port>(cpu: &mut Cpu, io: &mut dyn GuestIo, port: u16, v: S) {
+    cpu.watch_io(port, S::BYTES);
     cpu.report(io);
     io.pio_write(port, S::WIDTH, v.zext());
     cpu.after_io();

@@ -11,5 +11,5 @@ mod stack;
 mod tlb;
 mod walk;
 
-pub(crate) use linear::{CodePage, Priv};
+pub(crate) use linear::{Access, CodePage, Priv};
 pub(crate) use tlb::Tlb;

@@ -60,6 +60,8 @@ pub(crate) struct Tlb {
     marks: Box<[u8; 4 * SLOTS]>,
     /// One bit for each 4 MiB of linear space where a slot stems from a large page.
     large: [u32; 32],
+    /// Moves whenever a translation may have changed: what holds derived addresses compares it.
+    pub(crate) epoch: u32,
     pub(crate) fills: u64,
     pub(crate) flushes: u64,
 }
@@ -72,6 +74,7 @@ impl Tlb {
             live: Vec::with_capacity(2 * SLOTS),
             marks: Box::new([0; 4 * SLOTS]),
             large: [0; 32],
+            epoch: 0,
             fills: 0,
             flushes: 0,
         }
@@ -137,17 +140,20 @@ impl Tlb {
 
     pub(crate) fn flush_all(&mut self) {
         self.flushes += 1;
+        self.epoch = self.epoch.wrapping_add(1);
         self.sweep(|_, _| true);
         self.large = [0; 32];
     }
 
     pub(crate) fn flush_non_global(&mut self) {
         self.flushes += 1;
+        self.epoch = self.epoch.wrapping_add(1);
         self.sweep(|_, marks| marks & GLOBAL == 0);
     }
 
     /// INVLPG: the page of `lin`, global or not; all pieces of it if it may be a large page.
     pub(crate) fn flush_page(&mut self, lin: u32) {
+        self.epoch = self.epoch.wrapping_add(1);
         if self.large[(lin >> 27) as usize] & 1 << (lin >> 22 & 31) != 0 {
             self.sweep(|s, _| s.page().is_some_and(|p| p >> 22 == lin >> 22));
             return;
@@ -157,6 +163,15 @@ impl Tlb {
             if self.slots[i].page() == Some(lin & !0xfff) {
                 self.slots[i] = EMPTY;
             }
+        }
+    }
+
+    /// A fault at `lin`: what is held for that page at this privilege goes.
+    pub(crate) fn drop_slot(&mut self, set: usize, lin: u32) {
+        let i = index(set, lin);
+        if self.slots[i].page() == Some(lin & !0xfff) {
+            self.slots[i] = EMPTY;
+            self.epoch = self.epoch.wrapping_add(1);
         }
     }
 

@@ -9,6 +9,7 @@
 use hv_vcpu::GuestIo;
 
 use super::linear::Access;
+use super::tlb::{SUPERVISOR, USER};
 use crate::cpu::{Cpu, cr0, cr4};
 use crate::fault::Fault;
 
@@ -84,11 +85,10 @@ impl Cpu {
         r.map_err(|code| self.page_fault(lin, access, user, code))
     }
 
-    /// The fault for `lin`; what the TLB still holds for it is gone after this. SDM vol. 3, 10.9 of the paging
-    /// chapter's rules on invalidation.
+    /// The fault for `lin`; what the TLB still holds for it is gone after this (SDM vol. 3, 4.10.4.1).
     #[cold]
     fn page_fault(&mut self, lin: u32, access: Access, user: bool, code: u16) -> Fault {
-        self.tlb.flush_page(lin);
+        self.tlb.drop_slot(if user { USER } else { SUPERVISOR }, lin);
         self.fault_lin = lin;
         let mut code = code;
         if access == Access::Write {
@@ -219,8 +219,8 @@ impl Cpu {
         })
     }
 
-    /// Loads the PDPTE registers from where `cr3` points. #GP(0) on reserved bits, the registers then unchanged.
-    pub(crate) fn load_pdptes(&mut self, io: &mut dyn GuestIo, cr3: u32) -> Result<(), Fault> {
+    /// The PDPTEs that `cr3` points at. #GP(0) on reserved bits.
+    pub(crate) fn read_pdptes(&mut self, io: &mut dyn GuestIo, cr3: u32) -> Result<[u64; 4], Fault> {
         let mut new = [0; 4];
         for (i, e) in new.iter_mut().enumerate() {
             *e = self.phys_read64(io, u64::from(cr3 & !0x1f) + 8 * i as u64);
@@ -228,8 +228,7 @@ impl Cpu {
                 return Err(Fault::gp(0));
             }
         }
-        self.pdpte = new;
-        Ok(())
+        Ok(new)
     }
 
     fn a20_mask(&self) -> u64 {

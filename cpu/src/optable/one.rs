@@ -1,11 +1,12 @@
 //! One-byte opcodes. SDM vol. 2, table A-2, and the opcode extensions of table A-6.
 
 use super::attr::{JUMP, LEAVE, LOCK, LOW3, MEM};
-use super::{Entry, Imm, any, byte, form, group, op, pending, rm, sized, wide, x87};
+use super::{Entry, Imm, any, byte, form, group, op, rm, sized, wide, x87};
 use crate::exec::alu::{self, Adc, Add, And, Cmp, Or, Sbb, Sub, Test, Xor};
 use crate::exec::control::{self, Always, WhileNotZero, WhileZero};
 use crate::exec::shift::{self, Rcl, Rcr, Rol, Ror, Sar, Shl, Shr};
 use crate::exec::{bcd, misc, mov, muldiv, port, stack, string};
+use crate::system;
 
 const U: Entry = Entry::Undefined;
 
@@ -114,7 +115,7 @@ const fn entry(n: u8) -> Entry {
         0x60 => op("PUSHA", Imm::None, 0, sized!(stack::pusha)),
         0x61 => op("POPA", Imm::None, 0, sized!(stack::popa)),
         0x62 => rm("BOUND", Imm::None, MEM, sized!(misc::bound)),
-        0x63 => pending("ARPL", Imm::None, super::attr::MODRM),
+        0x63 => rm("ARPL", Imm::None, 0, any!(system::arpl)),
         0x68 => op("PUSH", Imm::Iz, 0, sized!(stack::push_i)),
         0x69 => rm("IMUL", Imm::Iz, 0, wide!(muldiv::imul_r_rm_i)),
         0x6a => op("PUSH", Imm::Is, 0, sized!(stack::push_i)),
@@ -160,10 +161,10 @@ const fn entry(n: u8) -> Entry {
         0x91..=0x97 => op("XCHG", Imm::None, LOW3, sized!(mov::xchg_acc)),
         0x98 => op("CBW", Imm::None, 0, [muldiv::cbw, muldiv::cbw, muldiv::cwde, muldiv::cwde]),
         0x99 => op("CWD", Imm::None, 0, sized!(muldiv::cwd)),
-        0x9a => pending("CALL far", Imm::Ap, LEAVE),
+        0x9a => op("CALL far", Imm::Ap, LEAVE, any!(system::call_far_imm)),
         0x9b => x87::WAIT,
-        0x9c => pending("PUSHF", Imm::None, 0),
-        0x9d => pending("POPF", Imm::None, LEAVE),
+        0x9c => op("PUSHF", Imm::None, 0, any!(system::pushf)),
+        0x9d => op("POPF", Imm::None, LEAVE, any!(system::popf)),
         0x9e => op("SAHF", Imm::None, 0, any!(mov::sahf)),
         0x9f => op("LAHF", Imm::None, 0, any!(mov::lahf)),
 
@@ -196,12 +197,12 @@ const fn entry(n: u8) -> Entry {
         0xc7 => group!([rm("MOV", Imm::Iz, 0, wide!(mov::rm_i)), U, U, U, U, U, U, U]),
         0xc8 => op("ENTER", Imm::IwIb, 0, sized!(stack::enter)),
         0xc9 => op("LEAVE", Imm::None, 0, sized!(stack::leave)),
-        0xca => pending("RET far", Imm::Iw, LEAVE),
-        0xcb => pending("RET far", Imm::None, LEAVE),
-        0xcc => pending("INT3", Imm::None, LEAVE),
-        0xcd => pending("INT", Imm::Ib, LEAVE),
-        0xce => pending("INTO", Imm::None, LEAVE),
-        0xcf => pending("IRET", Imm::None, LEAVE),
+        0xca => op("RET far", Imm::Iw, LEAVE, any!(system::ret_far)),
+        0xcb => op("RET far", Imm::None, LEAVE, any!(system::ret_far)),
+        0xcc => op("INT3", Imm::None, LEAVE, any!(system::int3)),
+        0xcd => op("INT", Imm::Ib, LEAVE, any!(system::int)),
+        0xce => op("INTO", Imm::None, LEAVE, any!(system::into)),
+        0xcf => op("IRET", Imm::None, LEAVE, any!(system::iret)),
 
         0xd0 => shifts!(byte, by_1, Imm::None),
         0xd1 => shifts!(wide, by_1, Imm::None),
@@ -223,15 +224,15 @@ const fn entry(n: u8) -> Entry {
         0xe7 => op("OUT", Imm::Ib, LEAVE, ports!(port::out, true)),
         0xe8 => op("CALL", Imm::Jz, JUMP, sized!(control::call)),
         0xe9 => op("JMP", Imm::Jz, JUMP, sized!(control::jmp)),
-        0xea => pending("JMP far", Imm::Ap, LEAVE),
+        0xea => op("JMP far", Imm::Ap, LEAVE, any!(system::jmp_far_imm)),
         0xeb => op("JMP", Imm::Jb, JUMP, sized!(control::jmp)),
         0xec => op("IN", Imm::None, LEAVE, any!(port::r#in::<u8, false>)),
         0xed => op("IN", Imm::None, LEAVE, ports!(port::r#in, false)),
         0xee => op("OUT", Imm::None, LEAVE, any!(port::out::<u8, false>)),
         0xef => op("OUT", Imm::None, LEAVE, ports!(port::out, false)),
 
-        0xf1 => pending("INT1", Imm::None, LEAVE),
-        0xf4 => pending("HLT", Imm::None, LEAVE),
+        0xf1 => op("INT1", Imm::None, LEAVE, any!(system::int1)),
+        0xf4 => op("HLT", Imm::None, LEAVE, any!(system::hlt)),
         0xf5 => op("CMC", Imm::None, 0, any!(misc::cmc)),
         0xf6 => group!([
             rm("TEST", Imm::Ib, 0, byte!(alu::rm_i; Test)),
@@ -255,8 +256,8 @@ const fn entry(n: u8) -> Entry {
         ]),
         0xf8 => op("CLC", Imm::None, 0, any!(misc::clc)),
         0xf9 => op("STC", Imm::None, 0, any!(misc::stc)),
-        0xfa => pending("CLI", Imm::None, 0),
-        0xfb => pending("STI", Imm::None, LEAVE),
+        0xfa => op("CLI", Imm::None, 0, any!(system::cli)),
+        0xfb => op("STI", Imm::None, LEAVE, any!(system::sti)),
         0xfc => op("CLD", Imm::None, 0, any!(misc::cld)),
         0xfd => op("STD", Imm::None, 0, any!(misc::std)),
         0xfe => group!([
@@ -273,9 +274,9 @@ const fn entry(n: u8) -> Entry {
             rm("INC", Imm::None, LOCK, wide!(alu::inc)),
             rm("DEC", Imm::None, LOCK, wide!(alu::dec)),
             rm("CALL", Imm::None, JUMP, wide!(control::call_rm)),
-            pending("CALL far", Imm::None, super::attr::MODRM | MEM | LEAVE),
+            rm("CALL far", Imm::None, MEM | LEAVE, any!(system::call_far_mem)),
             rm("JMP", Imm::None, JUMP, wide!(control::jmp_rm)),
-            pending("JMP far", Imm::None, super::attr::MODRM | MEM | LEAVE),
+            rm("JMP far", Imm::None, MEM | LEAVE, any!(system::jmp_far_mem)),
             rm("PUSH", Imm::None, 0, wide!(stack::push_rm)),
             U,
         ]),

@@ -1,10 +1,11 @@
 //! Opcodes 0F xx. SDM vol. 2, table A-3, and the opcode extensions of table A-6.
 
-use super::attr::{ANY_MOD, JUMP, LEAVE, LOCK, LOW3, MEM, MODRM};
-use super::{Entry, Imm, any, form, group, op, pending, rm, sized, sse, wide};
+use super::attr::{ANY_MOD, JUMP, LEAVE, LOCK, LOW3, MEM};
+use super::{Entry, Imm, any, form, group, op, rm, sized, sse, wide};
 use crate::exec::bit::{self, Bt, Btc, Btr, Bts};
 use crate::exec::shift::{self, Shld, Shrd};
 use crate::exec::{alu, control, misc, mov, muldiv, stack};
+use crate::system;
 
 const U: Entry = Entry::Undefined;
 
@@ -52,43 +53,43 @@ macro_rules! bytes {
 const fn entry(n: u8) -> Entry {
     match n {
         0x00 => group!([
-            pending("SLDT", Imm::None, MODRM),
-            pending("STR", Imm::None, MODRM),
-            pending("LLDT", Imm::None, MODRM | LEAVE),
-            pending("LTR", Imm::None, MODRM | LEAVE),
-            pending("VERR", Imm::None, MODRM),
-            pending("VERW", Imm::None, MODRM),
+            rm("SLDT", Imm::None, 0, any!(system::sldt)),
+            rm("STR", Imm::None, 0, any!(system::str)),
+            rm("LLDT", Imm::None, LEAVE, any!(system::lldt)),
+            rm("LTR", Imm::None, LEAVE, any!(system::ltr)),
+            rm("VERR", Imm::None, 0, any!(system::verr)),
+            rm("VERW", Imm::None, 0, any!(system::verw)),
             U,
             U,
         ]),
         0x01 => group!([
-            pending("SGDT", Imm::None, MODRM | MEM),
-            pending("SIDT", Imm::None, MODRM | MEM),
-            pending("LGDT", Imm::None, MODRM | MEM | LEAVE),
-            pending("LIDT", Imm::None, MODRM | MEM | LEAVE),
-            pending("SMSW", Imm::None, MODRM),
+            rm("SGDT", Imm::None, MEM, any!(system::sgdt)),
+            rm("SIDT", Imm::None, MEM, any!(system::sidt)),
+            rm("LGDT", Imm::None, MEM | LEAVE, any!(system::lgdt)),
+            rm("LIDT", Imm::None, MEM | LEAVE, any!(system::lidt)),
+            rm("SMSW", Imm::None, 0, any!(system::smsw)),
             U,
-            pending("LMSW", Imm::None, MODRM | LEAVE),
-            pending("INVLPG", Imm::None, MODRM | MEM | LEAVE),
+            rm("LMSW", Imm::None, LEAVE, any!(system::lmsw)),
+            rm("INVLPG", Imm::None, MEM | LEAVE, any!(system::invlpg)),
         ]),
-        0x02 => pending("LAR", Imm::None, MODRM),
-        0x03 => pending("LSL", Imm::None, MODRM),
-        0x06 => pending("CLTS", Imm::None, LEAVE),
-        0x08 => pending("INVD", Imm::None, LEAVE),
-        0x09 => pending("WBINVD", Imm::None, LEAVE),
+        0x02 => rm("LAR", Imm::None, 0, any!(system::lar)),
+        0x03 => rm("LSL", Imm::None, 0, any!(system::lsl)),
+        0x06 => op("CLTS", Imm::None, LEAVE, any!(system::clts)),
+        0x08 => op("INVD", Imm::None, LEAVE, any!(system::invalidate_caches)),
+        0x09 => op("WBINVD", Imm::None, LEAVE, any!(system::invalidate_caches)),
         // 0F 18 hints what to fetch; 19-1F are hints that mean nothing to this processor.
         0x18 => Entry::Form { mem: &PREFETCH, reg: &HINT },
         0x19..=0x1f => HINT_OP,
-        0x20 => pending("MOV from CR", Imm::None, MODRM | ANY_MOD),
-        0x21 => pending("MOV from DR", Imm::None, MODRM | ANY_MOD),
-        0x22 => pending("MOV to CR", Imm::None, MODRM | ANY_MOD | LEAVE),
-        0x23 => pending("MOV to DR", Imm::None, MODRM | ANY_MOD | LEAVE),
-        0x30 => pending("WRMSR", Imm::None, LEAVE),
-        0x31 => pending("RDTSC", Imm::None, LEAVE),
-        0x32 => pending("RDMSR", Imm::None, LEAVE),
-        0x33 => pending("RDPMC", Imm::None, LEAVE),
-        0x34 => pending("SYSENTER", Imm::None, LEAVE),
-        0x35 => pending("SYSEXIT", Imm::None, LEAVE),
+        0x20 => rm("MOV from CR", Imm::None, ANY_MOD, any!(system::mov_from_cr)),
+        0x21 => rm("MOV from DR", Imm::None, ANY_MOD, any!(system::mov_from_dr)),
+        0x22 => rm("MOV to CR", Imm::None, ANY_MOD | LEAVE, any!(system::mov_to_cr)),
+        0x23 => rm("MOV to DR", Imm::None, ANY_MOD | LEAVE, any!(system::mov_to_dr)),
+        0x30 => op("WRMSR", Imm::None, LEAVE, any!(system::wrmsr)),
+        0x31 => op("RDTSC", Imm::None, LEAVE, any!(system::rdtsc)),
+        0x32 => op("RDMSR", Imm::None, LEAVE, any!(system::rdmsr)),
+        0x33 => op("RDPMC", Imm::None, LEAVE, any!(system::rdpmc)),
+        0x34 => op("SYSENTER", Imm::None, LEAVE, any!(system::sysenter)),
+        0x35 => op("SYSEXIT", Imm::None, LEAVE, any!(system::sysexit)),
         0x40 => rm("CMOVO", Imm::None, 0, cmov!(0)),
         0x41 => rm("CMOVNO", Imm::None, 0, cmov!(1)),
         0x42 => rm("CMOVB", Imm::None, 0, cmov!(2)),
@@ -140,7 +141,7 @@ const fn entry(n: u8) -> Entry {
 
         0xa0 => op("PUSH FS", Imm::None, 0, sized!(stack::push_sreg; 4)),
         0xa1 => op("POP FS", Imm::None, LEAVE, sized!(stack::pop_sreg; 4)),
-        0xa2 => pending("CPUID", Imm::None, LEAVE),
+        0xa2 => op("CPUID", Imm::None, LEAVE, any!(system::cpuid)),
         0xa3 => rm("BT", Imm::None, 0, wide!(bit::rm_r; Bt)),
         0xa4 => rm("SHLD", Imm::Ib, 0, wide!(shift::double_imm; Shld)),
         0xa5 => rm("SHLD", Imm::None, 0, wide!(shift::double_cl; Shld)),
