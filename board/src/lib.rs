@@ -24,8 +24,8 @@ pub use device::{At, Device, Reset, Width, Win, WinKind, WinSpec};
 pub use lines::{Line, Lines, Route};
 pub use pci::{Bar, CONFIG_ADDRESS, CONFIG_DATA, ConfigSpace};
 pub use ports::{
-    Dir, Disk, DiskDone, DiskFault, DiskJob, DiskOp, Dreq, HostEvent, HostJob, IntCtl, IsaDma, Key, Media,
-    Moved, NoDma, ParallelPort, Pointer, Scanout, SerialPort, VideoMode,
+    Dir, Disk, DiskDone, DiskFault, DiskJob, DiskOp, Dreq, Geometry, HostEvent, HostJob, IntCtl, IsaDma, Key,
+    Media, Moved, NoDma, ParallelPort, Pointer, Scanout, SerialPort, VideoMode,
 };
 pub use state::{Entries, StateError, StateIn, StateOut};
 pub use time::{MICROSECOND, MILLISECOND, SECOND, Tick, TimerId, Timers};

@@ -5,6 +5,22 @@ use std::ops::Range;
 
 use ram::GuestRam;
 
+/// A translation of block numbers to cylinder, head and sector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    pub cylinders: u16,
+    pub heads: u8,
+    /// Sectors a track.
+    pub sectors: u8,
+}
+
+impl Geometry {
+    /// Sectors in all.
+    pub fn total(self) -> u32 {
+        u32::from(self.cylinders) * u32::from(self.heads) * u32::from(self.sectors)
+    }
+}
+
 /// A block device in sectors of 512 bytes. Lives on its own thread.
 pub trait Disk: Send {
     fn sectors(&self) -> u64;
@@ -15,6 +31,10 @@ pub trait Disk: Send {
     fn flush(&mut self) -> io::Result<()>;
     fn read_only(&self) -> bool {
         false
+    }
+    /// The translation that the image itself states (a VHD's footer): what its partition table was made for.
+    fn geometry(&self) -> Option<Geometry> {
+        None
     }
 }
 
