@@ -1,1 +1,3 @@
 //! 82371AB, PIIX4: ISA bridge, IDE controller, power management.
+
+pub mod ide;

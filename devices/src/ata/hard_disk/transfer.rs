@@ -1,0 +1,151 @@
+//! Reads and writes of sectors. ATA-4 9.5 to 9.7 (protocols).
+
+use board::Cx;
+
+use super::{Active, Doing, HardDisk, PowerMode, SECTOR};
+use crate::ata::task_file::{Core, Flow, PendingOp, Status, error};
+
+impl HardDisk {
+    /// What a media command is about: the first block and how many of those asked for are on the disk.
+    fn aim(&self, core: &Core, doing: Doing, block: u32) -> Option<Active> {
+        let first = self.address(&core.tf)?;
+        let asked = core.tf.sectors();
+        let good = asked.min(self.spec.sectors - first);
+        let verdict = if good < asked { error::IDNF } else { 0 };
+        Some(Active { doing, first, asked, good, block, verdict, singly: None })
+    }
+
+    pub(super) fn start_read(&mut self, core: &mut Core, cx: &mut Cx<'_>, doing: Doing, block: u32) {
+        let Some(active) = self.aim(core, doing, block) else { return core.fail(error::IDNF) };
+        self.active = active;
+        self.power = PowerMode::Active;
+        core.submit(cx, PendingOp::Read { lba: u64::from(active.first), count: active.good });
+    }
+
+    pub(super) fn start_write(&mut self, core: &mut Core, doing: Doing, block: u32) {
+        let Some(active) = self.aim(core, doing, block) else { return core.fail(error::IDNF) };
+        self.active = active;
+        self.power = PowerMode::Active;
+        core.buf = vec![0; active.good as usize * SECTOR];
+        core.pos = 0;
+        if doing == Doing::DmaWrite {
+            core.open_dma(Flow::DmaOut);
+        } else {
+            // The first block is asked for without INTRQ.
+            core.open_block(Flow::PioOut, block as usize);
+        }
+    }
+
+    /// The sectors of a read arrived: all of them, or one more while we go singly.
+    pub(super) fn read_came(&mut self, core: &mut Core, cx: &mut Cx<'_>, data: Vec<u8>) {
+        if let Some(n) = self.active.singly {
+            core.buf.extend_from_slice(&data);
+            self.active.singly = Some(n + 1);
+            if n + 1 < self.active.good {
+                let lba = u64::from(self.active.first + n + 1);
+                return core.submit(cx, PendingOp::Read { lba, count: 1 });
+            }
+        } else {
+            core.buf = data;
+        }
+        self.deliver(core);
+    }
+
+    /// The host could not read. Of several sectors some may be good: find the first that is not.
+    pub(super) fn read_failed(&mut self, core: &mut Core, cx: &mut Cx<'_>) {
+        match self.active.singly {
+            None if self.active.good > 1 => {
+                core.buf = Vec::with_capacity(self.active.good as usize * SECTOR);
+                self.active.singly = Some(0);
+                core.submit(cx, PendingOp::Read { lba: u64::from(self.active.first), count: 1 });
+            }
+            tried => {
+                self.active.good = tried.unwrap_or(0);
+                self.active.verdict = error::UNC;
+                self.deliver(core);
+            }
+        }
+    }
+
+    fn deliver(&mut self, core: &mut Core) {
+        core.pos = 0;
+        if self.active.good == 0 || self.active.doing == Doing::Verify {
+            return self.end(core, true);
+        }
+        if self.active.doing == Doing::DmaRead {
+            core.open_dma(Flow::DmaIn);
+        } else {
+            core.open_block(Flow::PioIn, self.active.block as usize);
+            core.intrq = true;
+        }
+    }
+
+    /// The host took, or filled, a DRQ block.
+    pub(crate) fn block_ended(&mut self, core: &mut Core, cx: &mut Cx<'_>) {
+        let more = core.pos < core.buf.len();
+        match self.active.doing {
+            Doing::PioRead if more => {
+                core.open_block(Flow::PioIn, self.active.block as usize);
+                core.intrq = true;
+            }
+            // No INTRQ after the last word, unless an error is to be told.
+            Doing::PioRead => self.end(core, self.active.verdict != 0),
+            Doing::PioWrite if more => {
+                core.open_block(Flow::PioOut, self.active.block as usize);
+                core.intrq = true;
+            }
+            Doing::PioWrite => self.hand_over(core, cx),
+            Doing::ToBuffer => {
+                if core.buf.len() == SECTOR {
+                    self.buffer.clone_from(&core.buf);
+                }
+                core.succeed();
+            }
+            _ => core.finish(Status::READY, 0),
+        }
+    }
+
+    fn hand_over(&mut self, core: &mut Core, cx: &mut Cx<'_>) {
+        let len = self.active.good * SECTOR as u32;
+        core.submit(cx, PendingOp::Write { lba: u64::from(self.active.first), len });
+    }
+
+    /// The bus master moved what it could.
+    pub(crate) fn dma_ended(&mut self, core: &mut Core, cx: &mut Cx<'_>) {
+        let short = core.pos < core.end;
+        match self.active.doing {
+            Doing::DmaWrite => {
+                // A table too short for a write: what came whole is written, the rest is not invented.
+                let whole = (core.pos / SECTOR) as u32;
+                if short {
+                    self.active.good = whole;
+                    self.active.verdict = error::ABRT;
+                }
+                if whole == 0 { self.end(core, true) } else { self.hand_over(core, cx) }
+            }
+            // A table too short for a read: the rest is dropped and the command ends as it would have.
+            _ => self.end(core, true),
+        }
+    }
+
+    pub(crate) fn dma_fault(&mut self, core: &mut Core) {
+        self.active.good = 0;
+        self.end_with(core, true, error::ABRT);
+    }
+
+    pub(super) fn end(&mut self, core: &mut Core, intrq: bool) {
+        self.end_with(core, intrq, self.active.verdict);
+    }
+
+    /// Leaves the registers as 9.5 wants them: after success the last sector and a count of 0, after an error
+    /// the first bad sector and how many are left.
+    pub(super) fn end_with(&mut self, core: &mut Core, intrq: bool, verdict: u8) {
+        let Active { first, asked, good, .. } = std::mem::take(&mut self.active);
+        let at = if verdict == 0 { first + asked.saturating_sub(1) } else { first + good };
+        core.tf.set_address(at, self.set.current);
+        core.tf.count = if verdict == 0 { 0 } else { (asked - good) as u8 };
+        core.finish(if verdict == 0 { Status::READY } else { Status::FAILED }, verdict);
+        // A request from before that nobody acknowledged stays.
+        core.intrq |= intrq;
+    }
+}
