@@ -1,40 +1,76 @@
 //! Decoded basic blocks, and which bytes of memory they came from.
 //!
-//! A block is a run of instructions in one page, keyed by the arena offset of its first byte and the [`Key`] bits
-//! that decoding depends on. (An instruction that crosses into the next page is a block of its own.) The run loop
-//! holds the cache; [`Cpu`](crate::cpu::Cpu) holds the [`CodeMap`], so that stores can see what is decoded while
-//! a block of the cache executes: a store into decoded bytes queues the range, and the run loop drops the blocks
-//! at the end of the storing instruction.
+//! A block is a run of instructions in one page, keyed by the arena offset of its first byte and the [`key`] bits
+//! that decoding and fetching depend on. (An instruction that crosses into the next page is a block of its own.)
+//! The run loop holds the [`Cache`]; [`Cpu`](crate::cpu::Cpu) holds the [`CodeMap`], so that stores can see what is
+//! decoded while a block of the cache executes: a store into decoded bytes queues the range, and the run loop drops
+//! the blocks at the end of the storing instruction.
 //!
 //! A block remembers its last two successors ([`Link`]), so that loops do not search. A link names the linear
 //! address and the epoch of the address translation that it was made for, and the target's serial number, which
 //! moves when the target is dropped.
 
+use ram::Arena;
 
-/// Granules of 64 bytes: one bit for each in a page.
-const GRANULE: u32 = 6;
+use crate::insn::Insn;
+
+/// Bits of a block's key besides its address.
+pub(crate) mod key {
+    /// CS.D.
+    pub(crate) const BIG: u8 = 1 << 0;
+    /// CPL 3: what may be fetched differs.
+    pub(crate) const USER: u8 = 1 << 1;
+}
+
+const PAGE: u32 = 0x1000;
+const NONE: u32 = u32::MAX;
+
+/// Decoded code of one arena page.
+struct CodePage {
+    page: u32,
+    /// One bit for each byte that a block came from.
+    bytes: [u64; 64],
+    /// The blocks, as [`Cache`] numbers them.
+    blocks: Vec<u32>,
+}
+
+impl CodePage {
+    /// The words of `bytes` that `first..=last` (within the page) touches, each with the mask of that part.
+    fn words(first: u32, last: u32) -> impl Iterator<Item = (usize, u64)> {
+        (first >> 6..=last >> 6).map(move |w| {
+            let from = if w == first >> 6 { first & 63 } else { 0 };
+            let to = if w == last >> 6 { last & 63 } else { 63 };
+            (w as usize, (u64::MAX << from) & (u64::MAX >> (63 - to)))
+        })
+    }
+
+    fn mark(&mut self, first: u32, last: u32) {
+        for (w, mask) in Self::words(first, last) {
+            self.bytes[w] |= mask;
+        }
+    }
+}
 
 /// Bytes of decoded code, by arena page.
 pub(crate) struct CodeMap {
-    masks: Vec<u64>,
+    /// Index into `pages`, or [`NONE`], for each arena page.
+    index: Vec<u32>,
+    pages: Vec<CodePage>,
+    free: Vec<u32>,
     /// Ranges (arena offset, length) written since the run loop looked.
     written: Vec<(u32, u32)>,
 }
 
-fn granules(first: u32, last: u32) -> u64 {
-    let (a, b) = ((first & 0xfff) >> GRANULE, (last & 0xfff) >> GRANULE);
-    (u64::MAX << a) & (u64::MAX >> (63 - b))
-}
-
 impl CodeMap {
     pub(crate) fn new(arena_len: usize) -> Self {
-        Self { masks: vec![0; arena_len >> 12], written: Vec::new() }
+        Self { index: vec![NONE; arena_len >> 12], pages: Vec::new(), free: Vec::new(), written: Vec::new() }
     }
 
     /// A store to `len` bytes (in one page) of a page with decoded code. True if it hit any.
     pub(crate) fn wrote(&mut self, arena: u32, len: u32) -> bool {
-        let mask = self.masks[(arena >> 12) as usize];
-        let hit = mask & granules(arena, arena + (len - 1)) != 0;
+        let Some(p) = self.pages.get(self.index[(arena >> 12) as usize] as usize) else { return false };
+        let first = arena & (PAGE - 1);
+        let hit = CodePage::words(first, first + (len - 1)).any(|(w, mask)| p.bytes[w] & mask != 0);
         if hit {
             self.written.push((arena, len));
         }
@@ -44,4 +80,371 @@ impl CodeMap {
     pub(crate) fn anything_written(&self) -> bool {
         !self.written.is_empty()
     }
+
+    fn take_written(&mut self) -> Vec<(u32, u32)> {
+        std::mem::take(&mut self.written)
+    }
+
+    /// Enters a block's piece in one page. True if it is the page's first.
+    fn add(&mut self, id: u32, arena: u32, len: u32) -> bool {
+        let page = arena >> 12;
+        let mut at = self.index[page as usize];
+        let new = at == NONE;
+        if new {
+            let fresh = CodePage { page, bytes: [0; 64], blocks: Vec::new() };
+            match self.free.pop() {
+                Some(free) => {
+                    self.pages[free as usize] = fresh;
+                    at = free;
+                }
+                None => {
+                    at = self.pages.len() as u32;
+                    self.pages.push(fresh);
+                }
+            }
+            self.index[page as usize] = at;
+        }
+        let p = &mut self.pages[at as usize];
+        p.mark(arena & (PAGE - 1), (arena & (PAGE - 1)) + (len - 1));
+        p.blocks.push(id);
+        new
+    }
+
+    fn blocks(&self, page: u32) -> &[u32] {
+        self.pages.get(self.index[page as usize] as usize).map_or(&[], |p| &p.blocks)
+    }
+}
+
+/// A successor of a block.
+#[derive(Clone, Copy)]
+struct Link {
+    /// Epoch of the address translation, then the linear address.
+    key: u64,
+    id: u32,
+    serial: u32,
+}
+
+const NO_LINK: Link = Link { key: 0, id: 0, serial: u32::MAX };
+
+/// Where a transfer to linear address `lin` goes, as long as the translation's epoch is `epoch`.
+#[inline(always)]
+pub(crate) fn link_key(epoch: u32, lin: u32) -> u64 {
+    u64::from(epoch) << 32 | u64::from(lin)
+}
+
+pub(crate) struct Block {
+    /// First instruction in the pool.
+    first: u32,
+    /// Instructions.
+    pub(crate) n: u16,
+    /// Bytes.
+    pub(crate) len: u16,
+    arena: u32,
+    /// The second page of an instruction that crosses, or [`NONE`].
+    second: u32,
+    /// Moves when the block is dropped. Never 0 for a live block.
+    serial: u32,
+    /// Next of the same hash.
+    next: u32,
+    key: u8,
+    /// The last instruction is such that the run loop must look at everything: no links.
+    pub(crate) leaves: bool,
+    links: [Link; 2],
+}
+
+impl Block {
+    pub(crate) fn second(&self) -> Option<u32> {
+        (self.second != NONE).then_some(self.second)
+    }
+}
+
+/// Entry of the jump cache, for transfers with many targets.
+#[derive(Clone, Copy)]
+struct Jump {
+    link: Link,
+    key: u8,
+}
+
+/// A new block on its way into the cache.
+pub(crate) struct NewBlock<'a> {
+    pub(crate) insns: &'a [Insn],
+    pub(crate) arena: u32,
+    /// Arena offset of the second page, if the only instruction crosses.
+    pub(crate) second: Option<u32>,
+    pub(crate) len: u32,
+    pub(crate) key: u8,
+    pub(crate) leaves: bool,
+}
+
+/// Instructions of all blocks together: 8 MiB.
+const POOL: usize = 256 * 1024;
+const BUCKETS: usize = 32 * 1024;
+const JUMPS: usize = 4096;
+/// Most instructions of a block; a power of two.
+pub(crate) const MAX_INSNS: usize = 64;
+
+pub(crate) struct Cache {
+    pool: Vec<Insn>,
+    /// Free pieces of the pool by the logarithm of their size.
+    free: [Vec<u32>; MAX_INSNS.ilog2() as usize + 1],
+    blocks: Vec<Block>,
+    free_blocks: Vec<u32>,
+    buckets: Box<[u32]>,
+    jumps: Box<[Jump]>,
+    serial: u32,
+    pub(crate) built: u64,
+    pub(crate) dropped: u64,
+    pub(crate) flushes: u64,
+}
+
+impl Cache {
+    pub(crate) fn new() -> Self {
+        Self {
+            pool: Vec::new(),
+            free: std::array::from_fn(|_| Vec::new()),
+            blocks: Vec::new(),
+            free_blocks: Vec::new(),
+            buckets: vec![NONE; BUCKETS].into(),
+            jumps: vec![Jump { link: NO_LINK, key: 0 }; JUMPS].into(),
+            serial: 0,
+            built: 0,
+            dropped: 0,
+            flushes: 0,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn block(&self, id: u32) -> &Block {
+        &self.blocks[id as usize]
+    }
+
+    #[inline(always)]
+    pub(crate) fn insns(&self, id: u32) -> &[Insn] {
+        let b = &self.blocks[id as usize];
+        &self.pool[b.first as usize..][..usize::from(b.n)]
+    }
+
+    #[inline(always)]
+    fn live(&self, l: Link) -> Option<u32> {
+        (self.blocks.get(l.id as usize)?.serial == l.serial).then_some(l.id)
+    }
+
+    /// The successor that block `id` remembers.
+    #[inline(always)]
+    pub(crate) fn follow(&self, id: u32, key: u64) -> Option<u32> {
+        let b = &self.blocks[id as usize];
+        if b.links[0].key == key {
+            return self.live(b.links[0]);
+        }
+        if b.links[1].key == key {
+            return self.live(b.links[1]);
+        }
+        None
+    }
+
+    pub(crate) fn remember(&mut self, from: u32, key: u64, to: u32) {
+        let serial = self.blocks[to as usize].serial;
+        let b = &mut self.blocks[from as usize];
+        b.links[1] = b.links[0];
+        b.links[0] = Link { key, id: to, serial };
+    }
+
+    #[inline(always)]
+    fn jump_index(key: u64) -> usize {
+        let lin = key as u32;
+        (lin ^ lin >> 12) as usize & (JUMPS - 1)
+    }
+
+    /// The target of a transfer, from anywhere.
+    #[inline(always)]
+    pub(crate) fn jump(&self, link: u64, key: u8) -> Option<u32> {
+        let j = &self.jumps[Self::jump_index(link)];
+        if j.link.key == link && j.key == key { self.live(j.link) } else { None }
+    }
+
+    pub(crate) fn remember_jump(&mut self, link: u64, key: u8, to: u32) {
+        let serial = self.blocks[to as usize].serial;
+        self.jumps[Self::jump_index(link)] = Jump { link: Link { key: link, id: to, serial }, key };
+    }
+
+    fn bucket(arena: u32, key: u8) -> usize {
+        let h = (arena ^ u32::from(key) << 30).wrapping_mul(0x9e37_79b1);
+        (h >> (32 - BUCKETS.ilog2())) as usize
+    }
+
+    pub(crate) fn find(&self, arena: u32, key: u8) -> Option<u32> {
+        let mut id = self.buckets[Self::bucket(arena, key)];
+        while id != NONE {
+            let b = &self.blocks[id as usize];
+            if b.arena == arena && b.key == key {
+                return Some(id);
+            }
+            id = b.next;
+        }
+        None
+    }
+
+    fn piece(&mut self, class: usize) -> Option<u32> {
+        if let Some(at) = self.free[class].pop() {
+            return Some(at);
+        }
+        let size = 1 << class;
+        if self.pool.len() + size > POOL {
+            return None;
+        }
+        let at = self.pool.len() as u32;
+        let blank = crate::decode::blank();
+        self.pool.resize(self.pool.len() + size, blank);
+        Some(at)
+    }
+
+    /// Enters a block. Calls `first` with each arena page that had no code before.
+    pub(crate) fn insert(
+        &mut self,
+        code: &mut CodeMap,
+        arena: &Arena,
+        new: &NewBlock<'_>,
+        mut first: impl FnMut(u32),
+    ) -> u32 {
+        let class = new.insns.len().next_power_of_two().ilog2() as usize;
+        let at = match self.piece(class) {
+            Some(at) => at,
+            None => {
+                self.flush(code, arena);
+                // The pool is empty now, and larger than any block.
+                self.piece(class).unwrap_or(0)
+            }
+        };
+        self.pool[at as usize..][..new.insns.len()].copy_from_slice(new.insns);
+        self.serial = (self.serial + 1) % u32::MAX;
+        self.serial = self.serial.max(1);
+        self.built += 1;
+        let bucket = Self::bucket(new.arena, new.key);
+        let b = Block {
+            first: at,
+            n: new.insns.len() as u16,
+            len: new.len as u16,
+            arena: new.arena,
+            second: new.second.unwrap_or(NONE),
+            serial: self.serial,
+            next: self.buckets[bucket],
+            key: new.key,
+            leaves: new.leaves,
+            links: [NO_LINK; 2],
+        };
+        let id = match self.free_blocks.pop() {
+            Some(id) => {
+                self.blocks[id as usize] = b;
+                id
+            }
+            None => {
+                self.blocks.push(b);
+                self.blocks.len() as u32 - 1
+            }
+        };
+        self.buckets[bucket] = id;
+        for (piece, len) in pieces(&self.blocks[id as usize]) {
+            if code.add(id, piece, len) {
+                arena.set_code(piece >> 12, true);
+                first(piece >> 12);
+            }
+        }
+        id
+    }
+
+    fn unhash(&mut self, id: u32) {
+        let b = &self.blocks[id as usize];
+        let (bucket, next) = (Self::bucket(b.arena, b.key), b.next);
+        let mut at = self.buckets[bucket];
+        if at == id {
+            self.buckets[bucket] = next;
+            return;
+        }
+        while at != NONE {
+            let following = self.blocks[at as usize].next;
+            if following == id {
+                self.blocks[at as usize].next = next;
+                return;
+            }
+            at = following;
+        }
+    }
+
+    /// Drops one block. Its bytes stay marked until `remark`.
+    pub(crate) fn drop_block(&mut self, code: &mut CodeMap, arena: &Arena, id: u32) {
+        self.unhash(id);
+        let b = &mut self.blocks[id as usize];
+        b.serial = 0;
+        let class = usize::from(b.n).next_power_of_two().ilog2() as usize;
+        self.free[class].push(b.first);
+        self.free_blocks.push(id);
+        self.dropped += 1;
+        let (b, blocks) = (&self.blocks[id as usize], &self.blocks);
+        for (piece, _) in pieces(b) {
+            let page = piece >> 12;
+            let at = code.index[page as usize];
+            let Some(p) = code.pages.get_mut(at as usize) else { continue };
+            p.blocks.retain(|&other| other != id);
+            p.bytes = [0; 64];
+            if p.blocks.is_empty() {
+                code.index[page as usize] = NONE;
+                code.free.push(at);
+                arena.set_code(page, false);
+                continue;
+            }
+            for i in 0..p.blocks.len() {
+                for (piece, len) in pieces(&blocks[p.blocks[i] as usize]) {
+                    if piece >> 12 == page {
+                        p.mark(piece & (PAGE - 1), (piece & (PAGE - 1)) + (len - 1));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Drops the blocks that stores since the last call hit.
+    #[cold]
+    pub(crate) fn drop_written(&mut self, code: &mut CodeMap, arena: &Arena) {
+        for (at, len) in code.take_written() {
+            let hit: Vec<u32> = code
+                .blocks(at >> 12)
+                .iter()
+                .copied()
+                .filter(|&id| pieces(&self.blocks[id as usize]).any(|(p, n)| p < at + len && at < p + n))
+                .collect();
+            for id in hit {
+                self.drop_block(code, arena, id);
+            }
+        }
+    }
+
+    /// Drops everything.
+    pub(crate) fn flush(&mut self, code: &mut CodeMap, arena: &Arena) {
+        self.flushes += 1;
+        for p in &code.pages {
+            if !p.blocks.is_empty() {
+                code.index[p.page as usize] = NONE;
+                arena.set_code(p.page, false);
+            }
+        }
+        code.pages.clear();
+        code.free.clear();
+        code.written.clear();
+        self.pool.clear();
+        for f in &mut self.free {
+            f.clear();
+        }
+        // Serial numbers go on, so that links from before find nothing.
+        self.blocks.clear();
+        self.free_blocks.clear();
+        self.buckets.fill(NONE);
+    }
+}
+
+/// The bytes of a block, page by page: arena offset and length.
+fn pieces(b: &Block) -> impl Iterator<Item = (u32, u32)> + use<> {
+    let len = u32::from(b.len);
+    let room = PAGE - (b.arena & (PAGE - 1));
+    let second = (b.second != NONE).then(|| (b.second, len.saturating_sub(room)));
+    std::iter::once((b.arena, len.min(room))).chain(second)
 }

@@ -65,7 +65,7 @@ pub(crate) fn decode(bytes: &[u8], big: bool) -> Result<Decoded, Short> {
     }
 }
 
-fn blank() -> Insn {
+pub(crate) fn blank() -> Insn {
     Insn {
         exec: misc::ud,
         imm: 0,

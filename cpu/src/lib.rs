@@ -1,4 +1,10 @@
 //! The IA-32 processor in software: a Pentium 4 of the first kind, interpreted.
+//!
+//! [`Software`] is the engine that needs nothing from the host. Guest code is decoded into basic blocks (`decode.rs`
+//! by `optable/`, kept by `block.rs`), whose instructions are handlers (`exec/`, `x87/`, ...) on one [`cpu::Cpu`];
+//! `run.rs` strings them together and does what lies between instructions. Memory goes through `mem/`.
+//!
+//! It counts instructions exactly: with the clock taken from that count, a run repeats bit by bit.
 #![allow(dead_code, reason = "the parts are being put together")]
 
 mod block;
@@ -15,9 +21,96 @@ mod interrupt;
 mod mem;
 mod msr;
 mod optable;
+mod run;
 mod seg;
 pub mod softfloat;
 mod state;
 mod system;
 mod task;
 mod x87;
+
+use std::sync::Arc;
+
+use hv_vcpu::{Caps, CpuState, CpuidTable, GuestIo, HvError, Hypervisor, Kicker, Stop, Unavailable, Vcpu, Vm};
+use ram::GuestRam;
+
+const NAME: &str = "software";
+
+/// The engine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Software;
+
+impl Hypervisor for Software {
+    type Vm = SoftVm;
+
+    fn probe(&self) -> Result<Caps, Unavailable> {
+        Ok(Caps {
+            summary: "software: interprets IA-32, works everywhere".to_owned(),
+            counts_instructions: true,
+            paging: true,
+        })
+    }
+
+    fn create(&self, ram: Arc<GuestRam>, cpuid: &CpuidTable) -> Result<SoftVm, HvError> {
+        Ok(SoftVm { ram, cpuid: cpuid.clone() })
+    }
+}
+
+pub struct SoftVm {
+    ram: Arc<GuestRam>,
+    cpuid: CpuidTable,
+}
+
+impl Vm for SoftVm {
+    type Vcpu = SoftCpu;
+
+    fn vcpu(&mut self) -> Result<SoftCpu, HvError> {
+        Ok(SoftCpu {
+            engine: run::Engine {
+                cpu: cpu::Cpu::new(self.ram.clone(), &self.cpuid),
+                cache: block::Cache::new(),
+                kicker: Kicker::new(),
+            },
+        })
+    }
+}
+
+/// One processor, as RESET# leaves it until `set_state`.
+pub struct SoftCpu {
+    engine: run::Engine,
+}
+
+impl Vcpu for SoftCpu {
+    fn run(&mut self, io: &mut dyn GuestIo) -> Result<Stop, HvError> {
+        self.engine.run(io)
+    }
+
+    fn kicker(&self) -> Kicker {
+        self.engine.kicker.clone()
+    }
+
+    fn state(&mut self) -> Result<CpuState, HvError> {
+        Ok(self.engine.cpu.save())
+    }
+
+    fn set_state(&mut self, s: &CpuState) -> Result<(), HvError> {
+        let run::Engine { cpu, cache, .. } = &mut self.engine;
+        cpu.check(s).map_err(|what| HvError::BadState { engine: NAME, what })?;
+        cpu.restore(s);
+        // Whoever sets the state may have filled memory behind our back.
+        cache.flush(&mut cpu.code, cpu.ram.arena());
+        Ok(())
+    }
+
+    fn metrics(&self) -> Vec<(&'static str, u64)> {
+        let run::Engine { cpu, cache, .. } = &self.engine;
+        vec![
+            ("instructions", cpu.icount),
+            ("blocks_decoded", cache.built),
+            ("blocks_dropped", cache.dropped),
+            ("block_cache_flushes", cache.flushes),
+            ("tlb_fills", cpu.tlb.fills),
+            ("tlb_flushes", cpu.tlb.flushes),
+        ]
+    }
+}

@@ -1,0 +1,371 @@
+//! The run loop: blocks one after the other, and everything that happens between two instructions.
+//!
+//! What is looked at, in this order, at each boundary where something can have changed (`run`): a kick; the budget of
+//! [`GuestIo::poll`]; stores into decoded code; debug traps; INTR; HLT. Between blocks that end in a near jump only
+//! the kick and the budget are looked at (`chain`): nothing else can change there, because whatever changes it ends
+//! its block (attribute LEAVE of the opcode map) or sets `Cpu::end_block`.
+//!
+//! Where instructions are counted exactly, interrupts come at exact counts: a block is cut where the budget ends.
+
+use hv_vcpu::{GuestIo, HvError, Kicker, Stop};
+
+use crate::block::{Block, Cache, MAX_INSNS, NewBlock, key, link_key};
+use crate::cpu::{CS, Cpu, eflags};
+use crate::debug::dr6;
+use crate::decode::{Decoded, MAX_LEN, Short, decode};
+use crate::fault::Fault;
+use crate::insn::Insn;
+use crate::mem::CodePage;
+use crate::optable::attr;
+
+/// The processor and its decoded code.
+pub(crate) struct Engine {
+    pub(crate) cpu: Cpu,
+    pub(crate) cache: Cache,
+    pub(crate) kicker: Kicker,
+}
+
+/// How a run of instructions ended.
+enum End {
+    /// After this many; the last may have asked to end the block.
+    Done(usize),
+    /// The next after this many faulted.
+    Fault(usize, Fault),
+}
+
+/// Where the next instruction is.
+enum Next {
+    Block(u32),
+    /// Not cacheable: fetched from a chip, or near the limit of CS.
+    Single(Decoded),
+}
+
+#[inline(always)]
+fn execute(cpu: &mut Cpu, io: &mut dyn GuestIo, insns: &[Insn]) -> End {
+    let start = cpu.eip;
+    for (k, insn) in insns.iter().enumerate() {
+        cpu.done = k as u32;
+        cpu.eip = start.wrapping_add(u32::from(insn.end));
+        if let Err(f) = (insn.exec)(cpu, io, insn) {
+            cpu.insn_eip = start.wrapping_add(u32::from(insn.end)).wrapping_sub(u32::from(insn.len));
+            return End::Fault(k, f);
+        }
+        if cpu.end_block {
+            return End::Done(k + 1);
+        }
+    }
+    End::Done(insns.len())
+}
+
+impl Engine {
+    pub(crate) fn run(&mut self, io: &mut dyn GuestIo) -> Result<Stop, HvError> {
+        // Time has passed and events may have come since the last run.
+        self.cpu.poll_at = self.cpu.icount;
+        loop {
+            if self.kicker.is_kicked() && self.kicker.take() {
+                self.cpu.report(io);
+                return Ok(Stop::Kicked);
+            }
+            if self.cpu.icount >= self.cpu.poll_at {
+                self.cpu.report(io);
+                self.cpu.poll_at = self.cpu.icount.saturating_add(io.poll().max(1));
+                self.cpu.after_io();
+            }
+            if let Err(stop) = self.boundary(io) {
+                self.cpu.report(io);
+                return Ok(stop);
+            }
+        }
+    }
+
+    /// Everything between two instructions, then instructions until something changed.
+    fn boundary(&mut self, io: &mut dyn GuestIo) -> Result<(), Stop> {
+        let cpu = &mut self.cpu;
+        if cpu.code.anything_written() {
+            self.cache.drop_written(&mut cpu.code, cpu.ram.arena());
+        }
+        cpu.end_block = false;
+        if !cpu.mov_ss_shadow
+            && let Some(f) = cpu.take_debug_trap()
+        {
+            cpu.insn_eip = cpu.eip;
+            return cpu.deliver(io, f);
+        }
+        let shadow = cpu.mov_ss_shadow || cpu.sti_shadow;
+        if cpu.eflags & eflags::IF != 0 && !shadow && io.intr_pending() {
+            cpu.report(io);
+            let vector = io.ack_intr();
+            cpu.after_io();
+            cpu.halted = false;
+            cpu.insn_eip = cpu.eip;
+            return cpu.deliver_external(io, vector);
+        }
+        if cpu.halted {
+            let woken = cpu.eflags & eflags::IF != 0;
+            return Err(if woken { Stop::Halted } else { Stop::HaltedForGood });
+        }
+        if shadow || cpu.eflags & (eflags::TF | eflags::RF) != 0 || cpu.breakpoints.code {
+            self.single(io)
+        } else {
+            self.chain(io)
+        }
+    }
+
+    /// Runs blocks from EIP until one leaves.
+    fn chain(&mut self, io: &mut dyn GuestIo) -> Result<(), Stop> {
+        let mut id = match self.locate(io) {
+            Ok(Next::Block(id)) => id,
+            Ok(Next::Single(d)) => return self.one(io, &d),
+            Err(f) => return self.fetch_fault(io, f),
+        };
+        loop {
+            let cpu = &mut self.cpu;
+            if cpu.end_block {
+                // Finding the block had effects of its own.
+                return Ok(());
+            }
+            let left = cpu.poll_at - cpu.icount;
+            let b = self.cache.block(id);
+            if beyond_limit(cpu, b) {
+                return self.near_limit(io);
+            }
+            let leaves = b.leaves;
+            let mut insns = self.cache.insns(id);
+            let whole = insns.len();
+            if left < whole as u64 {
+                insns = &insns[..left as usize];
+            }
+            let n = match execute(cpu, io, insns) {
+                End::Done(n) => n,
+                End::Fault(n, f) => return self.fault(io, n, f),
+            };
+            cpu.icount += n as u64;
+            cpu.done = 0;
+            if leaves || cpu.end_block || n < whole || cpu.icount >= cpu.poll_at || self.kicker.is_kicked() {
+                return Ok(());
+            }
+            let lin = cpu.seg[CS].base.wrapping_add(cpu.eip);
+            let link = link_key(cpu.tlb.epoch, lin);
+            id = match self.cache.follow(id, link) {
+                Some(next) => next,
+                None => match self.successor(io, id, link) {
+                    Ok(Next::Block(next)) => next,
+                    Ok(Next::Single(d)) => return self.one(io, &d),
+                    Err(f) => return self.fetch_fault(io, f),
+                },
+            };
+        }
+    }
+
+    /// One instruction, with everything that needs a look before and after each.
+    fn single(&mut self, io: &mut dyn GuestIo) -> Result<(), Stop> {
+        let in_ss_shadow = self.cpu.mov_ss_shadow;
+        let in_sti_shadow = self.cpu.sti_shadow;
+        if !in_ss_shadow && let Err(f) = self.cpu.code_breakpoint() {
+            return self.fetch_fault(io, f);
+        }
+        let insn = match self.locate(io) {
+            Ok(Next::Block(id)) if beyond_limit(&self.cpu, self.cache.block(id)) => match self.fetch(io) {
+                Ok(d) => d.insn,
+                Err(f) => return self.fetch_fault(io, f),
+            },
+            Ok(Next::Block(id)) => self.cache.insns(id)[0],
+            Ok(Next::Single(d)) => d.insn,
+            Err(f) => return self.fetch_fault(io, f),
+        };
+        let cpu = &mut self.cpu;
+        let before = cpu.eflags;
+        // An instruction that sets RF (IRET, a repetition that goes on) finds it clear.
+        cpu.eflags &= !eflags::RF;
+        match execute(cpu, io, &[insn]) {
+            End::Done(n) => {
+                cpu.icount += n as u64;
+                cpu.mov_ss_shadow &= !in_ss_shadow;
+                cpu.sti_shadow &= !in_sti_shadow;
+                // The gate of INT n cleared TF: no trap after that one.
+                let int = matches!(insn.opcode, 0xcc..=0xce | 0xf1) && cpu.eflags & eflags::TF == 0;
+                if before & eflags::TF != 0 && !int {
+                    cpu.pending_debug |= dr6::BS;
+                }
+                Ok(())
+            }
+            End::Fault(n, f) => {
+                cpu.eflags |= before & eflags::RF;
+                self.fault(io, n, f)
+            }
+        }
+    }
+
+    /// An instruction that is not in a block.
+    fn one(&mut self, io: &mut dyn GuestIo, d: &Decoded) -> Result<(), Stop> {
+        match execute(&mut self.cpu, io, &[d.insn]) {
+            End::Done(n) => {
+                self.cpu.icount += n as u64;
+                Ok(())
+            }
+            End::Fault(n, f) => self.fault(io, n, f),
+        }
+    }
+
+    fn near_limit(&mut self, io: &mut dyn GuestIo) -> Result<(), Stop> {
+        match self.fetch(io) {
+            Ok(d) => self.one(io, &d),
+            Err(f) => self.fetch_fault(io, f),
+        }
+    }
+
+    /// The instruction after `n` others faulted.
+    #[cold]
+    fn fault(&mut self, io: &mut dyn GuestIo, n: usize, f: Fault) -> Result<(), Stop> {
+        let cpu = &mut self.cpu;
+        cpu.icount += n as u64;
+        cpu.done = 0;
+        cpu.mov_ss_shadow = false;
+        cpu.sti_shadow = false;
+        if f.is_retry() {
+            // It waits for something from outside: the clock goes on meanwhile.
+            cpu.eip = cpu.insn_eip;
+            cpu.icount += 1;
+            return Ok(());
+        }
+        cpu.deliver(io, f)
+    }
+
+    /// The instruction at EIP could not be fetched.
+    #[cold]
+    fn fetch_fault(&mut self, io: &mut dyn GuestIo, f: Fault) -> Result<(), Stop> {
+        self.cpu.insn_eip = self.cpu.eip;
+        self.fault(io, 0, f)
+    }
+
+    /// Key bits of code that runs now.
+    #[inline(always)]
+    fn key(&self) -> u8 {
+        let big = if self.cpu.seg[CS].big() { key::BIG } else { 0 };
+        big | if self.cpu.cpl == 3 { key::USER } else { 0 }
+    }
+
+    /// What follows block `from`.
+    #[inline(never)]
+    fn successor(&mut self, io: &mut dyn GuestIo, from: u32, link: u64) -> Result<Next, Fault> {
+        let flushes = self.cache.flushes;
+        let next = self.locate(io)?;
+        if let Next::Block(to) = next
+            && self.cache.flushes == flushes
+        {
+            self.cache.remember(from, link, to);
+        }
+        Ok(next)
+    }
+
+    /// Finds or decodes what is at EIP.
+    fn locate(&mut self, io: &mut dyn GuestIo) -> Result<Next, Fault> {
+        let key = self.key();
+        let lin = self.cpu.seg[CS].base.wrapping_add(self.cpu.eip);
+        if let Some(id) = self.cache.jump(link_key(self.cpu.tlb.epoch, lin), key) {
+            return Ok(Next::Block(id));
+        }
+        let page = self.cpu.fetch_page(io, lin).inspect_err(|_| self.cpu.fault_lin = lin)?;
+        let CodePage::Arena(page) = page else { return self.fetch(io).map(Next::Single) };
+        let arena = page | lin & 0xfff;
+        let mut found = self.cache.find(arena, key);
+        if let Some(id) = found
+            && let Some(second) = self.cache.block(id).second()
+            && self.cpu.fetch_page(io, (lin & !0xfff).wrapping_add(0x1000))? != CodePage::Arena(second)
+        {
+            // The same first page, followed by another one.
+            self.cache.drop_block(&mut self.cpu.code, self.cpu.ram.arena(), id);
+            found = None;
+        }
+        let id = match found {
+            Some(id) => id,
+            None => match self.build(io, lin, arena, key)? {
+                Next::Block(id) => id,
+                single @ Next::Single(_) => return Ok(single),
+            },
+        };
+        self.cache.remember_jump(link_key(self.cpu.tlb.epoch, lin), key, id);
+        Ok(Next::Block(id))
+    }
+
+    fn build(&mut self, io: &mut dyn GuestIo, lin: u32, arena: u32, key: u8) -> Result<Next, Fault> {
+        let big = key & key::BIG != 0;
+        let room = 0x1000 - (lin & 0xfff) as usize;
+        let mut bytes = [0; MAX_INSNS * MAX_LEN];
+        let bytes = &mut bytes[..room.min(MAX_INSNS * MAX_LEN)];
+        self.cpu.ram.arena().copy_out(arena, bytes);
+        let mut insns = Vec::with_capacity(16);
+        let mut len = 0;
+        let mut leaves = false;
+        while insns.len() < MAX_INSNS {
+            let Ok(mut d) = decode(&bytes[len..], big) else { break };
+            len += usize::from(d.insn.len);
+            d.insn.end = len as u16;
+            insns.push(d.insn);
+            leaves = d.attr & attr::LEAVE != 0;
+            if d.attr & (attr::LEAVE | attr::JUMP) != 0 {
+                break;
+            }
+        }
+        let mut second = None;
+        if insns.is_empty() {
+            let d = self.fetch(io)?;
+            let CodePage::Arena(next) = self.cpu.fetch_page(io, (lin & !0xfff).wrapping_add(0x1000))? else {
+                return Ok(Next::Single(d));
+            };
+            second = Some(next);
+            len = usize::from(d.insn.len);
+            leaves = d.attr & attr::LEAVE != 0;
+            insns.push(d.insn);
+        }
+        let new = NewBlock { insns: &insns, arena, second, len: len as u32, key, leaves };
+        let (code, tlb) = (&mut self.cpu.code, &mut self.cpu.tlb);
+        Ok(Next::Block(self.cache.insert(code, self.cpu.ram.arena(), &new, |page| tlb.forbid_writes(page))))
+    }
+
+    /// Decodes the one instruction at EIP, byte by byte as far as the limit of CS and the pages allow.
+    fn fetch(&mut self, io: &mut dyn GuestIo) -> Result<Decoded, Fault> {
+        let cpu = &mut self.cpu;
+        let (limit, big) = (cpu.seg[CS].limit, cpu.seg[CS].big());
+        if cpu.eip > limit {
+            return Err(Fault::gp(0));
+        }
+        let lin = cpu.seg[CS].base.wrapping_add(cpu.eip);
+        let allowed = (u64::from(limit - cpu.eip) + 1).min(MAX_LEN as u64) as usize;
+        let room = (0x1000 - (lin & 0xfff) as usize).min(allowed);
+        let mut bytes = [0; MAX_LEN];
+        let page = cpu.fetch_page(io, lin).inspect_err(|_| cpu.fault_lin = lin)?;
+        code_bytes(cpu, io, page, lin & 0xfff, &mut bytes[..room]);
+        let mut d = decode(&bytes[..room], big);
+        if d.is_err() && room < allowed {
+            let page = cpu.fetch_page(io, lin.wrapping_add(room as u32))?;
+            code_bytes(cpu, io, page, 0, &mut bytes[room..allowed]);
+            d = decode(&bytes[..allowed], big);
+        }
+        match d {
+            Ok(mut d) => {
+                d.insn.end = u16::from(d.insn.len);
+                Ok(d)
+            }
+            // Not too long (that is an instruction of its own): the limit cuts it.
+            Err(Short) => Err(Fault::gp(0)),
+        }
+    }
+}
+
+/// Part of the block lies beyond the limit of CS.
+#[inline(always)]
+fn beyond_limit(cpu: &Cpu, b: &Block) -> bool {
+    u64::from(cpu.eip) + u64::from(b.len) > u64::from(cpu.seg[CS].limit) + 1
+}
+
+fn code_bytes(cpu: &mut Cpu, io: &mut dyn GuestIo, page: CodePage, off: u32, buf: &mut [u8]) {
+    match page {
+        CodePage::Arena(at) => cpu.ram.arena().copy_out(at | off, buf),
+        CodePage::Bus(phys) => {
+            cpu.report(io);
+            io.mmio_read(phys | u64::from(off), buf);
+            cpu.after_io();
+        }
+    }
+}
