@@ -270,7 +270,8 @@ impl Cpu {
                     | sys::TSS32_BUSY
                     | sys::CALL32
             );
-        Ok(known.then_some(d.hi & 0x00ff_ff00 & if d.is_segment() { !0xf_0000 } else { u32::MAX }))
+        // Bits 19:16, the limit, are undefined by the manual; processors let them through.
+        Ok(known.then_some(d.hi & 0x00ff_ff00))
     }
 
     /// LSL: the limit in bytes.
