@@ -2,3 +2,4 @@
 
 pub mod i8254;
 pub mod i8259;
+pub mod mc146818;
