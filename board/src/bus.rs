@@ -50,7 +50,10 @@ impl Decoder {
     /// Puts a window somewhere, takes it from where it was, or (None) off the bus. A place of another kind
     /// than the window's takes it off the bus too.
     pub fn place(&mut self, slot: SlotId, spec: WinSpec, to: Option<Decode>) {
+        let before = self.placed.len();
         self.placed.retain(|p| (p.slot, p.spec.win) != (slot, spec.win));
+        // The port table holds places in `placed`, which a window of any kind moves when it leaves.
+        let moved = self.placed.len() != before;
         match (spec.kind, to) {
             (WinKind::Pio, Some(Decode::Pio(base))) => {
                 self.placed.push(Placed { slot, spec, base: u32::from(base) });
@@ -65,7 +68,7 @@ impl Decoder {
             }
             _ => {}
         }
-        if spec.kind == WinKind::Pio {
+        if moved || spec.kind == WinKind::Pio {
             self.rebuild_ports();
         }
     }

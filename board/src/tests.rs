@@ -80,3 +80,15 @@ fn a_pulse_between_two_looks_shows_the_dip() {
     l.pulse(a);
     assert_eq!(l.take_moved(), Some((0, 1)));
 }
+
+#[test]
+fn a_memory_window_that_leaves_does_not_disturb_ports() {
+    let mut d = Decoder::default();
+    let mem = WinSpec::mmio(Win(0), 4096, Width::D);
+    d.place(SlotId(1), mem, Some(Decode::Mmio(0xe000_0000)));
+    d.place(SlotId(2), WinSpec::pio(Win(0), 1, Width::B), Some(Decode::Pio(0x60)));
+    d.place(SlotId(3), WinSpec::pio(Win(0), 1, Width::B), Some(Decode::Pio(0x61)));
+    d.place(SlotId(1), mem, None);
+    assert_eq!(d.port(0x60).map(|h| h.slot), Some(SlotId(2)));
+    assert_eq!(d.port(0x61).map(|h| h.slot), Some(SlotId(3)));
+}

@@ -1,0 +1,374 @@
+//! The S3 Trio64 (86C764), the display adapter of the Virtual PC board: PCI 0:8.0, 5333:8811 revision 0.
+//!
+//! - Windows: VGA ports and memory, the ports 102h, 46E8h, 42E8h, 4AE8h, BAR0 (64 MiB as Virtual PC's, where the
+//!   chip on a card decoded 8), configuration space. The chip puts all but the last on the bus itself, as the PCI
+//!   command register and MISC b1 say.
+//! - Registers: the VGA's (`video/vga`), CR2D-CR7F and SR08-SR1C (`crtc_ext.rs`, `regs.rs`).
+//! - Video memory is a slot of guest memory: the linear window is that slot, and so is A0000h-AFFFFh while the
+//!   registers leave nothing to do between the processor and memory ([`Vga::direct`]).
+//! - Frames: `video/screen.rs`, sixty a second while somebody looks.
+//! - Interrupts: INTA# from vertical retrace, while CR32 b4 and CR11 b5 allow it.
+//!
+//! Not emulated yet: the drawing engine, the hardware cursor, memory-mapped engine registers. Never: streams
+//! processor, new MMIO, DDC (Trio64V+), 24 bits a pixel (Virtual PC has none), external DACs, CR35's timing locks
+//! (no known emulation needs them).
+//!
+//! Sources: see `docs/devices/s3trio64.md`.
+
+mod crtc_ext;
+pub mod regs;
+mod state;
+
+use board::{
+    At, Bar, ConfigSpace, Cx, Decode, Device, HostEvent, Line, Reset, Scanout, StateError, StateIn, StateOut,
+    TimerId, VideoMode, Width, Win, WinSpec,
+};
+use ram::{GuestRam, LowTarget, Slot};
+
+use self::crtc_ext::CrtcExt;
+use super::screen::{IDLE, REFRESH, Screen, snapshot};
+use super::vga::{Port, Vga, Vram};
+
+pub const CONFIG: Win = Win(0);
+/// 3B0h-3BBh.
+pub const MONO: Win = Win(1);
+/// 3C0h-3DFh.
+pub const COLOUR: Win = Win(2);
+/// 46E8h, Video Subsystem Enable.
+pub const SETUP: Win = Win(3);
+/// 102h, Option Select.
+pub const OPTION: Win = Win(4);
+/// 42E8h, Subsystem Status and Control.
+pub const SUBSYS: Win = Win(5);
+/// 4AE8h, Advanced Function Control.
+pub const ADVFUNC: Win = Win(6);
+/// A0000h-BFFFFh.
+pub const MEMORY: Win = Win(7);
+pub const APERTURE: Win = Win(8);
+
+const APERTURE_LEN: u32 = 64 << 20;
+
+const WINDOWS: &[WinSpec] = &[
+    WinSpec::config(CONFIG),
+    WinSpec::pio(MONO, 12, Width::B),
+    WinSpec::pio(COLOUR, 32, Width::B),
+    WinSpec::pio(SETUP, 2, Width::B),
+    WinSpec::pio(OPTION, 1, Width::B),
+    WinSpec::pio(SUBSYS, 2, Width::B),
+    WinSpec::pio(ADVFUNC, 2, Width::B),
+    WinSpec::mmio(MEMORY, 0x2_0000, Width::D),
+    WinSpec::mmio(APERTURE, APERTURE_LEN, Width::D),
+];
+
+const PORTS: [(Win, u16); 6] =
+    [(MONO, 0x3b0), (COLOUR, 0x3c0), (SETUP, 0x46e8), (OPTION, 0x102), (SUBSYS, 0x42e8), (ADVFUNC, 0x4ae8)];
+
+const REFRESH_TIMER: TimerId = TimerId(0);
+const RETRACE_TIMER: TimerId = TimerId(1);
+
+/// What of the chip is on the bus, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Placed {
+    ports: bool,
+    memory: bool,
+    aperture: Option<u32>,
+    linear: Option<u32>,
+    /// The video memory offset that A0000h-AFFFFh shows as plain memory.
+    direct: Option<u32>,
+}
+
+pub struct S3Trio64 {
+    inta: Line,
+    slot: Slot,
+    vram: u32,
+    scanout: Box<dyn Scanout>,
+    screen: Screen,
+    placed: Placed,
+    vga: Vga,
+    ext: CrtcExt,
+    /// 46E8h and 102h as written: decoding is the PCI command register's business here.
+    setup: [u8; 2],
+    config: ConfigSpace,
+}
+
+fn config_space() -> ConfigSpace {
+    ConfigSpace::new(0x5333, 0x8811, 0x03_0000, 0)
+        // I/O, memory, master and palette snoop; DEVSEL# fast, as Virtual PC's.
+        .reg(0x04, Width::W, 0, 0x0027)
+        .bar(0, Bar::Mem { len: APERTURE_LEN, prefetch: false })
+        .interrupt(1)
+}
+
+impl S3Trio64 {
+    /// Takes `vram` bytes (1, 2, 4 or 8 MiB) of guest memory.
+    ///
+    /// # Panics
+    /// For another size: the board is fixed.
+    pub fn new(ram: &GuestRam, vram: u32, inta: Line, scanout: Box<dyn Scanout>) -> Self {
+        assert!(matches!(vram >> 20, 1 | 2 | 4 | 8) && vram.is_power_of_two(), "no Trio64 has {vram} bytes");
+        Self {
+            inta,
+            slot: ram.allocate(vram, true),
+            vram,
+            scanout,
+            screen: Screen::default(),
+            placed: Placed::default(),
+            vga: Vga::default(),
+            ext: CrtcExt::new(vram),
+            setup: [0; 2],
+            config: config_space(),
+        }
+    }
+
+    fn memory<'a>(&self, ram: &'a GuestRam) -> Vram<'a> {
+        Vram::new(ram, self.slot)
+    }
+
+    /// The picture as it would be drawn at guest time `now` (it decides whether the cursor is lit).
+    pub fn snapshot(&self, ram: &GuestRam, now: board::Tick) -> (VideoMode, Vec<u32>) {
+        snapshot(&self.vga, self.memory(ram), now)
+    }
+
+    /// The slot of video memory, for saved state.
+    pub fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// After a change of registers: raster, windows, interrupt.
+    fn settle(&mut self, cx: &mut Cx<'_>) {
+        self.vga.set_ext(self.ext.ext(self.vram));
+        self.place(cx);
+    }
+
+    fn place(&mut self, cx: &mut Cx<'_>) {
+        let bar = self.config.get32(0x10) & !0xf;
+        let on = self.config.memory_enabled();
+        let aperture = (on && bar != 0).then_some(bar);
+        let memory = on && self.vga.misc().enable_ram();
+        let linear = self.ext.cr58().ena_la() || self.ext.advfunc().la();
+        let to = Placed {
+            ports: self.config.io_enabled(),
+            memory,
+            aperture,
+            linear: aperture.filter(|_| linear).map(|bar| bar | self.linear_offset()),
+            direct: if memory { self.vga.direct(self.memory(cx.ram)) } else { None },
+        };
+        let was = std::mem::replace(&mut self.placed, to);
+        if was.ports != to.ports {
+            for (win, base) in PORTS {
+                cx.remap(win, to.ports.then_some(Decode::Pio(base)));
+            }
+        }
+        if was.memory != to.memory {
+            cx.remap(MEMORY, to.memory.then_some(Decode::Mmio(0xa_0000)));
+        }
+        if was.aperture != to.aperture {
+            cx.remap(APERTURE, to.aperture.map(Decode::Mmio));
+        }
+        if was.linear != to.linear {
+            cx.ram.place(self.slot, to.linear);
+        }
+        if was.direct != to.direct {
+            let target = to.direct.map_or(LowTarget::Device, |at| LowTarget::Slot(self.slot, at));
+            cx.ram.set_low(0xa0..=0xaf, target, target);
+        }
+    }
+
+    /// Where in BAR0 the linear window begins: CR59 b1-0 and CR5A, aligned to the window and kept inside.
+    fn linear_offset(&self) -> u32 {
+        let at = u32::from(self.ext.cr[0x59] & 3) << 24 | u32::from(self.ext.cr[0x5a]) << 16;
+        let at = at & !(self.ext.cr58().bytes() - 1);
+        at.min(APERTURE_LEN - self.vram)
+    }
+
+    /// BAR0 b31-26 and CR59 b7-2 are one latch.
+    fn bar_written(&mut self) {
+        self.ext.cr[0x59] = (self.config.get32(0x10) >> 24) as u8;
+        self.ext.cr[0x5a] = 0;
+    }
+
+    fn interrupt(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now();
+        let enabled = self.ext.cr32().int_en() && self.vga.interrupt_enabled();
+        let pending = enabled && self.vga.interrupt_pending(now);
+        cx.lines.set(self.inta, pending);
+        if enabled && !pending {
+            cx.wake_at(RETRACE_TIMER, self.vga.timing().next_retrace(now));
+        } else {
+            cx.cancel(RETRACE_TIMER);
+        }
+    }
+
+    fn read_port(&mut self, cx: &mut Cx<'_>, at: At, port: u16) -> u32 {
+        let Some(p) = Port::at(port, self.vga.misc()) else { return cx.open_bus(at) };
+        let got = match p {
+            Port::CrtcData if self.vga.crtc_index() & 0x7f > 0x26 => {
+                self.ext.read_cr(self.vga.crtc_index() & 0x7f, self.vga.misc().clock_select())
+            }
+            Port::SeqData if self.vga.seq_index() > 7 => self.ext.read_sr(self.vga.seq_index()),
+            _ => self.vga.read_port(p, cx.now()),
+        };
+        got.map_or_else(|| cx.open_bus(at), u32::from)
+    }
+
+    fn write_port(&mut self, cx: &mut Cx<'_>, at: At, port: u16, v: u8) {
+        let Some(p) = Port::at(port, self.vga.misc()) else {
+            cx.open_bus(at);
+            return;
+        };
+        let known = match p {
+            Port::CrtcData if self.vga.crtc_index() & 0x7f > 0x26 => {
+                let n = self.vga.crtc_index() & 0x7f;
+                let known = self.ext.write_cr(n, v);
+                if n == 0x59 {
+                    let bar = self.config.get32(0x10) & 0x03ff_ffff;
+                    self.config.set32(0x10, bar | u32::from(self.ext.cr[0x59] & 0xfc) << 24);
+                }
+                if n == 0x32 {
+                    self.interrupt(cx);
+                }
+                known
+            }
+            Port::SeqData if self.vga.seq_index() > 7 => self.ext.write_sr(self.vga.seq_index(), v),
+            Port::DacData | Port::DacMask if self.ext.dac_locked() => true,
+            _ => {
+                let known = self.vga.write_port(p, v, cx.now());
+                if p == Port::CrtcData && self.vga.crtc_index() == 0x11 {
+                    self.interrupt(cx);
+                }
+                known
+            }
+        };
+        if !known {
+            cx.open_bus(at);
+        }
+        if matches!(p, Port::CrtcData | Port::SeqData | Port::GfxData | Port::Misc) {
+            self.settle(cx);
+        }
+    }
+
+    fn refresh(&mut self, cx: &mut Cx<'_>) {
+        let v = self.memory(cx.ram);
+        self.screen.refresh(&self.vga, cx.ram, v, cx.now(), &mut *self.scanout);
+    }
+
+    fn config_write(&mut self, cx: &mut Cx<'_>, at: At, v: u32) {
+        let bar = self.config.get32(0x10);
+        self.config.write(at, v);
+        if self.config.get32(0x10) != bar {
+            self.bar_written();
+        }
+        self.settle(cx);
+    }
+}
+
+impl Device for S3Trio64 {
+    fn name(&self) -> &'static str {
+        "s3trio64"
+    }
+
+    fn windows(&self) -> &'static [WinSpec] {
+        WINDOWS
+    }
+
+    fn reset(&mut self, cx: &mut Cx<'_>, _: Reset) {
+        self.vga = Vga::default();
+        self.ext = CrtcExt::new(self.vram);
+        self.setup = [0; 2];
+        self.config = config_space();
+        self.settle(cx);
+        self.interrupt(cx);
+        self.screen.forget();
+        cx.wake_at(REFRESH_TIMER, cx.now() + REFRESH);
+    }
+
+    fn read(&mut self, cx: &mut Cx<'_>, at: At) -> u32 {
+        match at.win {
+            CONFIG => self.config.read(at),
+            MONO => self.read_port(cx, at, 0x3b0 + at.off as u16),
+            COLOUR => self.read_port(cx, at, 0x3c0 + at.off as u16),
+            SETUP if at.off == 0 => u32::from(self.setup[0]),
+            OPTION => u32::from(self.setup[1]),
+            // No engine: nothing pending, monitor ID 7 (none), and 8 bits a pixel as CR3A b4 has it.
+            SUBSYS if at.off == 0 => 0x78 | u32::from(self.ext.cr[0x3a] & 0x10) << 3,
+            ADVFUNC => u32::from(if at.off == 0 { self.ext.advfunc } else { 0 }),
+            MEMORY => {
+                let v = self.memory(cx.ram);
+                (0..at.width.bytes())
+                    .map(|i| u32::from(self.vga.read_memory(v, at.off + i)) << (8 * i))
+                    .fold(0, |a, b| a | b)
+            }
+            _ => cx.open_bus(at),
+        }
+    }
+
+    fn write(&mut self, cx: &mut Cx<'_>, at: At, v: u32) {
+        match at.win {
+            CONFIG => self.config_write(cx, at, v),
+            MONO => self.write_port(cx, at, 0x3b0 + at.off as u16, v as u8),
+            COLOUR => self.write_port(cx, at, 0x3c0 + at.off as u16, v as u8),
+            SETUP if at.off == 0 => self.setup[0] = v as u8,
+            OPTION => self.setup[1] = v as u8,
+            // Interrupt enables and engine reset: there is no engine to reset.
+            SUBSYS => {}
+            ADVFUNC => {
+                if at.off == 0 {
+                    self.ext.write_advfunc(v as u8);
+                    self.settle(cx);
+                }
+            }
+            MEMORY => {
+                let m = self.memory(cx.ram);
+                for i in 0..at.width.bytes() {
+                    self.vga.write_memory(m, at.off + i, (v >> (8 * i)) as u8);
+                }
+            }
+            _ => {
+                cx.open_bus(at);
+            }
+        }
+    }
+
+    fn timer(&mut self, cx: &mut Cx<'_>, id: TimerId) {
+        if id == RETRACE_TIMER {
+            self.interrupt(cx);
+            return;
+        }
+        let wait = if self.scanout.wanted() {
+            self.refresh(cx);
+            REFRESH
+        } else {
+            // Who comes next has seen nothing of what changes until then.
+            self.screen.forget();
+            IDLE
+        };
+        cx.wake_at(REFRESH_TIMER, cx.now() + wait);
+    }
+
+    fn host(&mut self, cx: &mut Cx<'_>, ev: HostEvent) {
+        if ev == HostEvent::Redraw {
+            self.screen.forget();
+            self.refresh(cx);
+            cx.wake_at(REFRESH_TIMER, cx.now() + REFRESH);
+        }
+    }
+
+    fn save(&self, out: &mut StateOut) {
+        out.put(1, &self.state());
+    }
+
+    fn load(&mut self, s: &StateIn<'_>) -> Result<(), StateError> {
+        self.set_state(s)
+    }
+
+    fn restored(&mut self, cx: &mut Cx<'_>) {
+        self.settle(cx);
+        self.interrupt(cx);
+        self.screen.forget();
+        cx.wake_at(REFRESH_TIMER, cx.now() + REFRESH);
+    }
+
+    fn metrics(&self) -> Vec<(&'static str, u64)> {
+        vec![("frames", self.screen.frames), ("lines", self.screen.lines)]
+    }
+}
