@@ -397,7 +397,7 @@ fn linear_8_bits_goes_through_the_dac() {
     let mut c = Card::new();
     linear_mode(&mut c, 800, 600, 8);
     test_palette(&mut c);
-    let colour = |x: u32, y: u32| (x * 3 ^ y) as u8;
+    let colour = |x: u32, y: u32| ((x * 3) ^ y) as u8;
     for y in 0..600 {
         for x in (0..800).step_by(4) {
             let v = (0..4).map(|i| u32::from(colour(x + i, y)) << (8 * i)).sum();

@@ -18,10 +18,11 @@ fn spread(bits: u8) -> u32 {
         let mut t = [0; 16];
         let mut i = 0;
         while i < 16 {
-            t[i] = (i as u32 & 1) * 0xff
-                | (i as u32 >> 1 & 1) * 0xff00
-                | (i as u32 >> 2 & 1) * 0xff_0000
-                | (i as u32 >> 3 & 1) * 0xff00_0000;
+            let mut plane = 0;
+            while plane < 4 {
+                t[i] |= if i >> plane & 1 == 1 { 0xff << (8 * plane) } else { 0 };
+                plane += 1;
+            }
             i += 1;
         }
         t
