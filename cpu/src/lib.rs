@@ -20,6 +20,7 @@ mod insn;
 mod interrupt;
 mod mem;
 mod msr;
+mod mmx;
 mod optable;
 mod run;
 mod seg;
@@ -27,6 +28,7 @@ pub mod softfloat;
 mod state;
 mod system;
 mod task;
+mod sse;
 mod x87;
 
 use std::sync::Arc;

@@ -14,14 +14,14 @@ use crate::softfloat::{
 };
 
 // The reg field of D8, DA, DC, DE.
-pub(super) const ADD: u8 = 0;
-pub(super) const MUL: u8 = 1;
-pub(super) const COM: u8 = 2;
-pub(super) const COMP: u8 = 3;
-pub(super) const SUB: u8 = 4;
-pub(super) const SUBR: u8 = 5;
-pub(super) const DIV: u8 = 6;
-pub(super) const DIVR: u8 = 7;
+pub(crate) const ADD: u8 = 0;
+pub(crate) const MUL: u8 = 1;
+pub(crate) const COM: u8 = 2;
+pub(crate) const COMP: u8 = 3;
+pub(crate) const SUB: u8 = 4;
+pub(crate) const SUBR: u8 = 5;
+pub(crate) const DIV: u8 = 6;
+pub(crate) const DIVR: u8 = 7;
 
 /// a is ST(0), b the other operand.
 #[inline(always)]
@@ -38,7 +38,7 @@ fn compute<const OP: u8>(a: Num, b: Num, env: &mut Env) -> F80 {
 }
 
 /// D8: ST(0) = ST(0) op ST(i).
-pub(super) fn op_st0<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn op_st0<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     registers::<OP>(&mut cpu.fpu, insn.modrm & 7, 0);
@@ -46,7 +46,7 @@ pub(super) fn op_st0<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &I
 }
 
 /// DC: ST(i) = ST(0) op ST(i), with the operands of SUB and DIV as the opcode map has them.
-pub(super) fn op_sti<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn op_sti<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     let i = insn.modrm & 7;
@@ -55,7 +55,7 @@ pub(super) fn op_sti<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &I
 }
 
 /// DE: the same and pop.
-pub(super) fn op_pop<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn op_pop<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     let i = insn.modrm & 7;
@@ -103,7 +103,7 @@ fn with_operand<const OP: u8>(fpu: &mut Fpu, b: Num) {
 }
 
 /// D8 with a single in memory.
-pub(super) fn op_m32<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn op_m32<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
     let v = cpu.read32(io, usize::from(insn.seg), off)?;
@@ -113,7 +113,7 @@ pub(super) fn op_m32<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &I
 }
 
 /// DC with a double in memory.
-pub(super) fn op_m64<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn op_m64<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
     let v = cpu.read64(io, usize::from(insn.seg), off)?;
@@ -134,7 +134,7 @@ fn integer(v: i32) -> Num {
 }
 
 /// DA with a 32-bit integer in memory.
-pub(super) fn op_i32<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn op_i32<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
     let v = cpu.read32(io, usize::from(insn.seg), off)?;
@@ -144,7 +144,7 @@ pub(super) fn op_i32<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &I
 }
 
 /// DE with a 16-bit integer in memory.
-pub(super) fn op_i16<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn op_i16<const OP: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
     let v = cpu.read16(io, usize::from(insn.seg), off)?;
@@ -188,7 +188,7 @@ fn compare_with(fpu: &mut Fpu, b: Num, pop: bool) {
 }
 
 /// FCOM, FUCOM and their popping forms with ST(i).
-pub(super) fn com<const QUIET: bool, const POPS: u8>(
+pub(crate) fn com<const QUIET: bool, const POPS: u8>(
     cpu: &mut Cpu,
     io: &mut dyn GuestIo,
     insn: &Insn,
@@ -217,7 +217,7 @@ fn compare_registers<const QUIET: bool>(fpu: &mut Fpu, i: u8) -> (Order, bool) {
 }
 
 /// FCOMI, FUCOMI, FCOMIP, FUCOMIP: the result goes to ZF, PF, CF; OF, SF, AF are cleared.
-pub(super) fn comi<const QUIET: bool, const POP: bool>(
+pub(crate) fn comi<const QUIET: bool, const POP: bool>(
     cpu: &mut Cpu,
     io: &mut dyn GuestIo,
     insn: &Insn,
@@ -242,14 +242,14 @@ pub(crate) fn order_flags(o: Order) -> Flags {
     })
 }
 
-pub(super) fn ftst(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn ftst(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     compare_with(&mut cpu.fpu, Num::zero(false), false);
     Ok(())
 }
 
-pub(super) fn fxam(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fxam(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     let fpu = &mut cpu.fpu;
@@ -289,14 +289,14 @@ fn unary(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn, f: impl FnOnce(Num, &
     Ok(())
 }
 
-pub(super) fn fsqrt(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fsqrt(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     unary(cpu, io, insn, |n, env| {
         let w = sf::sqrt(n, env);
         finish(w, env)
     })
 }
 
-pub(super) fn frndint(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn frndint(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     unary(cpu, io, insn, |n, env| {
         env.precision = 64;
         let w = sf::round_to_integral(n, env);
@@ -305,7 +305,7 @@ pub(super) fn frndint(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec 
 }
 
 /// FABS and FCHS work on any contents.
-pub(super) fn sign<const CHANGE: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn sign<const CHANGE: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     let fpu = &mut cpu.fpu;
@@ -322,7 +322,7 @@ pub(super) fn sign<const CHANGE: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn
     Ok(())
 }
 
-pub(super) fn fscale(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fscale(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     let fpu = &mut cpu.fpu;
@@ -341,7 +341,7 @@ pub(super) fn fscale(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     Ok(())
 }
 
-pub(super) fn fprem<const NEAREST: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fprem<const NEAREST: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     let fpu = &mut cpu.fpu;
@@ -376,7 +376,7 @@ pub(super) fn fprem<const NEAREST: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, in
 }
 
 /// Exponent to ST(0), then the significand is pushed.
-pub(super) fn fxtract(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fxtract(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     let fpu = &mut cpu.fpu;

@@ -12,14 +12,14 @@ use crate::fpu::{CW_FNINIT, CW_WRITABLE, FXSAVE_LEN, Fpu, MXCSR_MASK, sw};
 use crate::insn::Insn;
 use crate::softfloat::F80;
 
-pub(super) fn fninit(cpu: &mut Cpu, io: &mut dyn GuestIo, _: &Insn) -> Exec {
+pub(crate) fn fninit(cpu: &mut Cpu, io: &mut dyn GuestIo, _: &Insn) -> Exec {
     enter_no_wait(cpu)?;
     cpu.fpu.init();
     settle(cpu, io);
     Ok(())
 }
 
-pub(super) fn fnclex(cpu: &mut Cpu, io: &mut dyn GuestIo, _: &Insn) -> Exec {
+pub(crate) fn fnclex(cpu: &mut Cpu, io: &mut dyn GuestIo, _: &Insn) -> Exec {
     enter_no_wait(cpu)?;
     cpu.fpu.sw &= !(sw::EXCEPTIONS | sw::SF | sw::ES | sw::B);
     settle(cpu, io);
@@ -27,11 +27,11 @@ pub(super) fn fnclex(cpu: &mut Cpu, io: &mut dyn GuestIo, _: &Insn) -> Exec {
 }
 
 /// FNENI, FNDISI, FNSETPM of the 8087 and 287: no operation.
-pub(super) fn ignored(cpu: &mut Cpu, _: &mut dyn GuestIo, _: &Insn) -> Exec {
+pub(crate) fn ignored(cpu: &mut Cpu, _: &mut dyn GuestIo, _: &Insn) -> Exec {
     enter_no_wait(cpu)
 }
 
-pub(super) fn fldcw(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fldcw(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
     let v = cpu.read16(io, usize::from(insn.seg), off)?;
@@ -41,19 +41,19 @@ pub(super) fn fldcw(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     Ok(())
 }
 
-pub(super) fn fnstcw(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fnstcw(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter_no_wait(cpu)?;
     let off = insn.ea(cpu);
     cpu.write16(io, usize::from(insn.seg), off, cpu.fpu.cw)
 }
 
-pub(super) fn fnstsw(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fnstsw(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter_no_wait(cpu)?;
     let off = insn.ea(cpu);
     cpu.write16(io, usize::from(insn.seg), off, cpu.fpu.status_word())
 }
 
-pub(super) fn fnstsw_ax(cpu: &mut Cpu, _: &mut dyn GuestIo, _: &Insn) -> Exec {
+pub(crate) fn fnstsw_ax(cpu: &mut Cpu, _: &mut dyn GuestIo, _: &Insn) -> Exec {
     enter_no_wait(cpu)?;
     cpu.gpr[0] = cpu.gpr[0] & 0xffff_0000 | u32::from(cpu.fpu.status_word());
     Ok(())
@@ -175,7 +175,7 @@ impl Layout {
 }
 
 /// The environment, after which all exceptions are masked.
-pub(super) fn fnstenv(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fnstenv(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter_no_wait(cpu)?;
     let off = insn.ea(cpu);
     let layout = Layout::of(cpu, insn);
@@ -188,7 +188,7 @@ pub(super) fn fnstenv(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec 
     Ok(())
 }
 
-pub(super) fn fldenv(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fldenv(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
     let layout = Layout::of(cpu, insn);
@@ -200,7 +200,7 @@ pub(super) fn fldenv(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
 }
 
 /// Environment and registers in stack order, then FNINIT.
-pub(super) fn fnsave(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fnsave(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter_no_wait(cpu)?;
     let off = insn.ea(cpu);
     let layout = Layout::of(cpu, insn);
@@ -217,7 +217,7 @@ pub(super) fn fnsave(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     Ok(())
 }
 
-pub(super) fn frstor(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn frstor(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
     let layout = Layout::of(cpu, insn);
@@ -271,7 +271,7 @@ pub(crate) fn fxrstor(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec 
 }
 
 /// Not a control instruction for FIP, but it touches nothing else.
-pub(super) fn fnop(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fnop(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     Ok(())

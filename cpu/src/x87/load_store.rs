@@ -4,7 +4,7 @@ use hv_vcpu::GuestIo;
 
 use super::{enter, note, note_memory};
 use crate::cpu::Cpu;
-use crate::fault::{Exec, Fault};
+use crate::fault::Exec;
 use crate::fpu::{Fpu, sw};
 use crate::insn::Insn;
 use crate::softfloat::transcendental::constant;
@@ -28,7 +28,7 @@ fn load(fpu: &mut Fpu, f: impl FnOnce(&mut Env) -> F80) {
     }
 }
 
-pub(super) fn fld_m32(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fld_m32(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
     let v = cpu.read32(io, usize::from(insn.seg), off)?;
@@ -37,7 +37,7 @@ pub(super) fn fld_m32(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec 
     Ok(())
 }
 
-pub(super) fn fld_m64(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fld_m64(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
     let v = cpu.read64(io, usize::from(insn.seg), off)?;
@@ -47,7 +47,7 @@ pub(super) fn fld_m64(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec 
 }
 
 /// Takes any ten bytes without a look at them.
-pub(super) fn fld_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fld_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
     let mut b = [0; 10];
@@ -57,7 +57,7 @@ pub(super) fn fld_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec 
     Ok(())
 }
 
-pub(super) fn fbld(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fbld(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
     let mut b = [0; 10];
@@ -78,7 +78,7 @@ fn load_integer(fpu: &mut Fpu, v: i64) {
     });
 }
 
-pub(super) fn fild_m16(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fild_m16(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
     let v = cpu.read16(io, usize::from(insn.seg), off)?;
@@ -87,7 +87,7 @@ pub(super) fn fild_m16(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec
     Ok(())
 }
 
-pub(super) fn fild_m32(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fild_m32(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
     let v = cpu.read32(io, usize::from(insn.seg), off)?;
@@ -96,7 +96,7 @@ pub(super) fn fild_m32(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec
     Ok(())
 }
 
-pub(super) fn fild_m64(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fild_m64(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
     let v = cpu.read64(io, usize::from(insn.seg), off)?;
@@ -106,7 +106,7 @@ pub(super) fn fild_m64(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec
 }
 
 /// FLD1, FLDL2T, FLDL2E, FLDPI, FLDLG2, FLDLN2, FLDZ.
-pub(super) fn fld_constant(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fld_constant(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     let which = insn.modrm & 7;
@@ -114,7 +114,7 @@ pub(super) fn fld_constant(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> 
     Ok(())
 }
 
-pub(super) fn fld_sti(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fld_sti(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     let i = insn.modrm & 7;
@@ -182,14 +182,14 @@ fn finish_store(fpu: &mut Fpu, s: Stored<()>, forbidden: bool, pop: bool) {
     }
 }
 
-pub(super) fn fst_m32<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fst_m32<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     let nan = F32::pack_special(Num::INDEFINITE);
     let write =
         |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: F32| cpu.write32(io, seg, off, v.0);
     store(cpu, io, insn, POP, nan, narrow::<F32>, write)
 }
 
-pub(super) fn fst_m64<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fst_m64<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     let nan = F64::pack_special(Num::INDEFINITE);
     let write =
         |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: F64| cpu.write64(io, seg, off, v.0);
@@ -203,14 +203,14 @@ fn narrow<F: Format>(v: F80, env: &mut Env) -> F {
 }
 
 /// Ten bytes as they are.
-pub(super) fn fstp_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fstp_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     let write = |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: F80| {
         cpu.write_bytes(io, seg, off, &v.to_bytes())
     };
     store(cpu, io, insn, true, F80::INDEFINITE, |v, _| v, write)
 }
 
-pub(super) fn fbstp(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fbstp(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     const INDEFINITE: [u8; 10] = [0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff];
     let write = |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: [u8; 10]| {
         cpu.write_bytes(io, seg, off, &v)
@@ -224,21 +224,21 @@ pub(super) fn fbstp(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     store(cpu, io, insn, true, INDEFINITE, convert, write)
 }
 
-pub(super) fn fist_m16<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fist_m16<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     let write = |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: i64| {
         cpu.write16(io, seg, off, v as u16)
     };
     store(cpu, io, insn, POP, i64::from(i16::MIN), |v, env| whole(v, 16, env), write)
 }
 
-pub(super) fn fist_m32<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fist_m32<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     let write = |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: i64| {
         cpu.write32(io, seg, off, v as u32)
     };
     store(cpu, io, insn, POP, i64::from(i32::MIN), |v, env| whole(v, 32, env), write)
 }
 
-pub(super) fn fistp_m64(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fistp_m64(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     let write = |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: i64| {
         cpu.write64(io, seg, off, v as u64)
     };
@@ -252,7 +252,7 @@ fn whole(v: F80, bits: u32, env: &mut Env) -> i64 {
 }
 
 /// FST ST(i), FSTP ST(i): a copy, whatever it is.
-pub(super) fn fst_sti<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fst_sti<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     let fpu = &mut cpu.fpu;
@@ -271,9 +271,4 @@ pub(super) fn fst_sti<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn
         fpu.pop();
     }
     Ok(())
-}
-
-/// Reserved x87 opcodes, and FISTTP, which came with SSE3.
-pub(super) fn undefined(_: &mut Cpu, _: &mut dyn GuestIo, _: &Insn) -> Exec {
-    Err(Fault::ud())
 }

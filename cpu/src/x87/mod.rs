@@ -12,15 +12,11 @@
 //!
 //! Sources: SDM vol. 1 chapter 8; SDM vol. 2; the aliases (DC D0, DD C8, DF C0 ...) from public opcode maps.
 
-mod arith;
-mod control;
-mod load_store;
-mod stack;
-mod table;
-mod transcendental;
-
-pub(crate) use control::{fwait, fxrstor, fxsave};
-pub(crate) use table::{memory, register};
+pub(crate) mod arith;
+pub(crate) mod control;
+pub(crate) mod load_store;
+pub(crate) mod stack;
+pub(crate) mod transcendental;
 
 use hv_vcpu::GuestIo;
 

@@ -9,7 +9,7 @@ use crate::fpu::sw;
 use crate::insn::Insn;
 use crate::softfloat::F80;
 
-pub(super) fn fxch(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fxch(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     let fpu = &mut cpu.fpu;
@@ -33,7 +33,7 @@ pub(super) fn fxch(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
 }
 
 /// FCMOVcc. `CC`: 0 B, 1 E, 2 BE, 3 U; `NOT` turns it round.
-pub(super) fn fcmov<const CC: u8, const NOT: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fcmov<const CC: u8, const NOT: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     let f = cpu.flags.pack();
@@ -60,7 +60,7 @@ pub(super) fn fcmov<const CC: u8, const NOT: bool>(cpu: &mut Cpu, io: &mut dyn G
     Ok(())
 }
 
-pub(super) fn ffree<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn ffree<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     let fpu = &mut cpu.fpu;
@@ -73,7 +73,7 @@ pub(super) fn ffree<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: 
 }
 
 /// FINCSTP (1) and FDECSTP (7): TOP only, no tags.
-pub(super) fn turn<const BY: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn turn<const BY: u8>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     cpu.fpu.sw &= !sw::C1;

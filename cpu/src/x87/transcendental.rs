@@ -37,11 +37,11 @@ fn one(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn, f: fn(&Num, &mut Env) -
     Ok(())
 }
 
-pub(super) fn fsin(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fsin(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     one(cpu, io, insn, t::sin)
 }
 
-pub(super) fn fcos(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fcos(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     one(cpu, io, insn, t::cos)
 }
 
@@ -84,11 +84,11 @@ fn two(
     Ok(())
 }
 
-pub(super) fn fsincos(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fsincos(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     two(cpu, io, insn, t::sin, t::cos)
 }
 
-pub(super) fn fptan(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fptan(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     /// 1.0, or the NaN that the tangent is.
     fn one(n: &Num, env: &mut Env) -> Trig {
         if n.is_nan() || n.is_inf() || n.kind == crate::softfloat::Kind::Unsupported {
@@ -121,19 +121,19 @@ fn binary(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn, f: fn(&Num, &Num, &m
     Ok(())
 }
 
-pub(super) fn fpatan(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fpatan(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     binary(cpu, io, insn, t::atan2)
 }
 
-pub(super) fn fyl2x(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fyl2x(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     binary(cpu, io, insn, t::y_log2_x)
 }
 
-pub(super) fn fyl2xp1(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn fyl2xp1(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     binary(cpu, io, insn, t::y_log2_x_plus_1)
 }
 
-pub(super) fn f2xm1(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+pub(crate) fn f2xm1(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     let fpu = &mut cpu.fpu;
