@@ -19,16 +19,16 @@ mod fpu;
 mod insn;
 mod interrupt;
 mod mem;
-mod msr;
 mod mmx;
+mod msr;
 mod optable;
 mod run;
 mod seg;
 pub mod softfloat;
+mod sse;
 mod state;
 mod system;
 mod task;
-mod sse;
 mod x87;
 
 use std::sync::Arc;
