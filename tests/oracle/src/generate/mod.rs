@@ -1,0 +1,12 @@
+//! Makes cases: a sequence of instructions, the registers and the memory it starts with. Everything follows
+//! from the seed.
+
+mod builder;
+mod composite;
+mod forms;
+mod operands;
+mod values;
+
+pub use builder::{Case, Generator, Item};
+pub use forms::{Family, Form, Forms, family_of, is_allowed};
+pub use values::Images;

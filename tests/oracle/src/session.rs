@@ -1,0 +1,184 @@
+//! Runs cases on both sides and compares; cuts a disagreement down to what matters.
+
+use std::io;
+
+use hv_vcpu::{Hypervisor, Vcpu, Vm};
+
+use crate::compare::{Verdict, compare};
+use crate::coverage::Coverage;
+use crate::generate::{Case, Family, Generator, Images};
+use crate::guest::Guest;
+use crate::host::Host;
+use crate::layout::Memory;
+use crate::snapshot::{ESP, Fx, Snapshot, Stop};
+
+/// The host against itself: how fast it is, and that it says the same twice.
+pub struct HostOnly {
+    host: Host,
+    generator: Generator,
+    images: Images,
+    start: Memory,
+    first: Memory,
+    second: Memory,
+}
+
+impl HostOnly {
+    pub fn new() -> io::Result<Self> {
+        let images = Images::new();
+        let mut host = Host::new()?;
+        host.load(images.get(0))?;
+        let m = Memory::default;
+        Ok(Self { host, generator: Generator::default(), images, start: m(), first: m(), second: m() })
+    }
+
+    /// The case, how it went, and whether it went the same way again.
+    pub fn run(&mut self, seed: u64, family: Family) -> (Case, Snapshot, Verdict) {
+        let case = self.generator.case(seed, family);
+        self.start.copy_from(self.images.get(case.image));
+        case.place(&mut self.start);
+        self.host.reload(&self.start);
+        let a = self.host.run(&case.regs);
+        self.host.store(&mut self.first);
+        self.host.reload(&self.start);
+        let b = self.host.run(&case.regs);
+        self.host.store(&mut self.second);
+        let verdict = compare(&case, &a, &b, &self.first, &self.second);
+        (case, a, verdict)
+    }
+
+    /// The memory the last case started with.
+    pub fn memory(&self) -> &Memory {
+        &self.start
+    }
+}
+
+pub struct Session<V: Vcpu> {
+    host: Host,
+    guest: Guest<V>,
+    generator: Generator,
+    images: Images,
+    start: Memory,
+    host_memory: Memory,
+    guest_memory: Memory,
+    coverage: Coverage,
+}
+
+/// What came out of one case.
+pub struct Outcome {
+    pub verdict: Verdict,
+    pub host: Snapshot,
+    pub guest: Snapshot,
+    /// Instructions the software processor retired.
+    pub retired: u64,
+}
+
+impl<V: Vcpu> Session<V> {
+    pub fn new<H>(engine: &H) -> io::Result<Self>
+    where
+        H: Hypervisor,
+        H::Vm: Vm<Vcpu = V>,
+    {
+        let images = Images::new();
+        let mut host = Host::new()?;
+        let guest = Guest::new(engine).map_err(io::Error::other)?;
+        host.load(images.get(0))?;
+        Ok(Self {
+            host,
+            guest,
+            generator: Generator::default(),
+            images,
+            start: Memory::default(),
+            host_memory: Memory::default(),
+            guest_memory: Memory::default(),
+            coverage: Coverage::default(),
+        })
+    }
+
+    /// What agreed so far.
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    pub fn case(&mut self, seed: u64, family: Family) -> Case {
+        self.generator.case(seed, family)
+    }
+
+    /// The memory the case starts with.
+    pub fn memory_of(&self, case: &Case) -> Memory {
+        let mut m = self.images.get(case.image).clone();
+        case.place(&mut m);
+        m
+    }
+
+    pub fn run(&mut self, case: &Case) -> Outcome {
+        self.start.copy_from(self.images.get(case.image));
+        case.place(&mut self.start);
+        self.guest.load(&self.start);
+        let (guest, retired) = self.guest.run(case);
+        self.guest.store(&mut self.guest_memory);
+        let mut host = Snapshot { stop: Stop::Runaway, regs: case.regs };
+        // The watchdog takes its time: what runs away here is not tried there more than it must be.
+        if guest.stop == Stop::Runaway && !case.seed.is_multiple_of(64) {
+            return Outcome { verdict: Verdict::Skip("does not end"), host, guest, retired };
+        }
+        self.host.reload(&self.start);
+        host = self.host.run(&case.regs);
+        self.host.store(&mut self.host_memory);
+        let verdict = compare(case, &host, &guest, &self.host_memory, &self.guest_memory);
+        if verdict == Verdict::Agree {
+            self.coverage.note(case, &host);
+        }
+        Outcome { verdict, host, guest, retired }
+    }
+
+    fn differs(&mut self, case: &mut Case) -> bool {
+        case.follow_flags();
+        matches!(self.run(case).verdict, Verdict::Differ(_))
+    }
+
+    /// A smaller case that still differs.
+    pub fn minimise(&mut self, case: &Case) -> Case {
+        let mut best = case.clone();
+        for n in (0..best.items.len()).rev() {
+            let mut c = best.clone();
+            c.items.truncate(n.max(1));
+            if self.differs(&mut c) {
+                best = c;
+            }
+        }
+        for n in 0..best.items.len() {
+            let mut c = best.clone();
+            c.items[n].blank();
+            if self.differs(&mut c) {
+                best = c;
+            }
+        }
+        for r in 0..8 {
+            if r == ESP {
+                continue;
+            }
+            let mut c = best.clone();
+            c.regs.gpr[r] = 0;
+            if self.differs(&mut c) {
+                best = c;
+            }
+        }
+        for change in [
+            |c: &mut Case| c.regs.eflags = 0x202,
+            |c: &mut Case| c.pae = false,
+            |c: &mut Case| c.regs.fx = Fx::default(),
+            |c: &mut Case| c.regs.fx.0[160..288].fill(0),
+            |c: &mut Case| c.regs.fx.0[32..160].fill(0),
+            |c: &mut Case| c.regs.fx.set16(2, 0),
+            |c: &mut Case| c.regs.fx.set16(0, 0x37f),
+            |c: &mut Case| c.regs.fx.set32(24, 0x1f80),
+        ] {
+            let mut c = best.clone();
+            change(&mut c);
+            if self.differs(&mut c) {
+                best = c;
+            }
+        }
+        best
+    }
+}
