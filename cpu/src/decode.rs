@@ -22,6 +22,24 @@ pub(crate) struct Decoded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Short;
 
+/// What [`decode_bytes`] says about an encoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decoding {
+    /// Bytes; of an encoding that does not exist, those that decided it.
+    pub len: usize,
+    pub name: &'static str,
+    /// It exists: executing it does not raise #UD for its encoding alone.
+    pub valid: bool,
+}
+
+/// Decodes the first instruction of `bytes` for a code segment of 32 bits (`big`) or 16. `None`: it goes on beyond
+/// the bytes given. Never panics, whatever the bytes.
+pub fn decode_bytes(bytes: &[u8], big: bool) -> Option<Decoding> {
+    let d = decode(bytes, big).ok()?;
+    let valid = d.name != UNDEFINED && d.name != TOO_LONG;
+    Some(Decoding { len: usize::from(d.insn.len), name: d.name, valid })
+}
+
 struct Bytes<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -60,7 +78,7 @@ fn sext16(v: u32) -> u32 {
 pub(crate) fn decode(bytes: &[u8], big: bool) -> Result<Decoded, Short> {
     let usable = bytes.len().min(MAX_LEN);
     match parse(&bytes[..usable], big) {
-        Err(Short) if usable == MAX_LEN => Ok(faulting(misc::too_long, MAX_LEN, "too long")),
+        Err(Short) if usable == MAX_LEN => Ok(faulting(misc::too_long, MAX_LEN, TOO_LONG)),
         r => r,
     }
 }
@@ -89,6 +107,7 @@ fn faulting(exec: crate::insn::Handler, len: usize, name: &'static str) -> Decod
 }
 
 const UNDEFINED: &str = "(undefined)";
+const TOO_LONG: &str = "(too long)";
 
 fn parse(bytes: &[u8], big: bool) -> Result<Decoded, Short> {
     let mut b = Bytes { bytes, at: 0 };

@@ -33,7 +33,12 @@ mod x87;
 
 use std::sync::Arc;
 
-use hv_vcpu::{Caps, CpuState, CpuidTable, GuestIo, HvError, Hypervisor, Kicker, Stop, Unavailable, Vcpu, Vm};
+pub use decode::{Decoding, decode_bytes};
+pub use optable::{Row, coverage, coverage_text};
+
+use hv_vcpu::{
+    Caps, CpuState, CpuidTable, GuestIo, HvError, Hypervisor, Kicker, Stop, Unavailable, Vcpu, Vm,
+};
 use ram::GuestRam;
 
 const NAME: &str = "software";

@@ -5,7 +5,7 @@ use hv_vcpu::GuestIo;
 
 use super::operand::{Operand, get, modify, put};
 use crate::cpu::{Cpu, EAX, EBX, SS};
-use crate::fault::{Exec, Fault};
+use crate::fault::Exec;
 use crate::flags::Flags;
 use crate::insn::Insn;
 
@@ -104,9 +104,6 @@ pub(crate) fn sahf(cpu: &mut Cpu, _: &mut dyn GuestIo, _: &Insn) -> Exec {
 
 /// MOV r/m, Sreg. A memory operand is always 16 bits; a 32-bit register is zero-extended.
 pub(crate) fn rm_sreg<S: Operand, const MEM: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, i: &Insn) -> Exec {
-    if i.reg > 5 {
-        return Err(Fault::ud());
-    }
     let v = cpu.seg[usize::from(i.reg & 7)].selector;
     if MEM {
         put::<u16, true>(cpu, io, i, v)
@@ -116,11 +113,8 @@ pub(crate) fn rm_sreg<S: Operand, const MEM: bool>(cpu: &mut Cpu, io: &mut dyn G
     }
 }
 
-/// MOV Sreg, r/m. CS and the two that do not exist are #UD.
+/// MOV Sreg, r/m.
 pub(crate) fn sreg_rm<const MEM: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, i: &Insn) -> Exec {
-    if i.reg > 5 || i.reg == 1 {
-        return Err(Fault::ud());
-    }
     let v = get::<u16, MEM>(cpu, io, i)?;
     load_sreg(cpu, io, usize::from(i.reg), v)
 }

@@ -3,6 +3,7 @@
 //! - `one.rs`: one-byte opcodes; `two.rs`: 0F xx; `x87.rs`: D8-DF; `sse.rs`: MMX and SSE rows of 0F xx.
 //! - An [`Entry`] leads to an [`Op`], directly or by the ModRM byte or the mandatory prefix.
 
+mod coverage;
 mod one;
 mod sse;
 mod two;
@@ -11,6 +12,7 @@ mod x87;
 use crate::exec::misc;
 use crate::insn::Handler;
 
+pub use coverage::{Row, coverage, coverage_text};
 pub(crate) use one::ONE;
 pub(crate) use two::TWO;
 

@@ -73,6 +73,9 @@ macro_rules! arithmetic {
     };
 }
 
+const FROM_SREG: Entry = rm("MOV from Sreg", Imm::None, 0, wide!(mov::rm_sreg));
+const TO_SREG: Entry = rm("MOV to Sreg", Imm::None, LEAVE, form!(mov::sreg_rm));
+
 const fn entry(n: u8) -> Entry {
     match n {
         0x26 => Entry::Decoder("ES:"),
@@ -152,9 +155,9 @@ const fn entry(n: u8) -> Entry {
         0x89 => rm("MOV", Imm::None, 0, wide!(mov::rm_r)),
         0x8a => rm("MOV", Imm::None, 0, byte!(mov::r_rm)),
         0x8b => rm("MOV", Imm::None, 0, wide!(mov::r_rm)),
-        0x8c => rm("MOV from Sreg", Imm::None, 0, wide!(mov::rm_sreg)),
+        0x8c => group!([FROM_SREG, FROM_SREG, FROM_SREG, FROM_SREG, FROM_SREG, FROM_SREG, U, U]),
         0x8d => rm("LEA", Imm::None, MEM, sized!(mov::lea)),
-        0x8e => rm("MOV to Sreg", Imm::None, LEAVE, form!(mov::sreg_rm)),
+        0x8e => group!([TO_SREG, U, TO_SREG, TO_SREG, TO_SREG, TO_SREG, U, U]),
         0x8f => group!([rm("POP", Imm::None, 0, wide!(stack::pop_rm)), U, U, U, U, U, U, U]),
 
         0x90 => op("NOP", Imm::None, 0, any!(misc::nop)),

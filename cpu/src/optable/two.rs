@@ -50,6 +50,9 @@ macro_rules! bytes {
     };
 }
 
+const FROM_CR: Entry = rm("MOV from CR", Imm::None, ANY_MOD, any!(system::mov_from_cr));
+const TO_CR: Entry = rm("MOV to CR", Imm::None, ANY_MOD | LEAVE, any!(system::mov_to_cr));
+
 const fn entry(n: u8) -> Entry {
     match n {
         0x00 => group!([
@@ -80,9 +83,9 @@ const fn entry(n: u8) -> Entry {
         // 0F 18 hints what to fetch; 19-1F are hints that mean nothing to this processor.
         0x18 => Entry::Form { mem: &PREFETCH, reg: &HINT },
         0x19..=0x1f => HINT_OP,
-        0x20 => rm("MOV from CR", Imm::None, ANY_MOD, any!(system::mov_from_cr)),
+        0x20 => group!([FROM_CR, U, FROM_CR, FROM_CR, FROM_CR, U, U, U]),
         0x21 => rm("MOV from DR", Imm::None, ANY_MOD, any!(system::mov_from_dr)),
-        0x22 => rm("MOV to CR", Imm::None, ANY_MOD | LEAVE, any!(system::mov_to_cr)),
+        0x22 => group!([TO_CR, U, TO_CR, TO_CR, TO_CR, U, U, U]),
         0x23 => rm("MOV to DR", Imm::None, ANY_MOD | LEAVE, any!(system::mov_to_dr)),
         0x30 => op("WRMSR", Imm::None, LEAVE, any!(system::wrmsr)),
         0x31 => op("RDTSC", Imm::None, LEAVE, any!(system::rdtsc)),
@@ -177,7 +180,7 @@ const fn entry(n: u8) -> Entry {
         0xbf => rm("MOVSX", Imm::None, 0, extend!(movsx, u16)),
         0xc0 => rm("XADD", Imm::None, LOCK, bytes!(xadd)),
         0xc1 => rm("XADD", Imm::None, LOCK, wide!(alu::xadd)),
-        0xc3 => rm("MOVNTI", Imm::None, MEM, any!(mov::movnti)),
+        0xc3 => Entry::Prefix(const { &[rm("MOVNTI", Imm::None, MEM, any!(mov::movnti)), U, U, U] }),
         0xc7 => group!([U, rm("CMPXCHG8B", Imm::None, LOCK | MEM, any!(alu::cmpxchg8b)), U, U, U, U, U, U]),
         0xc8..=0xcf => op("BSWAP", Imm::None, LOW3, [bit::bswap16, bit::bswap16, bit::bswap32, bit::bswap32]),
         _ => sse::entry(n),
