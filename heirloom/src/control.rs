@@ -1,0 +1,165 @@
+//! The control socket of a running machine: HTTP and JSON over a Unix socket, and its client side.
+//!
+//! `docs/control-api.md` describes it for others.
+
+mod server;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use server::{Server, Target};
+
+/// What `GET /v1/status` answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StatusBody {
+    pub(crate) name: String,
+    pub(crate) phase: String,
+    pub(crate) engine: String,
+    pub(crate) memory_mib: u64,
+    pub(crate) guest_ns: u64,
+    pub(crate) instructions: u64,
+    pub(crate) halted: bool,
+    pub(crate) eip: u32,
+    pub(crate) pid: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TypeBody {
+    pub(crate) text: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KeyBody {
+    pub(crate) chord: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct MouseBody {
+    pub(crate) x: i32,
+    pub(crate) y: i32,
+    pub(crate) buttons: u8,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct UnknownBody {
+    pub(crate) chip: String,
+    pub(crate) window: u8,
+    pub(crate) offset: u32,
+    pub(crate) count: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ErrorBody {
+    pub(crate) error: String,
+}
+
+/// Where this user's control sockets are.
+pub(crate) fn directory() -> PathBuf {
+    match std::env::var_os("XDG_RUNTIME_DIR").filter(|d| !d.is_empty()) {
+        Some(d) => PathBuf::from(d).join("heirloom"),
+        None => std::env::temp_dir().join(format!("heirloom-{}", rustix::process::getuid().as_raw())),
+    }
+}
+
+pub(crate) fn socket(name: &str) -> PathBuf {
+    directory().join(format!("{name}.sock"))
+}
+
+/// Makes the directory, for this user alone. One that belongs to somebody else is not used.
+fn make_directory() -> Result<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    let d = directory();
+    match fs::DirBuilder::new().recursive(true).mode(0o700).create(&d) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(e) => return Err(e).with_context(|| format!("cannot create the control directory {}", d.display())),
+    }
+    let m = fs::symlink_metadata(&d).with_context(|| format!("cannot look at {}", d.display()))?;
+    if !m.is_dir() || m.uid() != rustix::process::getuid().as_raw() {
+        bail!("{} belongs to somebody else; set XDG_RUNTIME_DIR to a directory of your own", d.display());
+    }
+    fs::set_permissions(&d, fs::Permissions::from_mode(0o700))?;
+    Ok(d)
+}
+
+/// Is a machine behind this socket? A socket that nobody listens on is removed.
+fn alive(path: &Path) -> bool {
+    match UnixStream::connect(path) {
+        Ok(_) => true,
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+            let _ = fs::remove_file(path);
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+/// Names of running machines.
+pub(crate) fn names() -> Result<Vec<String>> {
+    let d = directory();
+    let entries = match fs::read_dir(&d) {
+        Ok(e) => e,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e).with_context(|| format!("cannot read the control directory {}", d.display())),
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(|e| e.ok()?.file_name().to_str()?.strip_suffix(".sock").map(str::to_owned))
+        .filter(|n| alive(&socket(n)))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Sends one request to a machine; the body of the answer if it is a success, else its error.
+pub(crate) fn request(name: &str, method: &str, path: &str, body: Option<Vec<u8>>) -> Result<Vec<u8>> {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let at = socket(name);
+    if !alive(&at) {
+        let running = names().unwrap_or_default();
+        let others = if running.is_empty() { "none is".into() } else { format!("running: {}", running.join(", ")) };
+        bail!("no machine named {name:?} is running ({others})");
+    }
+    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    rt.block_on(async {
+        let stream = tokio::net::UnixStream::connect(&at).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let json = body.is_some();
+        let mut r = hyper::Request::builder().method(method).uri(path).header("host", "heirloom");
+        if json {
+            r = r.header("content-type", "application/json");
+        }
+        let request = r.body(Full::new(Bytes::from(body.unwrap_or_default())))?;
+        let answer = tokio::time::timeout(PATIENCE, sender.send_request(request))
+            .await
+            .with_context(|| format!("machine {name:?} does not answer"))??;
+        let status = answer.status();
+        let bytes = answer.into_body().collect().await?.to_bytes().to_vec();
+        if status.is_success() {
+            return Ok(bytes);
+        }
+        match serde_json::from_slice::<ErrorBody>(&bytes) {
+            Ok(e) => bail!("{}", e.error),
+            Err(_) => bail!("machine {name:?} answered {status} to {method} {path}"),
+        }
+    })
+}
+
+pub(crate) fn get<T: DeserializeOwned>(name: &str, path: &str) -> Result<T> {
+    Ok(serde_json::from_slice(&request(name, "GET", path, None)?)?)
+}
+
+pub(crate) fn post<T: Serialize>(name: &str, path: &str, body: &T) -> Result<Vec<u8>> {
+    request(name, "POST", path, Some(serde_json::to_vec(body)?))
+}

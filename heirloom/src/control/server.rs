@@ -1,0 +1,193 @@
+//! The server half: routes to [`vmm::Handle`].
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use axum::Router;
+use axum::extract::{Json, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use board::Pointer;
+use host_io::display::Frame;
+use host_io::input;
+use vmm::Handle;
+
+use super::{ErrorBody, KeyBody, MouseBody, StatusBody, TypeBody, UnknownBody};
+
+/// What the routes act on.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    pub(crate) machine: Handle,
+    pub(crate) frame: Arc<Frame>,
+    /// Where the pointer is as far as we sent it; None before the first movement.
+    pub(crate) pointer: Arc<Mutex<Option<(i32, i32)>>>,
+}
+
+/// Listens until dropped; then the socket's file is gone too.
+pub(crate) struct Server {
+    path: PathBuf,
+}
+
+impl Server {
+    /// Takes the machine's name: fails if a machine of that name runs.
+    pub(crate) fn start(target: Target) -> Result<Self> {
+        super::make_directory()?;
+        let path = super::socket(&target.name);
+        if super::alive(&path) {
+            bail!("a machine named {:?} is already running; use --name", target.name);
+        }
+        let listener = UnixListener::bind(&path).with_context(|| format!("cannot create control socket {}", path.display()))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        listener.set_nonblocking(true)?;
+        let rt = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name("control".into()).spawn(move || {
+            rt.block_on(async {
+                let served = match tokio::net::UnixListener::from_std(listener) {
+                    Ok(l) => axum::serve(l, routes(target)).await,
+                    Err(e) => Err(e),
+                };
+                if let Err(e) = served {
+                    tracing::error!("the control socket failed: {e}");
+                }
+            });
+        })?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// An answer that names what went wrong.
+struct Failed(StatusCode, String);
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        (self.0, Json(ErrorBody { error: self.1 })).into_response()
+    }
+}
+
+/// The machine ended while it was asked.
+fn gone(e: impl std::fmt::Display) -> Failed {
+    Failed(StatusCode::GONE, e.to_string())
+}
+
+/// Asks the machine on a thread that may block.
+async fn ask<T: Send + 'static>(f: impl FnOnce() -> Result<T, Failed> + Send + 'static) -> Result<T, Failed> {
+    tokio::task::spawn_blocking(f).await.unwrap_or_else(|e| Err(Failed(StatusCode::INTERNAL_SERVER_ERROR, e.to_string())))
+}
+
+type Done = Result<StatusCode, Failed>;
+
+fn routes(t: Target) -> Router {
+    macro_rules! act {
+        ($method:ident) => {
+            post(|State(t): State<Target>| async move {
+                ask(move || t.machine.$method().map_err(gone)).await.map(|()| StatusCode::NO_CONTENT)
+            })
+        };
+    }
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/pause", act!(pause))
+        .route("/v1/resume", act!(resume))
+        .route("/v1/reset", act!(reset))
+        .route("/v1/poweroff", act!(power_off))
+        .route("/v1/shutdown", act!(press_power_button))
+        .route("/v1/screenshot", get(screenshot))
+        .route("/v1/type", post(type_text))
+        .route("/v1/key", post(key))
+        .route("/v1/mouse", post(mouse))
+        .route("/v1/unknowns", get(unknowns))
+        .route("/v1/metrics", get(metrics))
+        .with_state(t)
+}
+
+async fn status(State(t): State<Target>) -> Result<Json<StatusBody>, Failed> {
+    let name = t.name.clone();
+    let s = ask(move || t.machine.status().map_err(gone)).await?;
+    let phase = format!("{:?}", s.phase).to_lowercase();
+    Ok(Json(StatusBody {
+        name,
+        phase,
+        engine: s.engine.into(),
+        memory_mib: s.memory_mib,
+        guest_ns: s.guest_ns,
+        instructions: s.instructions,
+        halted: s.halted,
+        eip: s.eip,
+        pid: std::process::id(),
+    }))
+}
+
+async fn screenshot(State(t): State<Target>) -> Result<Response, Failed> {
+    let png = ask(move || {
+        t.machine.redraw().map_err(gone)?;
+        t.frame.png().map_err(|e| Failed(StatusCode::CONFLICT, e.to_string()))
+    })
+    .await?;
+    Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
+}
+
+async fn type_text(State(t): State<Target>, Json(b): Json<TypeBody>) -> Done {
+    let keys = input::text(&b.text).map_err(|e| Failed(StatusCode::UNPROCESSABLE_ENTITY, e.to_string()))?;
+    press(t, keys).await
+}
+
+async fn key(State(t): State<Target>, Json(b): Json<KeyBody>) -> Done {
+    let keys = input::chord(&b.chord).map_err(|e| Failed(StatusCode::UNPROCESSABLE_ENTITY, e.to_string()))?;
+    press(t, keys).await
+}
+
+/// A guest's keyboard buffer holds sixteen bytes: keys go at the pace of a fast typist, not all at once.
+async fn press(t: Target, keys: Vec<(board::Key, bool)>) -> Done {
+    const PACE: std::time::Duration = std::time::Duration::from_millis(5);
+    for (key, down) in keys {
+        t.machine.key(key, down).map_err(gone)?;
+        tokio::time::sleep(PACE).await;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn mouse(State(t): State<Target>, Json(b): Json<MouseBody>) -> Done {
+    // A PS/2 mouse only tells movements: the first one goes to the corner, so that we know where it is.
+    const FAR: i32 = 4096;
+    let mut at = t.pointer.lock().unwrap_or_else(PoisonError::into_inner);
+    let from = match *at {
+        Some(p) => p,
+        None => {
+            t.machine.pointer(Pointer { dx: -FAR, dy: -FAR, ..Pointer::default() }).map_err(gone)?;
+            (0, 0)
+        }
+    };
+    *at = Some((b.x, b.y));
+    let p = Pointer { dx: b.x - from.0, dy: b.y - from.1, wheel: 0, buttons: b.buttons };
+    t.machine.pointer(p).map_err(gone)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn unknowns(State(t): State<Target>) -> Result<Json<Vec<UnknownBody>>, Failed> {
+    let all = ask(move || t.machine.unknowns().map_err(gone)).await?;
+    let body = |u: vmm::Unknown| UnknownBody { chip: u.chip, window: u.window, offset: u.offset, count: u.count };
+    Ok(Json(all.into_iter().map(body).collect()))
+}
+
+/// The Prometheus text format.
+async fn metrics(State(t): State<Target>) -> Result<String, Failed> {
+    let all = ask(move || t.machine.metrics().map_err(gone)).await?;
+    let mut out = String::new();
+    for (name, v) in all {
+        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        out += &format!("heirloom_{name} {v}\n");
+    }
+    Ok(out)
+}

@@ -1,0 +1,120 @@
+//! `heirloom ctl NAME ...`: the control socket's client.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+
+use crate::Usage;
+use crate::control::{self, KeyBody, MouseBody, StatusBody, TypeBody, UnknownBody};
+use crate::doctor::say;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  heirloom ctl accounts screenshot now.png\n  heirloom ctl accounts key ctrl-alt-del\n  heirloom ctl accounts type 'hello\\n'")]
+pub(crate) struct Args {
+    /// The machine's name (see `heirloom list`)
+    name: String,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Show what the machine is doing
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop the processor and the machine's clock
+    Pause,
+    /// Go on after a pause
+    Resume,
+    /// Press the reset button
+    Reset,
+    /// Pull the plug: the guest loses what it has not written
+    Poweroff,
+    /// Press the power button: an ACPI guest shuts down
+    Shutdown,
+    /// Write the screen to a PNG file
+    Screenshot { file: PathBuf },
+    /// Type text on a US keyboard; \n is Enter, \t Tab, \e Escape
+    Type { text: String },
+    /// Press a chord: ctrl-alt-del, alt-f4, ret
+    Key { chord: String },
+    /// Move the pointer to X,Y with BUTTONS held (1 left, 2 right, 4 middle, added)
+    Mouse {
+        #[arg(value_name = "X,Y[,BUTTONS]")]
+        to: String,
+    },
+    /// List accesses that no emulated register answered
+    Unknowns {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show counters in Prometheus text format
+    Metrics,
+}
+
+pub(crate) fn run(a: Args) -> Result<ExitCode> {
+    let name = a.name.as_str();
+    let plain = |path: &str| control::request(name, "POST", path, None).map(drop);
+    match a.what {
+        What::Status { json } => {
+            let s: StatusBody = control::get(name, "/v1/status")?;
+            if json {
+                say(&serde_json::to_string_pretty(&s)?);
+            } else {
+                let secs = s.guest_ns as f64 / 1e9;
+                let halted = if s.halted { ", halted" } else { "" };
+                say(&format!("{}: {} on {}, {} MiB, {secs:.1} s, {} instructions{halted}", s.name, s.phase, s.engine, s.memory_mib, s.instructions));
+            }
+        }
+        What::Pause => plain("/v1/pause")?,
+        What::Resume => plain("/v1/resume")?,
+        What::Reset => plain("/v1/reset")?,
+        What::Poweroff => plain("/v1/poweroff")?,
+        What::Shutdown => plain("/v1/shutdown")?,
+        What::Screenshot { file } => {
+            let png = control::request(name, "GET", "/v1/screenshot", None)?;
+            std::fs::write(&file, png).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        What::Type { text } => {
+            let text = text.replace("\\n", "\n").replace("\\t", "\t").replace("\\e", "\x1b");
+            control::post(name, "/v1/type", &TypeBody { text })?;
+        }
+        What::Key { chord } => drop(control::post(name, "/v1/key", &KeyBody { chord })?),
+        What::Mouse { to } => drop(control::post(name, "/v1/mouse", &mouse(&to)?)?),
+        What::Unknowns { json } => {
+            let all: Vec<UnknownBody> = control::get(name, "/v1/unknowns")?;
+            if json {
+                say(&serde_json::to_string_pretty(&all)?);
+            } else {
+                for u in &all {
+                    say(&format!("{:<14} window {} offset {:#06x}: {} times", u.chip, u.window, u.offset, u.count));
+                }
+                if all.is_empty() {
+                    say("every access so far met a register");
+                }
+            }
+        }
+        What::Metrics => {
+            let text = control::request(name, "GET", "/v1/metrics", None)?;
+            say(String::from_utf8_lossy(&text).trim_end());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn mouse(s: &str) -> Result<MouseBody, Usage> {
+    let bad = || Usage(format!("pointer {s:?}; use X,Y or X,Y,BUTTONS, as in 320,240,1"));
+    let parts: Vec<&str> = s.split(',').collect();
+    let number = |i: usize| parts.get(i).and_then(|p| p.trim().parse::<i32>().ok()).ok_or_else(bad);
+    let buttons = if parts.len() > 2 { u8::try_from(number(2)?).map_err(|_| bad())? } else { 0 };
+    if parts.len() > 3 {
+        return Err(bad());
+    }
+    Ok(MouseBody { x: number(0)?, y: number(1)?, buttons })
+}

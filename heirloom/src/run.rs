@@ -1,0 +1,310 @@
+//! `heirloom run`: builds a machine from a spec file and flags, runs it in this process until it is off.
+
+mod ports;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use host_io::display::Frame;
+use vmm::spec::{self, DiskSpec, DisplaySpec, MachineSpec, SerialSpec};
+use vmm::{Choice, ClockKind, LinuxBoot, Machine, Outcome, Parts};
+
+use crate::control::{Server, Target};
+use crate::terminal::Raw;
+use crate::{Usage, doctor};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  heirloom run --memory 512 --disk xp.vhd --display vnc=127.0.0.1:5900\n  \
+    heirloom run --kernel vmlinuz --initrd initrd.img --append console=ttyS0 --serial stdio\n  \
+    heirloom run accounts.toml\n\nWith --serial stdio, Ctrl-] leaves (the machine is powered off).")]
+pub(crate) struct Args {
+    /// A machine's spec file (TOML); flags given beside it win
+    spec: Option<PathBuf>,
+    /// The machine's name: its control socket's
+    #[arg(long, value_parser = spec::name)]
+    name: Option<String>,
+    /// auto, software or kvm
+    #[arg(long, value_parser = spec::engine)]
+    engine: Option<Choice>,
+    /// Guest memory, 4 to 3712
+    #[arg(long, value_name = "MIB", value_parser = memory)]
+    memory: Option<u64>,
+    /// host, or instructions: a run that repeats bit by bit (software engine)
+    #[arg(long, value_parser = spec::clock)]
+    clock: Option<ClockKind>,
+    /// A hard disk: raw or VHD. ro: never written; overlay: writes are dropped at the end
+    #[arg(long, value_name = "IMG[,ro][,overlay]", value_parser = spec::disk)]
+    disk: Vec<DiskSpec>,
+    /// A CD-ROM drive with this ISO image in it ("none": empty)
+    #[arg(long, value_name = "ISO")]
+    cdrom: Vec<PathBuf>,
+    /// Boot order: a floppy, c hard disk, d CD, n network
+    #[arg(long, value_parser = spec::boot)]
+    boot: Option<String>,
+    /// Start this Linux bzImage instead of a boot sector
+    #[arg(long, value_name = "BZIMAGE")]
+    kernel: Option<PathBuf>,
+    /// Its initrd
+    #[arg(long)]
+    initrd: Option<PathBuf>,
+    /// Its command line
+    #[arg(long)]
+    append: Option<String>,
+    /// Another BIOS in place of Heirloom's own
+    #[arg(long, value_name = "ROM")]
+    bios: Option<PathBuf>,
+    /// COM1, then COM2: stdio, none, file=PATH, unix=PATH or tcp=HOST:PORT
+    #[arg(long, value_parser = spec::serial)]
+    serial: Vec<SerialSpec>,
+    /// none, or vnc=HOST:PORT[,password=WORD]
+    #[arg(long, value_parser = spec::display)]
+    display: Vec<DisplaySpec>,
+    /// Shows execute disable (NX) to the guest
+    #[arg(long)]
+    nx: bool,
+    /// Ends with exit code 0 once this text came on COM1
+    #[arg(long, value_name = "TEXT")]
+    expect: Option<String>,
+    /// Ends with exit code 124 after so long
+    #[arg(long, value_name = "SECS")]
+    timeout: Option<u64>,
+    /// Writes the last picture to this PNG file at the end
+    #[arg(long, value_name = "FILE.png")]
+    screenshot: Option<PathBuf>,
+    /// Prints guest time and instruction count at the end
+    #[arg(long)]
+    stats: bool,
+}
+
+fn memory(s: &str) -> Result<u64, String> {
+    s.parse().map_err(|_| format!("{s:?} is not a number of MiB")).and_then(spec::memory)
+}
+
+/// Why the run ended, when it was not the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum End {
+    Guest,
+    Expected,
+    TimedOut,
+    Signal,
+}
+
+impl End {
+    fn from_u8(v: u8) -> Self {
+        [Self::Guest, Self::Expected, Self::TimedOut, Self::Signal][usize::from(v & 3)]
+    }
+}
+
+/// Notes the first reason to end, and has the machine's power switched off.
+#[derive(Clone, Default)]
+pub(crate) struct Ender {
+    why: Arc<AtomicU8>,
+    machine: Arc<Mutex<Option<vmm::Handle>>>,
+}
+
+impl Ender {
+    pub(crate) fn end(&self, why: End) {
+        let _ = self.why.compare_exchange(End::Guest as u8, why as u8, Ordering::SeqCst, Ordering::SeqCst);
+        if let Ok(m) = self.machine.lock()
+            && let Some(h) = m.as_ref()
+        {
+            // A machine that is gone already has ended.
+            let _ = h.power_off();
+        }
+    }
+
+    fn why(&self) -> End {
+        End::from_u8(self.why.load(Ordering::SeqCst))
+    }
+
+    fn attach(&self, h: vmm::Handle) {
+        if let Ok(mut m) = self.machine.lock() {
+            *m = Some(h);
+        }
+        // Something may have ended it before it was there.
+        if self.why() != End::Guest {
+            self.end(self.why());
+        }
+    }
+}
+
+pub(crate) fn run(a: Args) -> Result<ExitCode> {
+    let (expect, timeout, screenshot, stats) = (a.expect.clone(), a.timeout, a.screenshot.clone(), a.stats);
+    let spec = resolve(a)?;
+    let parts = parts(&spec)?;
+    let frame = Arc::new(Frame::new());
+    let ender = Ender::default();
+    let link = ports::Link::default();
+
+    let (ports, raw) = ports::open(&spec, &frame, &link, &ender, expect.as_deref())?;
+    let mut machine = Machine::build(&parts, ports).map_err(|e| match e {
+        vmm::BuildError::Engine { ref why, .. } => {
+            let mend = why.mend.as_ref().map_or(String::new(), |m| format!("; {m}"));
+            anyhow::anyhow!("{e}{mend}")
+        }
+        e => e.into(),
+    })?;
+    let handle = machine.handle();
+    link.connect(handle.clone());
+    let target =
+        Target { name: spec.name.clone(), machine: handle.clone(), frame: frame.clone(), pointer: Arc::default() };
+    let server = Server::start(target)?;
+    let viewers = ports::displays(&spec, &frame, &handle)?;
+    ender.attach(handle.clone());
+    if let Some(secs) = timeout {
+        let e = ender.clone();
+        std::thread::Builder::new().name("timeout".into()).spawn(move || {
+            std::thread::sleep(Duration::from_secs(secs));
+            e.end(End::TimedOut);
+        })?;
+    }
+    on_signals(ender.clone())?;
+    if screenshot.is_some() {
+        frame.want_always();
+    }
+
+    let outcome = machine.run();
+    drop(viewers);
+    drop(server);
+    machine.draw_last_frame();
+    drop(machine);
+    drop(raw);
+    if let Some(file) = &screenshot {
+        let png = frame.png().context("cannot take a screenshot")?;
+        std::fs::write(file, png).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let (guest_ns, instructions) = handle.progress();
+    if stats {
+        doctor::say(&format!("guest time {guest_ns} ns, {instructions} instructions"));
+    }
+    match (outcome.context("the machine failed")?, ender.why()) {
+        (Outcome::Crashed { report }, _) => {
+            eprintln!("heirloom: the guest crashed: {report}");
+            Ok(ExitCode::from(3))
+        }
+        (Outcome::PoweredOff, End::TimedOut) => {
+            eprintln!("heirloom: time-out after {} s", timeout.unwrap_or(0));
+            Ok(ExitCode::from(124))
+        }
+        (Outcome::PoweredOff, End::Guest) if let Some(want) = &expect => {
+            eprintln!("heirloom: the guest powered off before {want:?} came on COM1");
+            Ok(ExitCode::from(1))
+        }
+        (Outcome::PoweredOff, _) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// The spec file with the flags laid over it.
+fn resolve(a: Args) -> Result<MachineSpec> {
+    let mut s = match &a.spec {
+        None => MachineSpec::default(),
+        Some(p) => {
+            let text = std::fs::read_to_string(p).map_err(|e| Usage(format!("cannot read spec {}: {e}", p.display())))?;
+            let mut s = MachineSpec::parse(&text, &p.display().to_string())?;
+            // Paths in a spec are relative to it.
+            let base = p.parent().map(PathBuf::from).unwrap_or_default();
+            s.rebase(&base);
+            s
+        }
+    };
+    fn lay<T>(to: &mut T, from: Option<T>) {
+        if let Some(v) = from {
+            *to = v;
+        }
+    }
+    lay(&mut s.name, a.name);
+    lay(&mut s.engine, a.engine);
+    lay(&mut s.memory_mib, a.memory);
+    lay(&mut s.clock, a.clock);
+    lay(&mut s.boot, a.boot);
+    lay(&mut s.append, a.append);
+    s.kernel = a.kernel.or(s.kernel);
+    s.initrd = a.initrd.or(s.initrd);
+    s.bios = a.bios.or(s.bios);
+    s.nx |= a.nx;
+    if !a.disk.is_empty() {
+        s.disks = a.disk;
+    }
+    if !a.cdrom.is_empty() {
+        s.cdroms = a.cdrom.into_iter().map(|p| (p.as_os_str() != "none").then_some(p)).collect();
+    }
+    if !a.serial.is_empty() {
+        s.serial = a.serial;
+    }
+    if !a.display.is_empty() {
+        s.display = a.display;
+    }
+    s.check().map_err(|all| Usage(all.join("; ")))?;
+    Ok(s)
+}
+
+fn parts(s: &MachineSpec) -> Result<Parts> {
+    let read = |p: &PathBuf, what: &str| std::fs::read(p).with_context(|| format!("cannot read {what} {}", p.display()));
+    let linux = match &s.kernel {
+        None => None,
+        Some(k) => Some(LinuxBoot {
+            kernel: read(k, "kernel")?,
+            initrd: s.initrd.as_ref().map(|i| read(i, "initrd")).transpose()?,
+            cmdline: s.append.clone(),
+            kernel_path: k.clone(),
+            initrd_path: s.initrd.clone().unwrap_or_default(),
+        }),
+    };
+    Ok(Parts {
+        memory_mib: s.memory_mib,
+        engine: s.engine,
+        clock: s.clock,
+        boot: s.boot.clone(),
+        bios: s.bios.as_ref().map(|b| read(b, "BIOS image")).transpose()?,
+        linux,
+        start_seconds: start_seconds(s.clock),
+        nx: s.nx,
+        vram_mib: s.video_mib,
+        uuid: uuid(&s.name),
+    })
+}
+
+/// A machine keeps its identity as long as it keeps its name.
+fn uuid(name: &str) -> [u8; 16] {
+    let mut h = [0x6c62_272e_07bb_0142_u64, 0x62b8_2175_6295_c58d];
+    for (i, b) in name.bytes().enumerate() {
+        let x = &mut h[i % 2];
+        *x = (*x ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    let mut u = [0; 16];
+    u[..8].copy_from_slice(&h[0].wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    u[8..].copy_from_slice(&h[1].wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    u[6] = u[6] & 0x0f | 0x80;
+    u[8] = u[8] & 0x3f | 0x80;
+    u
+}
+
+/// What the clock chip shows at power-on: the host's local time. A repeatable run always starts at the same moment.
+fn start_seconds(clock: ClockKind) -> u64 {
+    const REPEATABLE: u64 = 1_200_000_000; // 2008-01-10 21:20:00
+    if clock == ClockKind::Instructions {
+        return REPEATABLE;
+    }
+    let utc = SystemTime::now().duration_since(UNIX_EPOCH).map_or(REPEATABLE, |d| d.as_secs());
+    let offset = jiff::Zoned::now().offset().seconds();
+    utc.saturating_add_signed(i64::from(offset))
+}
+
+fn on_signals(ender: Ender) -> Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for _ in signals.forever() {
+            ender.end(End::Signal);
+        }
+    })?;
+    Ok(())
+}
+
+/// Keeps the terminal raw while a serial port uses it.
+pub(crate) type Terminal = Option<Raw>;

@@ -1,0 +1,204 @@
+//! How an embedder talks to a running machine.
+
+use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use board::{HostEvent, Key, Media, Pointer, SlotId};
+
+use crate::board_map::Roles;
+use crate::mailbox::{Mailbox, Message};
+
+/// Where a machine is in its life: `Built -> Running <-> Paused -> Off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    Built,
+    Running,
+    Paused,
+    Off,
+}
+
+/// How a machine's life ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The guest switched the power off, or the embedder did.
+    PoweredOff,
+    /// A triple fault that was not a deliberate reset.
+    Crashed { report: String },
+}
+
+/// What a machine tells its embedder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Phase(Phase),
+    /// The processor stopped with interrupts off: only a reset gets it going.
+    Dead,
+    Reset,
+}
+
+/// An access that no register answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    pub chip: String,
+    pub window: u8,
+    pub offset: u32,
+    pub count: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    pub phase: Phase,
+    /// Guest nanoseconds since power-on.
+    pub guest_ns: u64,
+    /// Retired instructions, 0 on engines that don't count.
+    pub instructions: u64,
+    pub engine: &'static str,
+    pub memory_mib: u64,
+    pub halted: bool,
+    pub eip: u32,
+}
+
+/// A wish of the embedder; answers go through the senders inside.
+pub enum Command {
+    Pause(Sender<()>),
+    Resume(Sender<()>),
+    Reset(Sender<()>),
+    PowerOff,
+    PowerButton,
+    Key { key: Key, down: bool },
+    Pointer(Pointer),
+    /// Pushes a whole frame to the scanout, then answers.
+    Redraw(Sender<()>),
+    Status(Sender<Status>),
+    Unknowns(Sender<Vec<Unknown>>),
+    Metrics(Sender<Vec<(String, u64)>>),
+    /// Puts a medium into a drive, or takes it out.
+    Insert { unit: u8, disk: Option<(Box<dyn board::Disk>, Media)>, done: Sender<Result<(), String>> },
+}
+
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) phase: AtomicU8,
+    pub(crate) guest_ns: AtomicU64,
+    pub(crate) instructions: AtomicU64,
+    pub(crate) events: Mutex<Vec<Sender<Event>>>,
+}
+
+impl Shared {
+    pub(crate) fn set_phase(&self, p: Phase) {
+        self.phase.store(p as u8, Ordering::Relaxed);
+        self.tell(&Event::Phase(p));
+    }
+
+    pub(crate) fn tell(&self, e: &Event) {
+        let mut all = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|s| s.send(e.clone()).is_ok());
+    }
+}
+
+/// A machine's remote control: clone it, send it to any thread.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) mailbox: Mailbox,
+    pub(crate) roles: Roles,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// The machine has ended; nothing was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the machine is not running any more")]
+pub struct Gone;
+
+impl Handle {
+    fn send(&self, c: Command) -> Result<(), Gone> {
+        self.mailbox.send(Message::Command(c)).then_some(()).ok_or(Gone)
+    }
+
+    fn ask<T>(&self, f: impl FnOnce(Sender<T>) -> Command) -> Result<T, Gone> {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let (tx, rx) = mpsc::channel();
+        self.send(f(tx))?;
+        rx.recv_timeout(PATIENCE).map_err(|_| Gone)
+    }
+
+    pub fn phase(&self) -> Phase {
+        match self.shared.phase.load(Ordering::Relaxed) {
+            0 => Phase::Built,
+            1 => Phase::Running,
+            2 => Phase::Paused,
+            _ => Phase::Off,
+        }
+    }
+
+    pub fn pause(&self) -> Result<(), Gone> {
+        self.ask(Command::Pause)
+    }
+
+    pub fn resume(&self) -> Result<(), Gone> {
+        self.ask(Command::Resume)
+    }
+
+    pub fn reset(&self) -> Result<(), Gone> {
+        self.ask(Command::Reset)
+    }
+
+    /// Pulls the plug.
+    pub fn power_off(&self) -> Result<(), Gone> {
+        self.send(Command::PowerOff)
+    }
+
+    /// Presses the power button: an ACPI system shuts down.
+    pub fn press_power_button(&self) -> Result<(), Gone> {
+        self.send(Command::PowerButton)
+    }
+
+    pub fn key(&self, key: Key, down: bool) -> Result<(), Gone> {
+        self.send(Command::Key { key, down })
+    }
+
+    pub fn pointer(&self, p: Pointer) -> Result<(), Gone> {
+        self.send(Command::Pointer(p))
+    }
+
+    /// Returns when the scanout has a whole, current picture.
+    pub fn redraw(&self) -> Result<(), Gone> {
+        self.ask(Command::Redraw)
+    }
+
+    pub fn status(&self) -> Result<Status, Gone> {
+        self.ask(Command::Status)
+    }
+
+    pub fn unknowns(&self) -> Result<Vec<Unknown>, Gone> {
+        self.ask(Command::Unknowns)
+    }
+
+    pub fn metrics(&self) -> Result<Vec<(String, u64)>, Gone> {
+        self.ask(Command::Metrics)
+    }
+
+    /// Puts a disk into a removable drive (channel * 2 + device), or takes out what is there.
+    pub fn insert(&self, unit: u8, disk: Option<(Box<dyn board::Disk>, Media)>) -> Result<Result<(), String>, Gone> {
+        self.ask(|done| Command::Insert { unit, disk, done })
+    }
+
+    /// Bytes for the guest's COM port `n` (0 or 1).
+    pub fn serial_input(&self, n: usize, bytes: Vec<u8>) -> Result<(), Gone> {
+        let slot: SlotId = *self.roles.com.get(n).ok_or(Gone)?;
+        self.mailbox.send(Message::Chip(slot, HostEvent::Serial(bytes))).then_some(()).ok_or(Gone)
+    }
+
+    /// Everything that happens from now on.
+    pub fn events(&self) -> mpsc::Receiver<Event> {
+        let (tx, rx) = mpsc::channel();
+        self.shared.events.lock().unwrap_or_else(PoisonError::into_inner).push(tx);
+        rx
+    }
+
+    /// Guest nanoseconds and instructions as of the last look; also after the machine ended.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.shared.guest_ns.load(Ordering::Relaxed), self.shared.instructions.load(Ordering::Relaxed))
+    }
+}

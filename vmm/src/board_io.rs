@@ -1,0 +1,452 @@
+//! The board: all chips, their wires and the bus, as the processor reaches them.
+//!
+//! Order of one access: decode -> the chip's `read`/`write` with a fresh [`Cx`] -> settle what it asked for
+//! (8259 levels, windows, host jobs, power) -> back into the instruction. Nothing here is called from another thread.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use board::{
+    At, CONFIG_ADDRESS, CONFIG_DATA, Cx, Decode, Decoder, Device, Effects, Hit, HostEvent, HostJob, IntCtl, IsaDma,
+    Lines, NoDma, Power, Reset, SlotId, Tick, Width, Win,
+};
+use hv_vcpu::{CpuidTable, GuestIo, Kicker};
+use ram::GuestRam;
+
+use crate::clock::{Clock, ClockKind};
+use crate::disks::Disks;
+
+/// The 8259 pair is called in the middle of instructions, the 8237 pair in the middle of other chips' calls.
+pub(crate) trait PicChip: Device + IntCtl {}
+impl<T: Device + IntCtl> PicChip for T {}
+pub(crate) trait DmaChip: Device + IsaDma {}
+impl<T: Device + IsaDma> DmaChip for T {}
+
+const PIC: usize = 0;
+const DMA: usize = 1;
+const FIRST_CHIP: usize = 2;
+
+/// How long a disk takes on the instruction clock, where the host's own time may not show.
+const INLINE_DISK: Tick = 100 * board::MICROSECOND;
+
+pub(crate) struct Board {
+    pub(crate) ram: Arc<GuestRam>,
+    pub(crate) clock: Clock,
+    pub(crate) disks: Disks,
+    pic: Box<dyn PicChip>,
+    dma: Box<dyn DmaChip>,
+    chips: Vec<Box<dyn Device>>,
+    lines: Lines,
+    fx: Effects,
+    decoder: Decoder,
+    config_address: u32,
+    kicker: Kicker,
+    power: Option<Power>,
+    /// INTR, kept so that the processor's look at it costs a load.
+    intr: bool,
+    ferr_line: Option<board::Line>,
+    ferr: bool,
+    ignne: bool,
+    /// Answers of inline disk jobs, by guest time.
+    later: BTreeMap<(Tick, u64), (SlotId, HostEvent)>,
+    later_seq: u64,
+    stats: Stats,
+}
+
+#[derive(Default)]
+struct Stats {
+    pio: u64,
+    mmio: u64,
+    interrupts: u64,
+    timers: u64,
+    polls: u64,
+}
+
+/// Chips and wires as `board_map` made them.
+pub(crate) struct Built {
+    pub(crate) pic: Box<dyn PicChip>,
+    pub(crate) dma: Box<dyn DmaChip>,
+    pub(crate) chips: Vec<Box<dyn Device>>,
+    pub(crate) places: Vec<(SlotId, Win, Decode)>,
+    pub(crate) lines: Lines,
+    pub(crate) ferr_line: Option<board::Line>,
+}
+
+impl Board {
+    pub(crate) const PIC_SLOT: SlotId = SlotId(PIC as u16);
+    pub(crate) const DMA_SLOT: SlotId = SlotId(DMA as u16);
+
+    /// Slot of the `n`th boxed chip.
+    pub(crate) const fn slot(n: usize) -> SlotId {
+        SlotId((n + FIRST_CHIP) as u16)
+    }
+
+    pub(crate) fn new(ram: Arc<GuestRam>, clock: Clock, disks: Disks, built: Built) -> Self {
+        let Built { pic, dma, chips, places, lines, ferr_line } = built;
+        let mut b = Self {
+            ram,
+            clock,
+            disks,
+            pic,
+            dma,
+            chips,
+            lines,
+            fx: Effects::default(),
+            decoder: Decoder::default(),
+            config_address: 0,
+            kicker: Kicker::new(),
+            power: None,
+            intr: false,
+            ferr_line,
+            ferr: false,
+            ignne: false,
+            later: BTreeMap::new(),
+            later_seq: 0,
+            stats: Stats::default(),
+        };
+        for (slot, win, to) in places {
+            b.put(slot, win, Some(to));
+        }
+        b
+    }
+
+    pub(crate) fn set_kicker(&mut self, k: Kicker) {
+        self.kicker = k;
+    }
+
+    fn device(&self, slot: SlotId) -> &dyn Device {
+        match usize::from(slot.0) {
+            PIC => self.pic.as_ref(),
+            DMA => self.dma.as_ref(),
+            n => self.chips[n - FIRST_CHIP].as_ref(),
+        }
+    }
+
+    pub(crate) fn slots(&self) -> impl Iterator<Item = SlotId> + use<> {
+        (0..self.chips.len() + FIRST_CHIP).map(|n| SlotId(n as u16))
+    }
+
+    pub(crate) fn name(&self, slot: SlotId) -> &'static str {
+        self.device(slot).name()
+    }
+
+    /// Calls one chip and settles what it asked for.
+    pub(crate) fn call<R>(&mut self, slot: SlotId, f: impl FnOnce(&mut dyn Device, &mut Cx<'_>) -> R) -> R {
+        let now = self.clock.now();
+        let (lines, ram, fx) = (&mut self.lines, &*self.ram, &mut self.fx);
+        let r = match usize::from(slot.0) {
+            PIC => f(self.pic.as_mut(), &mut Cx::new(slot, now, lines, ram, self.dma.as_mut(), fx)),
+            DMA => f(self.dma.as_mut(), &mut Cx::new(slot, now, lines, ram, &mut NoDma, fx)),
+            n => f(self.chips[n - FIRST_CHIP].as_mut(), &mut Cx::new(slot, now, lines, ram, self.dma.as_mut(), fx)),
+        };
+        self.settle(slot);
+        r
+    }
+
+    fn settle(&mut self, slot: SlotId) {
+        if let Some((steady, levels)) = self.lines.take_moved() {
+            self.pic.set_levels(steady);
+            self.pic.set_levels(levels);
+            self.intr = self.pic.pending();
+        } else if slot == Self::PIC_SLOT {
+            self.intr = self.pic.pending();
+        }
+        while !self.fx.remaps.is_empty() {
+            for (slot, win, to) in std::mem::take(&mut self.fx.remaps) {
+                self.put(slot, win, to);
+            }
+        }
+        if !self.fx.jobs.is_empty() {
+            for (slot, job) in std::mem::take(&mut self.fx.jobs) {
+                self.start(slot, job);
+            }
+        }
+        if let Some(p) = self.fx.power.take() {
+            self.power = Some(p);
+            self.kicker.kick();
+        }
+    }
+
+    fn put(&mut self, slot: SlotId, win: Win, to: Option<Decode>) {
+        let Some(spec) = self.device(slot).windows().iter().find(|s| s.win == win).copied() else {
+            debug_assert!(false, "{} has no window {win:?}", self.name(slot));
+            return;
+        };
+        self.decoder.place(slot, spec, to);
+    }
+
+    fn start(&mut self, slot: SlotId, job: HostJob) {
+        let HostJob::Disk(job) = job;
+        if let Some(done) = self.disks.submit(slot, job) {
+            let at = self.clock.now() + if self.clock.kind() == ClockKind::Instructions { INLINE_DISK } else { 0 };
+            self.later_seq += 1;
+            self.later.insert((at, self.later_seq), (slot, HostEvent::Disk(done)));
+            self.kicker.kick();
+        }
+    }
+
+    /// A message from outside for a chip.
+    pub(crate) fn host_event(&mut self, slot: SlotId, ev: HostEvent) {
+        self.call(slot, |d, cx| d.host(cx, ev));
+    }
+
+    /// What a chip did to the machine's life since the last look.
+    pub(crate) fn take_power(&mut self) -> Option<Power> {
+        self.power.take()
+    }
+
+    pub(crate) fn reset(&mut self, kind: Reset) {
+        self.fx.timers.clear();
+        self.later.clear();
+        self.config_address = 0;
+        self.ferr = false;
+        self.ignne = false;
+        self.ram.set_a20(true);
+        for slot in self.slots() {
+            self.call(slot, |d, cx| d.reset(cx, kind));
+        }
+        self.intr = self.pic.pending();
+    }
+
+    /// When something is due next, in guest time.
+    pub(crate) fn next_due(&self) -> Option<Tick> {
+        let later = self.later.first_key_value().map(|((t, _), _)| *t);
+        match (self.fx.timers.next(), later) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Fires everything that is due.
+    pub(crate) fn fire_due(&mut self) {
+        // A chip that keeps arming a timer for the past must not hold the machine for ever.
+        const MOST: usize = 1000;
+        let now = self.clock.now();
+        for _ in 0..MOST {
+            if let Some((&key, _)) = self.later.first_key_value()
+                && key.0 <= now
+            {
+                if let Some((slot, ev)) = self.later.remove(&key) {
+                    self.host_event(slot, ev);
+                }
+                continue;
+            }
+            let Some((_, slot, id)) = self.fx.timers.pop(now) else { return };
+            self.stats.timers += 1;
+            self.call(slot, |d, cx| d.timer(cx, id));
+        }
+    }
+
+    pub(crate) fn unknowns(&self) -> impl Iterator<Item = (SlotId, Win, u32, u64)> + '_ {
+        self.fx.unknowns.iter()
+    }
+
+    pub(crate) fn metrics(&self) -> Vec<(String, u64)> {
+        let Stats { pio, mmio, interrupts, timers, polls } = self.stats;
+        let own = [("pio", pio), ("mmio", mmio), ("interrupts", interrupts), ("timers", timers), ("polls", polls)];
+        let mut all: Vec<(String, u64)> = own.into_iter().map(|(n, v)| (format!("board.{n}"), v)).collect();
+        for slot in self.slots() {
+            let d = self.device(slot);
+            all.extend(d.metrics().into_iter().map(|(n, v)| (format!("{}.{n}", d.name()), v)));
+        }
+        all
+    }
+
+    fn access(&mut self, hit: Hit, len: u32, v: &mut u32, write: bool) -> u32 {
+        // Almost every access is one part.
+        if let Some(width) = Width::from_bytes(len)
+            && width <= hit.widest
+            && len <= hit.left
+            && hit.off.is_multiple_of(len)
+        {
+            let at = At { win: hit.win, off: hit.off, width };
+            if write {
+                self.call(hit.slot, |d, cx| d.write(cx, at, *v & width.ones()));
+            } else {
+                *v = self.call(hit.slot, |d, cx| d.read(cx, at)) & width.ones();
+            }
+            return len;
+        }
+        let mut parts = [(0, 0, Width::B); 4];
+        let mut n = 0;
+        let done = hit.parts(len, |off, pos, width| {
+            parts[n] = (off, pos, width);
+            n += 1;
+        });
+        let mut got = 0;
+        for &(off, pos, width) in &parts[..n] {
+            let at = At { win: hit.win, off, width };
+            if write {
+                self.call(hit.slot, |d, cx| d.write(cx, at, *v >> (8 * pos) & width.ones()));
+            } else {
+                got |= (self.call(hit.slot, |d, cx| d.read(cx, at)) & width.ones()) << (8 * pos);
+            }
+        }
+        if !write {
+            *v = got;
+        }
+        done
+    }
+
+    /// One port access, byte lanes that nobody answers left open.
+    fn pio(&mut self, port: u16, len: u32, v: &mut u32, write: bool) {
+        self.stats.pio += 1;
+        if !write {
+            *v = 0;
+        }
+        let mut done = 0;
+        while done < len {
+            let at = port.wrapping_add(done as u16);
+            let rest = len - done;
+            let mut part = *v >> (8 * done);
+            let n = if (CONFIG_ADDRESS..CONFIG_DATA + 4).contains(&at) && self.is_config(at, rest) {
+                self.config_port(at, rest, &mut part, write);
+                rest
+            } else if let Some(hit) = self.decoder.port(at) {
+                self.access(hit, rest, &mut part, write)
+            } else {
+                part = 0xff;
+                1
+            };
+            if !write {
+                let mask = if n >= 4 { u32::MAX } else { (1 << (8 * n)) - 1 };
+                *v |= (part & mask) << (8 * done);
+            }
+            done += n;
+        }
+    }
+
+    /// Configuration mechanism 1 takes doubleword accesses to CF8h and any access to CFCh-CFFh; the other
+    /// bytes of CF8h-CFBh are ordinary ports (CF9h is the PIIX4's). PCI 2.1, 3.7.4.1.
+    fn is_config(&self, port: u16, len: u32) -> bool {
+        if port == CONFIG_ADDRESS { len == 4 } else { port >= CONFIG_DATA }
+    }
+
+    fn config_port(&mut self, port: u16, len: u32, v: &mut u32, write: bool) {
+        if port == CONFIG_ADDRESS {
+            if write {
+                self.config_address = *v & 0x80ff_fffc;
+            } else {
+                *v = self.config_address;
+            }
+            return;
+        }
+        let a = self.config_address;
+        let (bus, dev, func) = (a >> 16 & 0xff, (a >> 11 & 31) as u8, (a >> 8 & 7) as u8);
+        let found = if a >> 31 == 1 && bus == 0 { self.decoder.config(dev, func) } else { None };
+        let Some((slot, win)) = found else {
+            if !write {
+                *v = u32::MAX;
+            }
+            return;
+        };
+        let off = (a & 0xfc) + u32::from(port & 3);
+        let hit = Hit { slot, win, off, left: 256 - off, widest: Width::D };
+        self.access(hit, len.min(4 - (off & 3)), v, write);
+    }
+}
+
+impl GuestIo for Board {
+    fn pio_read(&mut self, port: u16, width: hv_vcpu::Width) -> u32 {
+        let mut v = 0;
+        self.pio(port, width.bytes(), &mut v, false);
+        v
+    }
+
+    fn pio_write(&mut self, port: u16, width: hv_vcpu::Width, v: u32) {
+        let mut v = v;
+        self.pio(port, width.bytes(), &mut v, true);
+        // Any write to F0h clears the coprocessor's error latch; the PIIX4 asserts IGNNE# if FERR# was active
+        // (82371AB, 4.2.2.4: Coprocessor Error Register).
+        if port == 0xf0 && self.ferr {
+            self.ignne = true;
+            if let Some(l) = self.ferr_line {
+                self.lines.lower(l);
+                self.settle(Self::PIC_SLOT);
+            }
+        }
+    }
+
+    fn mmio_read(&mut self, gpa: u64, buf: &mut [u8]) {
+        self.stats.mmio += 1;
+        let mut done = 0;
+        while done < buf.len() {
+            let Some(hit) = self.decoder.memory(gpa + done as u64) else {
+                buf[done] = 0xff;
+                done += 1;
+                continue;
+            };
+            let mut v = 0;
+            let n = self.access(hit, (buf.len() - done).min(4) as u32, &mut v, false) as usize;
+            buf[done..done + n].copy_from_slice(&v.to_le_bytes()[..n]);
+            done += n;
+        }
+    }
+
+    fn mmio_write(&mut self, gpa: u64, buf: &[u8]) {
+        self.stats.mmio += 1;
+        let mut done = 0;
+        while done < buf.len() {
+            let Some(hit) = self.decoder.memory(gpa + done as u64) else {
+                done += 1;
+                continue;
+            };
+            let n = (buf.len() - done).min(4);
+            let mut le = [0; 4];
+            le[..n].copy_from_slice(&buf[done..done + n]);
+            done += self.access(hit, n as u32, &mut u32::from_le_bytes(le), true) as usize;
+        }
+    }
+
+    fn intr_pending(&self) -> bool {
+        self.intr
+    }
+
+    fn ack_intr(&mut self) -> u8 {
+        let (vector, irq) = self.pic.ack();
+        if let Some(irq) = irq {
+            self.lines.note_ack(irq);
+        }
+        self.stats.interrupts += 1;
+        self.intr = self.pic.pending();
+        vector
+    }
+
+    fn retired(&mut self, instructions: u64) {
+        self.clock.retired(instructions);
+    }
+
+    fn poll(&mut self) -> u64 {
+        self.stats.polls += 1;
+        if self.next_due().is_some_and(|t| t <= self.clock.now()) {
+            self.fire_due();
+        }
+        self.clock.budget(self.next_due())
+    }
+
+    fn deadline_ns(&mut self) -> Option<u64> {
+        self.next_due().map(|t| t.saturating_sub(self.clock.now()))
+    }
+
+    fn tsc(&mut self) -> u64 {
+        (u128::from(self.clock.now()) * u128::from(CpuidTable::TSC_HZ) / 1_000_000_000) as u64
+    }
+
+    fn ferr(&mut self, asserted: bool) {
+        if self.ferr == asserted {
+            return;
+        }
+        self.ferr = asserted;
+        if !asserted {
+            self.ignne = false;
+        }
+        if let Some(l) = self.ferr_line {
+            self.lines.set(l, asserted);
+            self.settle(Self::PIC_SLOT);
+        }
+    }
+
+    fn ignne(&self) -> bool {
+        self.ignne
+    }
+}

@@ -1,0 +1,186 @@
+//! Building a machine from its spec and the embedder's ports.
+
+use std::sync::Arc;
+
+use board::{Disk, Media, Reset, Scanout, SerialPort};
+use hv_vcpu::{CpuState, CpuidTable, HvError, Unavailable, Vcpu};
+use ram::{GuestRam, RamError};
+
+use crate::api::{Handle, Phase, Shared};
+use crate::board_io::Board;
+use crate::board_map::{self, Roles};
+use crate::clock::{Clock, ClockKind};
+use crate::disks::Disks;
+use crate::engine::{self, Choice, Engine};
+use crate::linux::{LinuxBoot, LinuxError};
+use crate::mailbox::Mailbox;
+
+/// What is behind an IDE drive at power-on.
+pub enum Drive {
+    Disk { disk: Box<dyn Disk> },
+    /// A CD-ROM drive, with or without a medium.
+    Cdrom { medium: Option<Box<dyn Disk>> },
+}
+
+/// The outside world, given by the embedder.
+pub struct Ports {
+    /// Primary master and slave, secondary master and slave.
+    pub drives: [Option<Drive>; 4],
+    pub serial: [Option<Box<dyn SerialPort>>; 2],
+    pub display: Box<dyn Scanout>,
+}
+
+/// Everything about the machine but its ports.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    pub memory_mib: u64,
+    pub engine: Choice,
+    pub clock: ClockKind,
+    /// Boot order in the letters a c d n.
+    pub boot: String,
+    /// A ROM image in place of our own BIOS.
+    pub bios: Option<Vec<u8>>,
+    pub linux: Option<LinuxBoot>,
+    /// What the clock chip shows at power-on: seconds since 1970, as local time.
+    pub start_seconds: u64,
+    /// Shows execute disable to the guest.
+    pub nx: bool,
+    pub vram_mib: u32,
+    pub uuid: [u8; 16],
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self {
+            memory_mib: 256,
+            engine: Choice::Auto,
+            clock: ClockKind::Host,
+            boot: "cd".into(),
+            bios: None,
+            linux: None,
+            start_seconds: 0,
+            nx: false,
+            vram_mib: 4,
+            uuid: *b"heirloom-default",
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error(transparent)]
+    Memory(#[from] RamError),
+    #[error("engine {engine}: {why}")]
+    Engine { engine: &'static str, why: Unavailable },
+    #[error("the {engine} engine cannot create a virtual machine")]
+    Create {
+        engine: &'static str,
+        #[source]
+        source: HvError,
+    },
+    #[error("the BIOS image has {got} bytes; need 64, 128 or 256 KiB")]
+    BiosSize { got: usize },
+    #[error("cannot start a thread for a disk")]
+    DiskThread(#[source] std::io::Error),
+    #[error(transparent)]
+    Linux(#[from] LinuxError),
+}
+
+/// One virtual PC. Owned by the thread that calls [`Machine::run`].
+pub struct Machine {
+    pub(crate) vcpu: Box<dyn Vcpu>,
+    pub(crate) board: Board,
+    pub(crate) engine: Engine,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) roles: Roles,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) phase: Phase,
+    /// In S1: the processor does not run.
+    pub(crate) asleep: bool,
+    linux: Option<LinuxBoot>,
+}
+
+impl Machine {
+    /// Builds the machine and powers it on; the first instruction runs in [`Machine::run`].
+    pub fn build(parts: &Parts, ports: Ports) -> Result<Self, BuildError> {
+        if let Some(b) = &parts.bios
+            && ![64, 128, 256].contains(&(b.len() >> 10))
+        {
+            return Err(BuildError::BiosSize { got: b.len() });
+        }
+        let engine = engine::pick(parts.engine, parts.clock == ClockKind::Instructions).map_err(|why| {
+            let engine = match parts.engine {
+                Choice::Auto => "auto",
+                Choice::This(e) => e.name(),
+            };
+            BuildError::Engine { engine, why }
+        })?;
+        let vram = parts.vram_mib << 20;
+        let ram = Arc::new(GuestRam::new(parts.memory_mib << 20, board_map::slot_bytes(vram))?);
+        let mailbox = Mailbox::default();
+        let mut disks = Disks::new(board_map::DRIVES, mailbox.clone(), parts.clock == ClockKind::Instructions);
+        let mut found = [const { None }; board_map::DRIVES];
+        let Ports { drives, serial, display } = ports;
+        for (unit, d) in drives.into_iter().enumerate() {
+            let (disk, seen) = match d {
+                None => continue,
+                Some(Drive::Disk { disk }) => {
+                    let media = Media { sectors: disk.sectors(), read_only: disk.read_only() };
+                    (Some(disk), board_map::Found::Disk(media))
+                }
+                Some(Drive::Cdrom { medium }) => {
+                    let media = medium.as_ref().map(|d| Media { sectors: d.sectors(), read_only: true });
+                    (medium, board_map::Found::Cdrom(media))
+                }
+            };
+            found[unit] = Some(seen);
+            if let Some(d) = disk {
+                disks.insert(unit as u8, d).map_err(BuildError::DiskThread)?;
+            }
+        }
+        let (built, roles) = board_map::build(parts, &ram, found, serial, display);
+        let mut board = Board::new(ram.clone(), Clock::new(parts.clock, 0), disks, built);
+
+        let cpuid = CpuidTable::pentium4(parts.nx);
+        let create = |source| BuildError::Create { engine: engine.name(), source };
+        let mut vcpu = engine.create(ram, &cpuid).map_err(create)?;
+        vcpu.set_state(&CpuState::reset(CpuidTable::SIGNATURE)).map_err(create)?;
+        mailbox.set_kicker(vcpu.kicker());
+        board.set_kicker(vcpu.kicker());
+        board.reset(Reset::PowerOn);
+
+        let m = Self {
+            vcpu,
+            board,
+            engine,
+            mailbox,
+            roles,
+            shared: Arc::default(),
+            phase: Phase::Built,
+            asleep: false,
+            linux: parts.linux.clone(),
+        };
+        m.load_kernel()?;
+        Ok(m)
+    }
+
+    /// The remote control, for other threads.
+    pub fn handle(&self) -> Handle {
+        Handle { mailbox: self.mailbox.clone(), roles: self.roles, shared: self.shared.clone() }
+    }
+
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    pub(crate) fn load_kernel(&self) -> Result<(), LinuxError> {
+        self.linux.as_ref().map_or(Ok(()), |l| l.load(&self.board.ram))
+    }
+
+    /// CMOS 0Fh, read as software would.
+    pub(crate) fn cmos_shutdown_code(&mut self) -> u32 {
+        use hv_vcpu::{GuestIo, Width};
+        self.board.pio_write(0x70, Width::Byte, 0x8f);
+        self.board.pio_read(0x71, Width::Byte)
+    }
+}

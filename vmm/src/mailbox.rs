@@ -1,0 +1,79 @@
+//! How other threads reach the machine: a queue, and a kick for the processor.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use board::{HostEvent, SlotId};
+use hv_vcpu::Kicker;
+
+use crate::api::Command;
+
+pub(crate) enum Message {
+    /// For a chip.
+    Chip(SlotId, HostEvent),
+    Command(Command),
+}
+
+#[derive(Default)]
+struct Queue {
+    messages: VecDeque<Message>,
+    kicker: Option<Kicker>,
+    /// The machine is gone: nothing will be read any more.
+    closed: bool,
+}
+
+/// Both ends of the queue; cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Mailbox {
+    inner: Arc<(Mutex<Queue>, Condvar)>,
+}
+
+impl Mailbox {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // A sender that panicked while it held the lock left a whole queue behind: pushes are atomic.
+        self.inner.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_kicker(&self, k: Kicker) {
+        self.lock().kicker = Some(k);
+    }
+
+    /// Puts a message in and wakes the machine. False if the machine is gone.
+    pub(crate) fn send(&self, m: Message) -> bool {
+        let mut q = self.lock();
+        if q.closed {
+            return false;
+        }
+        q.messages.push_back(m);
+        if let Some(k) = &q.kicker {
+            k.kick();
+        }
+        self.inner.1.notify_one();
+        true
+    }
+
+    pub(crate) fn take(&self) -> Option<Message> {
+        self.lock().messages.pop_front()
+    }
+
+    /// Sleeps until a message is there, or for so long.
+    pub(crate) fn wait(&self, longest: Option<Duration>) {
+        let q = self.lock();
+        if !q.messages.is_empty() {
+            return;
+        }
+        match longest {
+            Some(d) if d.is_zero() => {}
+            Some(d) => drop(self.inner.1.wait_timeout(q, d)),
+            None => drop(self.inner.1.wait(q)),
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        let mut q = self.lock();
+        q.closed = true;
+        // Dropping unread commands drops their reply senders: who waits is told that the machine is gone.
+        q.messages.clear();
+    }
+}

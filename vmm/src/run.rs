@@ -1,0 +1,254 @@
+//! The run loop: the engine, the clock, the mailbox and the machine's life, on one thread.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use board::{HostEvent, Power, Reset};
+use hv_vcpu::{CpuState, CpuidTable, HvError, Stop};
+
+use crate::api::{Command, Event, Outcome, Phase, Status, Unknown};
+use crate::clock::ClockKind;
+use crate::machine::Machine;
+use crate::mailbox::Message;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("the {engine} engine failed")]
+    Engine {
+        engine: &'static str,
+        #[source]
+        source: HvError,
+    },
+    #[error("cannot load the kernel again after a reset")]
+    Kernel(#[source] crate::linux::LinuxError),
+}
+
+/// What the loop does next.
+enum Next {
+    Go,
+    End(Outcome),
+}
+
+impl Machine {
+    /// Powers the machine on and runs it until its power goes off, the guest crashes or the host fails it.
+    pub fn run(&mut self) -> Result<Outcome, RunError> {
+        self.set_phase(Phase::Running);
+        let out = self.run_on();
+        self.note_progress();
+        self.board.clock.stop();
+        self.set_phase(Phase::Off);
+        out
+    }
+
+    fn set_phase(&mut self, p: Phase) {
+        match p {
+            Phase::Running => self.board.clock.start(),
+            Phase::Built | Phase::Paused | Phase::Off => self.board.clock.stop(),
+        }
+        self.phase = p;
+        self.shared.set_phase(p);
+    }
+
+    fn run_on(&mut self) -> Result<Outcome, RunError> {
+        let engine = self.engine.name();
+        let mut dead = false;
+        loop {
+            if let Next::End(o) = self.read_mailbox()? {
+                return Ok(o);
+            }
+            if self.phase == Phase::Paused {
+                self.mailbox.wait(None);
+                continue;
+            }
+            self.board.fire_due();
+            if let Next::End(o) = self.power()? {
+                return Ok(o);
+            }
+            if self.asleep {
+                self.sleep();
+                continue;
+            }
+            let stop = self.vcpu.run(&mut self.board).map_err(|source| RunError::Engine { engine, source })?;
+            self.note_progress();
+            if let Next::End(o) = self.power()? {
+                return Ok(o);
+            }
+            match stop {
+                Stop::Kicked | Stop::Debug(_) => {}
+                Stop::Halted => self.sleep(),
+                Stop::HaltedForGood => {
+                    if !std::mem::replace(&mut dead, true) {
+                        self.shared.tell(&Event::Dead);
+                    }
+                    self.sleep();
+                }
+                Stop::TripleFault if self.deliberate_shutdown() => self.restart(Reset::Hard)?,
+                Stop::TripleFault => return Ok(Outcome::Crashed { report: self.crash_report() }),
+            }
+            dead &= stop == Stop::HaltedForGood;
+        }
+    }
+
+    /// The processor has nothing to do: sleep until a timer or a message.
+    fn sleep(&mut self) {
+        let next = self.board.next_due();
+        match (self.board.clock.kind(), next) {
+            (ClockKind::Instructions, Some(t)) => self.board.clock.skip_to(t),
+            (ClockKind::Instructions, None) => self.mailbox.wait(None),
+            (ClockKind::Host, next) => {
+                let longest = next.map(|t| self.board.clock.until(t));
+                if longest != Some(Duration::ZERO) {
+                    self.mailbox.wait(longest);
+                }
+            }
+        }
+    }
+
+    /// DOS extenders and 286 systems leave protected mode by a triple fault; they leave a shutdown code in CMOS
+    /// 0Fh or the warm-boot word in the BDA. Anything else is a crash.
+    fn deliberate_shutdown(&mut self) -> bool {
+        let mut warm = [0; 2];
+        self.board.ram.read(0x472, &mut warm);
+        warm == 0x1234_u16.to_le_bytes() || self.cmos_shutdown_code() != 0
+    }
+
+    fn power(&mut self) -> Result<Next, RunError> {
+        match self.board.take_power() {
+            None => {}
+            Some(Power::Off | Power::S4) => return Ok(Next::End(Outcome::PoweredOff)),
+            Some(Power::Reset) => self.restart(Reset::Hard)?,
+            Some(Power::Init) => self.init_cpu()?,
+            Some(Power::S1) => self.asleep = true,
+            Some(Power::Wake) => self.asleep = false,
+        }
+        Ok(Next::Go)
+    }
+
+    fn restart(&mut self, kind: Reset) -> Result<(), RunError> {
+        self.asleep = false;
+        self.board.reset(kind);
+        self.load_kernel().map_err(RunError::Kernel)?;
+        self.init_cpu()?;
+        self.shared.tell(&Event::Reset);
+        Ok(())
+    }
+
+    fn init_cpu(&mut self) -> Result<(), RunError> {
+        let engine = self.engine.name();
+        let state = CpuState::reset(CpuidTable::SIGNATURE);
+        self.vcpu.set_state(&state).map_err(|source| RunError::Engine { engine, source })
+    }
+
+    fn crash_report(&mut self) -> String {
+        let Ok(s) = self.vcpu.state() else { return "triple fault".into() };
+        let [eax, ecx, edx, ebx, esp, ebp, esi, edi] = s.gpr;
+        format!(
+            "triple fault at CS:EIP {:04x}:{:08x} (EFLAGS {:08x} CR0 {:08x} CR2 {:08x} CR3 {:08x} CR4 {:08x})\n\
+             EAX {eax:08x} EBX {ebx:08x} ECX {ecx:08x} EDX {edx:08x} ESI {esi:08x} EDI {edi:08x} EBP {ebp:08x} ESP {esp:08x}",
+            s.seg[CpuState::CS].selector,
+            s.eip,
+            s.eflags,
+            s.cr0,
+            s.cr2,
+            s.cr3,
+            s.cr4,
+        )
+    }
+
+    fn note_progress(&self) {
+        self.shared.guest_ns.store(self.board.clock.now(), Ordering::Relaxed);
+        self.shared.instructions.store(self.board.clock.instructions(), Ordering::Relaxed);
+    }
+
+    fn read_mailbox(&mut self) -> Result<Next, RunError> {
+        while let Some(m) = self.mailbox.take() {
+            match m {
+                Message::Chip(slot, ev) => self.board.host_event(slot, ev),
+                Message::Command(c) => {
+                    if let Next::End(o) = self.command(c)? {
+                        return Ok(Next::End(o));
+                    }
+                }
+            }
+        }
+        Ok(Next::Go)
+    }
+
+    fn command(&mut self, c: Command) -> Result<Next, RunError> {
+        // Who asked may have gone away meanwhile; that is no error.
+        match c {
+            Command::Pause(done) => {
+                if self.phase == Phase::Running {
+                    self.set_phase(Phase::Paused);
+                }
+                done.send(()).ok();
+            }
+            Command::Resume(done) => {
+                if self.phase == Phase::Paused {
+                    self.set_phase(Phase::Running);
+                }
+                done.send(()).ok();
+            }
+            Command::Reset(done) => {
+                self.restart(Reset::Hard)?;
+                done.send(()).ok();
+            }
+            Command::PowerOff => return Ok(Next::End(Outcome::PoweredOff)),
+            Command::PowerButton => self.board.host_event(self.roles.pm, HostEvent::PowerButton),
+            Command::Key { key, down } => self.board.host_event(self.roles.kbc, HostEvent::Key { key, down }),
+            Command::Pointer(p) => self.board.host_event(self.roles.kbc, HostEvent::Pointer(p)),
+            Command::Redraw(done) => {
+                self.board.host_event(self.roles.vga, HostEvent::Redraw);
+                done.send(()).ok();
+            }
+            Command::Status(tx) => {
+                tx.send(self.status()).ok();
+            }
+            Command::Unknowns(tx) => {
+                tx.send(self.unknowns()).ok();
+            }
+            Command::Metrics(tx) => {
+                let mut all = self.board.metrics();
+                all.extend(self.vcpu.metrics().into_iter().map(|(n, v)| (format!("cpu.{n}"), v)));
+                tx.send(all).ok();
+            }
+            Command::Insert { unit, disk, done } => {
+                let (disk, media) = disk.map_or((None, None), |(d, m)| (Some(d), Some(m)));
+                let r = match disk {
+                    Some(d) => self.board.disks.insert(unit, d).map_err(|e| format!("cannot start a disk thread: {e}")),
+                    None => Ok(()),
+                };
+                if r.is_ok() {
+                    self.board.host_event(self.roles.ide, HostEvent::Media { unit, media, forced: true });
+                }
+                done.send(r).ok();
+            }
+        }
+        Ok(Next::Go)
+    }
+
+    fn status(&mut self) -> Status {
+        let s = self.vcpu.state().ok();
+        Status {
+            phase: self.phase,
+            guest_ns: self.board.clock.now(),
+            instructions: self.board.clock.instructions(),
+            engine: self.engine.name(),
+            memory_mib: self.board.ram.main_len() >> 20,
+            halted: s.as_ref().is_some_and(|s| s.halted),
+            eip: s.as_ref().map_or(0, |s| s.eip),
+        }
+    }
+
+    fn unknowns(&self) -> Vec<Unknown> {
+        let of = self.board.unknowns();
+        of.map(|(slot, win, offset, count)| Unknown { chip: self.board.name(slot).into(), window: win.0, offset, count })
+            .collect()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
+}

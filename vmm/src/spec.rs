@@ -1,0 +1,280 @@
+//! What a machine is made of, as a user writes it: TOML text -> [`MachineSpec`], every fault named at once.
+//!
+//! ```toml
+//! name = "accounts"
+//! memory = 256                      # MiB
+//! engine = "auto"                   # auto, software, kvm
+//! boot = "cd"                       # a floppy, c hard disk, d CD, n network
+//! serial = ["stdio", "none"]
+//! display = ["vnc=127.0.0.1:5900"]
+//!
+//! [[disk]]
+//! path = "xp.vhd"
+//!
+//! [[cdrom]]
+//! path = "tools.iso"                # leave it out for an empty drive
+//! ```
+
+mod reader;
+
+use std::path::{Path, PathBuf};
+
+use crate::clock::ClockKind;
+use crate::engine::{Choice, Engine};
+use reader::Reader;
+
+/// One fault of a spec: where, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Line in the file, from 1; 0 if the fault came from the command line.
+    pub line: usize,
+    pub what: String,
+}
+
+/// All faults of a spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults {
+    pub source: String,
+    pub all: Vec<Fault>,
+}
+
+impl std::fmt::Display for Faults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (n, x) in self.all.iter().enumerate() {
+            if n > 0 {
+                writeln!(f)?;
+            }
+            match x.line {
+                0 => write!(f, "{}: {}", self.source, x.what)?,
+                line => write!(f, "{}:{line}: {}", self.source, x.what)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskSpec {
+    pub path: PathBuf,
+    pub read_only: bool,
+    /// Writes go to a temporary layer that is dropped at the end.
+    pub overlay: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SerialSpec {
+    None,
+    Stdio,
+    File(PathBuf),
+    Unix(PathBuf),
+    Tcp(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DisplaySpec {
+    None,
+    Vnc { address: String, password: Option<String> },
+}
+
+/// A checked spec: every field has a value that the machine takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineSpec {
+    pub name: String,
+    pub memory_mib: u64,
+    pub video_mib: u32,
+    pub engine: Choice,
+    pub clock: ClockKind,
+    pub nx: bool,
+    pub boot: String,
+    pub disks: Vec<DiskSpec>,
+    /// One entry for each CD-ROM drive; None is an empty drive.
+    pub cdroms: Vec<Option<PathBuf>>,
+    pub kernel: Option<PathBuf>,
+    pub initrd: Option<PathBuf>,
+    pub append: String,
+    pub bios: Option<PathBuf>,
+    pub serial: Vec<SerialSpec>,
+    pub display: Vec<DisplaySpec>,
+}
+
+impl Default for MachineSpec {
+    fn default() -> Self {
+        Self {
+            name: "heirloom".into(),
+            memory_mib: 256,
+            video_mib: 4,
+            engine: Choice::Auto,
+            clock: ClockKind::Host,
+            nx: false,
+            boot: "cd".into(),
+            disks: Vec::new(),
+            cdroms: Vec::new(),
+            kernel: None,
+            initrd: None,
+            append: String::new(),
+            bios: None,
+            serial: Vec::new(),
+            display: Vec::new(),
+        }
+    }
+}
+
+pub const MEMORY_MIB: std::ops::RangeInclusive<u64> = 4..=3712;
+const NAME_MOST: usize = 80;
+
+/// Words of the command line and the spec alike: text -> value, or what would have been right.
+pub fn engine(s: &str) -> Result<Choice, String> {
+    match s {
+        "auto" => Ok(Choice::Auto),
+        _ => Engine::from_name(s).map(Choice::This).ok_or_else(|| format!("no engine {s:?}; use auto, software or kvm")),
+    }
+}
+
+pub fn clock(s: &str) -> Result<ClockKind, String> {
+    match s {
+        "host" => Ok(ClockKind::Host),
+        "instructions" => Ok(ClockKind::Instructions),
+        _ => Err(format!("no clock {s:?}; use host or instructions")),
+    }
+}
+
+pub fn memory(mib: u64) -> Result<u64, String> {
+    if MEMORY_MIB.contains(&mib) { Ok(mib) } else { Err(format!("memory of {mib} MiB; use 4 to 3712")) }
+}
+
+pub fn name(s: &str) -> Result<String, String> {
+    let fits = !s.is_empty() && s.chars().count() <= NAME_MOST;
+    if fits && !s.contains(['/', '\\', '\0']) && !s.starts_with('.') {
+        Ok(s.into())
+    } else {
+        Err(format!("name {s:?}; use 1 to {NAME_MOST} characters without slashes, not beginning with a dot"))
+    }
+}
+
+pub fn boot(s: &str) -> Result<String, String> {
+    let once = |(i, c): (usize, char)| "acdn".contains(c) && !s[..i].contains(c);
+    if !s.is_empty() && s.char_indices().all(once) {
+        Ok(s.into())
+    } else {
+        Err(format!("boot order {s:?}; use each of the letters a (floppy), c (hard disk), d (CD), n (network) at most once"))
+    }
+}
+
+pub fn disk(s: &str) -> Result<DiskSpec, String> {
+    let mut words = s.split(',');
+    let path = words.next().unwrap_or_default();
+    let mut d = DiskSpec { path: path.into(), read_only: false, overlay: false };
+    if path.is_empty() {
+        return Err("disk without a path".into());
+    }
+    for w in words {
+        match w {
+            "ro" => d.read_only = true,
+            "overlay" => d.overlay = true,
+            _ => return Err(format!("disk option {w:?}; use ro or overlay")),
+        }
+    }
+    Ok(d)
+}
+
+pub fn serial(s: &str) -> Result<SerialSpec, String> {
+    match s.split_once('=') {
+        None if s == "none" => Ok(SerialSpec::None),
+        None if s == "stdio" => Ok(SerialSpec::Stdio),
+        Some(("file", p)) if !p.is_empty() => Ok(SerialSpec::File(p.into())),
+        Some(("unix", p)) if !p.is_empty() => Ok(SerialSpec::Unix(p.into())),
+        Some(("tcp", a)) if a.contains(':') => Ok(SerialSpec::Tcp(a.into())),
+        _ => Err(format!("serial port {s:?}; use stdio, none, file=PATH, unix=PATH or tcp=HOST:PORT")),
+    }
+}
+
+pub fn display(s: &str) -> Result<DisplaySpec, String> {
+    let bad = || format!("display {s:?}; use none or vnc=HOST:PORT[,password=WORD]");
+    let mut words = s.split(',');
+    match words.next().and_then(|w| w.split_once('=')) {
+        None if s == "none" => Ok(DisplaySpec::None),
+        Some(("vnc", a)) if a.contains(':') => {
+            let mut password = None;
+            for w in words {
+                password = Some(w.strip_prefix("password=").filter(|p| !p.is_empty()).ok_or_else(bad)?.to_owned());
+            }
+            Ok(DisplaySpec::Vnc { address: a.into(), password })
+        }
+        _ => Err(bad()),
+    }
+}
+
+impl MachineSpec {
+    /// Reads a spec file's text. `source` names it in faults.
+    pub fn parse(text: &str, source: &str) -> Result<Self, Faults> {
+        let mut s = Self::default();
+        Reader::new(text, source)?.read(|r| {
+        r.text("name", name, |v| s.name = v);
+        r.number("memory", memory, |v| s.memory_mib = v);
+        let video = |v| if [1, 2, 4, 8, 16].contains(&v) { Ok(v as u32) } else { Err(format!("video memory of {v} MiB; use 1, 2, 4, 8 or 16")) };
+        r.number("video", video, |v| s.video_mib = v);
+        r.text("engine", engine, |v| s.engine = v);
+        r.text("clock", clock, |v| s.clock = v);
+        r.flag("nx", |v| s.nx = v);
+        r.text("boot", boot, |v| s.boot = v);
+        let path = |p: &str| if p.is_empty() { Err("an empty path".to_owned()) } else { Ok(PathBuf::from(p)) };
+        r.text("kernel", path, |v| s.kernel = Some(v));
+        r.text("initrd", path, |v| s.initrd = Some(v));
+        r.text("append", |t| Ok(t.to_owned()), |v| s.append = v);
+        r.text("bios", path, |v| s.bios = Some(v));
+        r.texts("serial", serial, |v| s.serial.push(v));
+        r.texts("display", display, |v| s.display.push(v));
+        r.tables("disk", |t| {
+            let mut d = DiskSpec { path: PathBuf::new(), read_only: false, overlay: false };
+            t.text("path", path, |v| d.path = v);
+            t.flag("read_only", |v| d.read_only = v);
+            t.flag("overlay", |v| d.overlay = v);
+            t.needs("path");
+            s.disks.push(d);
+        });
+        r.tables("cdrom", |t| {
+            let mut p = None;
+            t.text("path", path, |v| p = Some(v));
+            s.cdroms.push(p);
+        });
+        })?;
+        s.check().map_err(|what| Faults { source: source.into(), all: what.into_iter().map(|what| Fault { line: 0, what }).collect() })?;
+        Ok(s)
+    }
+
+    /// Makes relative paths relative to `base`, the spec file's folder.
+    pub fn rebase(&mut self, base: &Path) {
+        let paths = [&mut self.kernel, &mut self.initrd, &mut self.bios].into_iter().flatten();
+        let media = self.cdroms.iter_mut().flatten();
+        for p in paths.chain(media).chain(self.disks.iter_mut().map(|d| &mut d.path)) {
+            *p = base.join(&*p);
+        }
+    }
+
+    /// What no single field shows. The command line edits a spec, then checks it again.
+    pub fn check(&self) -> Result<(), Vec<String>> {
+        let mut bad = Vec::new();
+        let drives = self.disks.len() + self.cdroms.len();
+        if drives > 4 {
+            bad.push(format!("{drives} drives; the two IDE channels take 4 disks and CD-ROMs together"));
+        }
+        if self.serial.len() > 2 {
+            bad.push(format!("{} serial ports; the machine has 2", self.serial.len()));
+        }
+        if self.serial.iter().filter(|s| **s == SerialSpec::Stdio).count() > 1 {
+            bad.push("stdio can serve one serial port only".into());
+        }
+        if self.kernel.is_none() && (self.initrd.is_some() || !self.append.is_empty()) {
+            bad.push("initrd and append need a kernel".into());
+        }
+        if self.bios.is_some() && self.kernel.is_some() {
+            bad.push("kernel boots through Heirloom's own BIOS; leave out bios".into());
+        }
+        if bad.is_empty() { Ok(()) } else { Err(bad) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

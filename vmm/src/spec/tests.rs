@@ -1,0 +1,47 @@
+use super::*;
+
+#[test]
+fn a_whole_spec_is_read() {
+    let s = MachineSpec::parse(
+        "name = 'accounts'\nmemory = 0x200\nengine = 'software'\nboot = 'dc'\nserial = ['stdio', 'file=/tmp/a']\n\
+         display = ['vnc=127.0.0.1:5900,password=hunter2']\n[[disk]]\npath = 'xp.vhd'\nread_only = true\n[[cdrom]]\n",
+        "m.toml",
+    )
+    .unwrap();
+    assert_eq!((s.name.as_str(), s.memory_mib, s.boot.as_str()), ("accounts", 512, "dc"));
+    assert_eq!(s.disks, [DiskSpec { path: "xp.vhd".into(), read_only: true, overlay: false }]);
+    assert_eq!(s.cdroms, [None]);
+    assert_eq!(s.serial, [SerialSpec::Stdio, SerialSpec::File("/tmp/a".into())]);
+    let vnc = DisplaySpec::Vnc { address: "127.0.0.1:5900".into(), password: Some("hunter2".into()) };
+    assert_eq!(s.display, [vnc]);
+}
+
+#[test]
+fn all_faults_come_at_once_with_their_lines() {
+    let text = "memory = 3\nmemroy = 256\nengine = 7\nserial = ['tty', 'stdio']\n[[disk]]\nread_only = 'yes'\nsize = 3\n";
+    let f = MachineSpec::parse(text, "m.toml").unwrap_err();
+    let lines: Vec<usize> = f.all.iter().map(|f| f.line).collect();
+    assert_eq!(lines, [1, 2, 3, 4, 5, 6, 7], "{f}");
+    assert!(f.to_string().starts_with("m.toml:1: memory: memory of 3 MiB; use 4 to 3712\nm.toml:2: no key \"memroy\""));
+}
+
+#[test]
+fn broken_toml_names_the_line() {
+    let f = MachineSpec::parse("name = 'a'\nmemory = = 3\n", "m.toml").unwrap_err();
+    assert_eq!(f.all[0].line, 2);
+}
+
+#[test]
+fn what_no_single_field_shows_is_checked() {
+    let f = MachineSpec::parse("append = 'quiet'\nserial = ['stdio', 'stdio', 'none']\n", "m.toml").unwrap_err();
+    assert_eq!(f.all.len(), 3, "{f}");
+    assert!(MachineSpec::parse(&"[[disk]]\npath = 'a'\n".repeat(5), "m.toml").is_err());
+}
+
+#[test]
+fn boot_letters_may_not_repeat() {
+    assert!(boot("acdn").is_ok());
+    assert!(boot("cc").is_err());
+    assert!(boot("").is_err());
+    assert!(boot("x").is_err());
+}

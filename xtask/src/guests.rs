@@ -1,0 +1,78 @@
+//! `xtask guests`: test guests, assembled from Debian's packages and cached under target/guests.
+//!
+//! | guest | what it is |
+//! |---|---|
+//! | `linux/vmlinuz`, `linux/initrd.gz` | Debian's 686 kernel, and an initrd of busybox with a script for tests |
+//! | `debian.vhd` | Debian with a login: MBR and core image of GRUB, ext4, kernel, sysvinit |
+//! | `memtest.iso`, `grub.iso`, `ipxe.iso`, `isolinux.iso` | what their packages ship (ISOLINUX: with a menu) |
+
+mod debian;
+mod isos;
+mod linux;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::shell::{command, quiet, root, say};
+
+/// Where guests are.
+pub(crate) fn folder() -> PathBuf {
+    root().join("target/guests")
+}
+
+/// Makes what is missing.
+pub(crate) fn run(fresh: bool) -> Result<()> {
+    crate::setup::run_once()?;
+    let at = folder();
+    if fresh && at.exists() {
+        fs::remove_dir_all(&at).with_context(|| format!("cannot remove {}", at.display()))?;
+    }
+    fs::create_dir_all(&at)?;
+    make(&at.join("linux/initrd.gz"), || linux::make(&at.join("linux")))?;
+    isos::make(&at)?;
+    make(&at.join("debian.vhd"), || debian::make(&at))?;
+    Ok(())
+}
+
+/// The Debian VHD.
+pub(crate) fn make_debian() -> Result<PathBuf> {
+    let at = folder();
+    fs::create_dir_all(&at)?;
+    let vhd = at.join("debian.vhd");
+    make(&vhd, || debian::make(&at))?;
+    Ok(vhd)
+}
+
+fn make(what: &Path, how: impl FnOnce() -> Result<()>) -> Result<()> {
+    if what.exists() {
+        return Ok(());
+    }
+    say(&format!("guests: making {}", what.strip_prefix(root()).unwrap_or(what).display()));
+    how().with_context(|| format!("cannot make {}", what.display()))
+}
+
+/// Downloads and unpacks packages of the i386 architecture into `into`, without installing them.
+fn unpack(packages: &[String], into: &Path) -> Result<()> {
+    let debs = into.with_extension("debs");
+    fs::create_dir_all(&debs)?;
+    fs::create_dir_all(into)?;
+    let mut c = command("apt-get", ["download", "-q"]);
+    // As root apt would drop to a user that can't write here.
+    c.args(["-o", "APT::Sandbox::User=root"]).args(packages).current_dir(&debs);
+    quiet(&mut c)?;
+    for deb in fs::read_dir(&debs)? {
+        quiet(command("dpkg-deb", ["-x"]).arg(deb?.path()).arg(into))?;
+    }
+    fs::remove_dir_all(&debs)?;
+    Ok(())
+}
+
+/// The package that a meta package depends on first.
+fn depends_on(meta: &str) -> Result<String> {
+    let out = quiet(&mut command("apt-cache", ["depends", meta]))?;
+    let out = String::from_utf8_lossy(&out);
+    let first = out.lines().find_map(|l| l.trim().strip_prefix("Depends: "));
+    Ok(first.with_context(|| format!("{meta} depends on nothing; is its architecture enabled?"))?.to_owned())
+}

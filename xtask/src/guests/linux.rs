@@ -1,0 +1,104 @@
+//! Debian's 686 kernel and a small initrd: busybox, the modules of our chips, and a script.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::shell::{command, quiet};
+
+/// Modules that a PC of this kind needs, with what they depend on.
+const MODULES: &[&str] =
+    &["ata_piix", "sd_mod", "sr_mod", "psmouse", "ext4", "isofs", "evdev", "button", "i2c_piix4", "serio_raw"];
+
+/// First program in the guest. What it does is on the kernel's command line:
+/// `check=1` prints what the kernel found and powers off; `spin=1` runs the loop of the benchmark; else a shell.
+const INIT: &str = r#"#!/bin/sh
+/bin/busybox --install -s /bin
+mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
+for m in $(cat /modules.order); do insmod /modules/$m 2>/dev/null; done
+case "$(cat /proc/cmdline)" in
+*spin=1*)
+    echo spin begins; i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo "spin ends at $i"; poweroff -f;;
+*check=1*)
+    sleep 1
+    cat /proc/cpuinfo; cat /proc/interrupts; cat /proc/partitions; cat /proc/bus/input/devices
+    cat /sys/devices/system/clocksource/clocksource0/available_clocksource
+    cat /sys/devices/system/clocksource/clocksource0/current_clocksource
+    date; hwclock -r 2>/dev/null || true
+    dmesg
+    echo "check ends"; poweroff -f;;
+*idle=1*)
+    echo "idle begins"; while :; do sleep 3600; done;;
+esac
+echo "heirloom test guest ready"
+exec setsid cttyhack sh
+"#;
+
+pub(super) fn make(at: &Path) -> Result<()> {
+    let parts = at.join("parts");
+    let kernel = super::depends_on("linux-image-686:i386")?;
+    let kernel = if kernel.ends_with(":i386") { kernel } else { format!("{kernel}:i386") };
+    super::unpack(&[kernel, "busybox-static:i386".into()], &parts)?;
+    let boot = fs::read_dir(parts.join("boot"))?;
+    let vmlinuz = boot
+        .filter_map(|e| Some(e.ok()?.path()))
+        .find(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("vmlinuz-")))
+        .context("the kernel package has no vmlinuz")?;
+    fs::copy(&vmlinuz, at.join("vmlinuz"))?;
+    let root = at.join("root");
+    for d in ["bin", "dev", "proc", "sys", "modules", "mnt"] {
+        fs::create_dir_all(root.join(d))?;
+    }
+    let busybox = ["bin/busybox", "usr/bin/busybox"].map(|p| parts.join(p)).into_iter().find(|p| p.exists());
+    fs::copy(busybox.context("busybox-static has no busybox")?, root.join("bin/busybox"))?;
+    std::os::unix::fs::symlink("busybox", root.join("bin/sh")).or_else(ignore_existing)?;
+    modules(&parts, &root)?;
+    let init = root.join("init");
+    fs::write(&init, INIT)?;
+    quiet(command("chmod", ["755"]).arg(&init))?;
+    let pack = "find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet | gzip -n -1 > ../initrd.gz.new";
+    quiet(command("sh", ["-c", pack]).current_dir(&root))?;
+    fs::rename(at.join("initrd.gz.new"), at.join("initrd.gz"))?;
+    fs::remove_dir_all(&parts)?;
+    fs::remove_dir_all(&root)?;
+    Ok(())
+}
+
+fn ignore_existing(e: std::io::Error) -> std::io::Result<()> {
+    if e.kind() == std::io::ErrorKind::AlreadyExists { Ok(()) } else { Err(e) }
+}
+
+/// Copies the modules and writes the order in which they load.
+fn modules(parts: &Path, root: &Path) -> Result<()> {
+    let lib = ["lib/modules", "usr/lib/modules"].map(|p| parts.join(p)).into_iter().find(|p| p.is_dir());
+    let lib = lib.context("the kernel package has no modules")?;
+    let version = fs::read_dir(&lib)?.next().context("the kernel package has no modules")??.file_name();
+    let base = lib.parent().and_then(Path::parent).context("no root above lib/modules")?.to_owned();
+    quiet(command("depmod", ["-b"]).arg(&base).arg(&version))?;
+    let dep = fs::read_to_string(lib.join(&version).join("modules.dep"))?;
+    let mut order: Vec<PathBuf> = Vec::new();
+    for m in MODULES {
+        let named = |path: &str| {
+            let stem = path.rsplit('/').next().unwrap_or(path).split('.').next().unwrap_or(path);
+            stem.replace('-', "_") == *m
+        };
+        // Built into the kernel: nothing to load.
+        let Some((path, needs)) = dep.lines().filter_map(|l| l.split_once(':')).find(|(p, _)| named(p)) else { continue };
+        let chain = needs.split_whitespace().rev().chain([path]);
+        for p in chain.map(PathBuf::from) {
+            if !order.contains(&p) {
+                order.push(p);
+            }
+        }
+    }
+    let mut names = String::new();
+    for p in &order {
+        let name = p.file_name().context("a module without a name")?.to_string_lossy().into_owned();
+        fs::copy(lib.join(&version).join(p), root.join("modules").join(&name))?;
+        names += &name;
+        names.push('\n');
+    }
+    fs::write(root.join("modules.order"), names)?;
+    Ok(())
+}

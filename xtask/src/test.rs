@@ -1,0 +1,28 @@
+//! `xtask test`: everything that CI holds, in the order of what fails fastest.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::shell::{self, build_heirloom, cargo, command, say};
+use crate::{check, guests, setup};
+
+pub(crate) fn run(quick: bool) -> Result<()> {
+    let begin = Instant::now();
+    if !quick {
+        setup::run_once()?;
+    }
+    check::run()?;
+    let mut c = command(&cargo(), ["test", "--workspace", "--no-fail-fast"]);
+    if quick {
+        c.args(["--exclude", "guest_tests"]);
+    } else {
+        guests::run(false)?;
+        c.env("HEIRLOOM_BIN", build_heirloom()?).env("HEIRLOOM_GUESTS", guests::folder());
+    }
+    let done = shell::run(&mut c);
+    say(&format!("test: {} s", begin.elapsed().as_secs()));
+    done
+}
+
+
