@@ -1,3 +1,4 @@
 //! The outside world behind the host-port traits of `board`: disk images, displays, input, serial ports.
 
+pub mod disk;
 pub mod serial;

@@ -1,0 +1,119 @@
+//! New images, and copies from one format to another.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::path::Path;
+
+use board::Disk;
+
+use super::store::{FileStore, Store};
+use super::{DiskError, Format, Mode, SECTOR, open_disk, vhd, zero};
+
+/// One read of a copy: a VHD's block.
+const CHUNK: u64 = 2 << 20;
+const MIN_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 2040 << 30;
+
+/// Makes a new, empty image of at least `bytes`; returns its size. VHDs round up to a size that a geometry
+/// describes, raw images to whole sectors. Takes no time whatever the size: what is not written is a hole.
+pub fn create(path: &Path, format: Format, bytes: u64) -> Result<u64, DiskError> {
+    if !(MIN_BYTES..=MAX_BYTES).contains(&bytes) {
+        return Err(DiskError::Size { bytes });
+    }
+    let mut s = new_file(path)?;
+    let made = match format {
+        Format::VhdFixed => vhd::create(&mut s, vhd::VhdType::Fixed, bytes),
+        Format::VhdDynamic => vhd::create(&mut s, vhd::VhdType::Dynamic, bytes),
+        Format::Raw | Format::Iso => {
+            let bytes = bytes.next_multiple_of(SECTOR);
+            s.set_len(bytes).map(|()| bytes)
+        }
+    };
+    made.and_then(|n| s.sync().map(|()| n)).map_err(|source| give_up(path, "creating", source))
+}
+
+fn new_file(path: &Path) -> Result<FileStore, DiskError> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(path);
+    file.and_then(FileStore::new).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => DiskError::Exists { path: path.into() },
+        _ => DiskError::Create { path: path.into(), source },
+    })
+}
+
+/// A half-made file is worth nothing and looks like an image.
+fn give_up(path: &Path, doing: &'static str, source: io::Error) -> DiskError {
+    // The first error is the one to tell; if the file can't be removed either, it stays.
+    let _ = std::fs::remove_file(path);
+    DiskError::Io { path: path.into(), doing, source }
+}
+
+/// Copies an image to a new file of another format. What reads as zeros takes no room in the copy (a fixed VHD
+/// and a raw image get holes). `progress` is told bytes done and bytes in all.
+pub fn convert(
+    from: &Path,
+    to: &Path,
+    format: Format,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<(), DiskError> {
+    let mut source = open_disk(from, Mode::ReadOnly)?.disk;
+    let sectors = source.sectors();
+    if !(1..=MAX_BYTES / SECTOR).contains(&sectors) {
+        return Err(DiskError::Size { bytes: sectors.saturating_mul(SECTOR) });
+    }
+    let mut s = new_file(to)?;
+    let at_to = |source| give_up(to, "writing", source);
+    let mut target: Box<dyn Disk> = match format {
+        Format::Raw | Format::Iso => {
+            s.set_len(sectors * SECTOR).map_err(at_to)?;
+            Box::new(super::raw::Raw::new(s, false))
+        }
+        Format::VhdFixed | Format::VhdDynamic => {
+            let bytes = vhd::round_up(sectors) * SECTOR;
+            let made = if format == Format::VhdFixed {
+                vhd::format_fixed(&mut s, bytes)
+            } else {
+                vhd::format_dynamic(&mut s, bytes, vhd::BLOCK)
+            };
+            made.map_err(at_to)?;
+            // What we made ourselves has no faults.
+            super::open_store(s, to, Mode::ReadWrite)?.0.into_disk()
+        }
+    };
+    let total = sectors * SECTOR;
+    progress(0, total);
+    let (mut lba, mut buf) = (0, vec![0; CHUNK as usize]);
+    while let Some(at) = source.next_data(lba) {
+        // Chunks end where blocks do, so that each block is looked at as a whole.
+        let n = (CHUNK / SECTOR - at % (CHUNK / SECTOR)).min(sectors - at);
+        let part = &mut buf[..(n * SECTOR) as usize];
+        source.read(at, part).map_err(|e| give_up_reading(from, to, e))?;
+        write_data(target.as_mut(), at, part).map_err(at_to)?;
+        lba = at + n;
+        progress(lba * SECTOR, total);
+        if lba >= sectors {
+            break;
+        }
+    }
+    target.flush().map_err(at_to)?;
+    progress(total, total);
+    Ok(())
+}
+
+fn give_up_reading(from: &Path, to: &Path, source: io::Error) -> DiskError {
+    let _ = std::fs::remove_file(to);
+    DiskError::Io { path: from.into(), doing: "reading", source }
+}
+
+/// Writes the 64 KiB pieces that hold something.
+fn write_data(target: &mut dyn Disk, lba: u64, data: &[u8]) -> io::Result<()> {
+    const PIECE: usize = 64 << 10;
+    let mut at = 0;
+    while at < data.len() {
+        let run = data[at..].chunks(PIECE).take_while(|p| !zero(p)).map(<[u8]>::len).sum::<usize>();
+        if run > 0 {
+            target.write(lba + at as u64 / SECTOR, &data[at..at + run])?;
+        }
+        at += run + PIECE;
+    }
+    Ok(())
+}

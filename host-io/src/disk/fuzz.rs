@@ -1,0 +1,47 @@
+//! The seam for fuzzing: any bytes as an image, opened and used as far as they allow.
+
+use std::path::Path;
+
+use board::Disk;
+
+use super::store::MemStore;
+use super::{Mode, SECTOR, iso, open_store};
+
+/// Reads and writes here and there, and reads back what was written.
+fn use_it(disk: &mut dyn Disk) {
+    let sectors = disk.sectors();
+    let mut buf = vec![0; 3 * SECTOR as usize];
+    for lba in [0, 1, sectors / 2, sectors.saturating_sub(3), sectors, u64::MAX] {
+        let fits = lba.checked_add(3).is_some_and(|end| end <= sectors);
+        let read = disk.read(lba, &mut buf);
+        assert!(fits || read.is_err(), "a read of {lba} on {sectors} sectors");
+        buf.fill(0x5a);
+        if disk.write(lba, &buf).is_ok() {
+            assert!(fits, "a write of {lba} on {sectors} sectors");
+            buf.fill(0);
+            assert!(disk.read(lba, &mut buf).is_ok() && buf.iter().all(|&b| b == 0x5a), "lost a write");
+        }
+    }
+    let _ = disk.flush();
+}
+
+/// Any bytes as a hard disk's image: must neither panic nor lose a write that it took.
+pub fn fuzz_open(bytes: &[u8]) {
+    for mode in [Mode::ReadWrite, Mode::ReadOnly] {
+        if let Ok((mut image, ..)) = open_store(MemStore(bytes.to_vec()), Path::new("fuzz.vhd"), mode) {
+            use_it(image.disk.as_mut());
+        }
+        // As a raw or foreign image, by content alone.
+        let _ = open_store(MemStore(bytes.to_vec()), Path::new("fuzz"), mode);
+    }
+}
+
+/// Any bytes as a CD's image.
+pub fn fuzz_iso(bytes: &[u8]) {
+    let mut s = MemStore(bytes.to_vec());
+    if let Ok(info) = iso::examine(&mut s)
+        && !info.faults.iter().any(iso::IsoFault::fatal)
+    {
+        use_it(&mut iso::Iso::new(s));
+    }
+}

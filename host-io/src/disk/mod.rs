@@ -1,0 +1,246 @@
+//! Disk images: raw, VHD fixed and dynamic, ISO. Each is a [`board::Disk`].
+//!
+//! [`open_disk`] and [`open_cdrom`] find out by content what a file is, check it whole before the machine sees
+//! it, and lock it: one writer, or many readers. [`create()`], [`info()`], [`check()`] and [`convert()`] are what
+//! `heirloom disk` offers. [`perform`] carries out a drive's job on an image.
+//!
+//! No image is written to by opening it. What is wrong with one is a [`DiskError`] of one line.
+
+mod convert;
+mod error;
+mod fuzz;
+mod info;
+pub mod iso;
+mod raw;
+mod store;
+pub mod vhd;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use board::{Disk, DiskFault, DiskOp};
+use serde::{Deserialize, Serialize};
+
+pub use self::convert::{convert, create};
+pub use self::error::{DiskError, Finding};
+pub use self::fuzz::{fuzz_iso, fuzz_open};
+pub use self::info::{CheckReport, ImageInfo, VhdInfo, check, info};
+use self::raw::Raw;
+use self::store::{FileStore, Store};
+pub use self::vhd::VhdType;
+
+pub(crate) const SECTOR: u64 = 512;
+
+/// How an image's file is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    Raw,
+    VhdFixed,
+    VhdDynamic,
+    Iso,
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Raw => "raw",
+            Self::VhdFixed => "vhd-fixed",
+            Self::VhdDynamic => "vhd-dynamic",
+            Self::Iso => "iso",
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    ReadOnly,
+    ReadWrite,
+}
+
+/// Which sectors may hold something else than zeros: for copies that leave holes as holes.
+pub(crate) trait Extents: Disk {
+    /// The first such sector at or behind `lba`.
+    fn next_data(&mut self, lba: u64) -> Option<u64>;
+}
+
+/// An open image.
+pub struct Image {
+    pub(crate) disk: Box<dyn Extents>,
+    pub format: Format,
+}
+
+impl Image {
+    /// The image as the machine wants it.
+    pub fn into_disk(self) -> Box<dyn Disk> {
+        self.disk
+    }
+}
+
+/// Byte offset of a run of sectors that lies on the disk.
+fn span(sectors: u64, lba: u64, len: usize) -> io::Result<u64> {
+    let count = len as u64 / SECTOR;
+    let inside =
+        (len as u64).is_multiple_of(SECTOR) && lba.checked_add(count).is_some_and(|end| end <= sectors);
+    if inside { Ok(lba * SECTOR) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+/// Are all bytes zero?
+fn zero(b: &[u8]) -> bool {
+    let (words, tail) = b.as_chunks::<64>();
+    tail.iter().all(|&v| v == 0) && words.iter().all(|w| w.iter().fold(0, |s, v| s | v) == 0)
+}
+
+/// Opens and locks a file. The lock is the file's: it goes when the store is dropped or the process ends.
+fn open_file(path: &Path, mode: Mode) -> Result<FileStore, DiskError> {
+    let to = || path.to_path_buf();
+    let file = OpenOptions::new().read(true).write(mode == Mode::ReadWrite).open(path);
+    let file = file.map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => DiskError::Missing { path: to() },
+        io::ErrorKind::IsADirectory => DiskError::Directory { path: to() },
+        _ => DiskError::Open { path: to(), source },
+    })?;
+    if file.metadata().is_ok_and(|m| m.is_dir()) {
+        return Err(DiskError::Directory { path: to() });
+    }
+    lock(&file, path, mode)?;
+    FileStore::new(file).map_err(|source| DiskError::Open { path: to(), source })
+}
+
+fn lock(file: &File, path: &Path, mode: Mode) -> Result<(), DiskError> {
+    let got = if mode == Mode::ReadWrite { file.try_lock() } else { file.try_lock_shared() };
+    match got {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(DiskError::InUse { path: path.into() }),
+        // Some network file systems have no locks; an image there is still better used than refused.
+        Err(TryLockError::Error(e)) => {
+            tracing::warn!(path = %path.display(), error = %e, "image can't be locked against a second use");
+            Ok(())
+        }
+    }
+}
+
+/// The beginnings of formats that are not ours, to name them.
+const FOREIGN: [(&[u8], &str); 5] = [
+    (b"QFI\xfb", "QCOW2"),
+    (b"KDMV", "VMDK"),
+    (b"# Disk DescriptorFile", "VMDK"),
+    (b"<<< ", "VDI"),
+    (b"vhdxfile", "VHDX"),
+];
+
+/// What a store holds, and what is wrong with it. `path` is for messages.
+fn open_store<S: Store + 'static>(
+    mut s: S,
+    path: &Path,
+    mode: Mode,
+) -> Result<(Image, Option<vhd::Layout>, Vec<vhd::VhdFault>), DiskError> {
+    let io = |source| DiskError::Io { path: path.into(), doing: "reading", source };
+    let len = s.len();
+    if len == 0 {
+        return Err(DiskError::Empty { path: path.into() });
+    }
+    let mut head = [0; 512];
+    let have = len.min(512) as usize;
+    s.read_at(0, &mut head[..have]).map_err(io)?;
+    if let Some((_, what)) = FOREIGN.iter().find(|(magic, _)| head.starts_with(magic)) {
+        return Err(DiskError::Foreign { path: path.into(), what });
+    }
+    let read_only = mode == Mode::ReadOnly;
+    if head.starts_with(vhd::COOKIE) || ends_as_vhd(&mut s).map_err(io)? || named_vhd(path) {
+        let (layout, faults) = vhd::examine(&mut s).map_err(io)?;
+        let Some(layout) = layout else {
+            let fault = faults.into_iter().find(vhd::VhdFault::fatal).unwrap_or(vhd::VhdFault::NoFooter);
+            return Err(DiskError::Vhd { path: path.into(), fault });
+        };
+        let copy = layout.clone();
+        let (disk, format): (Box<dyn Extents>, _) = match copy.dynamic.clone() {
+            Some(blocks) => (Box::new(vhd::Dynamic::new(s, copy, blocks, read_only)), Format::VhdDynamic),
+            None => (Box::new(vhd::Fixed::new(s, copy, read_only)), Format::VhdFixed),
+        };
+        return Ok((Image { disk, format }, Some(layout), faults));
+    }
+    if !len.is_multiple_of(SECTOR) {
+        return Err(DiskError::Ragged { path: path.into(), got: len });
+    }
+    let partitioned = head[510..] == [0x55, 0xaa];
+    if !partitioned && !iso::examine(&mut s).map_err(io)?.faults.iter().any(iso::IsoFault::fatal) {
+        return Err(DiskError::IsCd { path: path.into() });
+    }
+    Ok((Image { disk: Box::new(Raw::new(s, read_only)), format: Format::Raw }, None, Vec::new()))
+}
+
+fn ends_as_vhd<S: Store>(s: &mut S) -> io::Result<bool> {
+    for back in [512, 511] {
+        if let Some(at) = s.len().checked_sub(back) {
+            let mut b = [0; 8];
+            s.read_at(at, &mut b)?;
+            if b == *vhd::COOKIE {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// A file called .vhd must be one: a cut-off fixed VHD would pass for a raw image, and lose its end.
+fn named_vhd(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("vhd"))
+}
+
+/// Opens a hard disk's image, of whatever format.
+pub fn open_disk(path: &Path, mode: Mode) -> Result<Image, DiskError> {
+    let (image, _, faults) = open_store(open_file(path, mode)?, path, mode)?;
+    for fault in faults {
+        tracing::warn!(path = %path.display(), "{fault}; {}", fault.mend());
+    }
+    Ok(image)
+}
+
+/// Opens a CD's image. Whether it can start a machine is in [`iso::IsoInfo::boot`].
+pub fn open_cdrom(path: &Path) -> Result<(Image, iso::IsoInfo), DiskError> {
+    let mut s = open_file(path, Mode::ReadOnly)?;
+    if s.len() == 0 {
+        return Err(DiskError::Empty { path: path.into() });
+    }
+    let io = |source| DiskError::Io { path: path.into(), doing: "reading", source };
+    let info = iso::examine(&mut s).map_err(io)?;
+    if let Some(fault) = info.faults.iter().find(|f| f.fatal()) {
+        return Err(DiskError::Iso { path: path.into(), fault: fault.clone() });
+    }
+    Ok((Image { disk: Box::new(iso::Iso::new(s)), format: Format::Iso }, info))
+}
+
+/// Carries out a drive's job. `Eject` is the caller's: the image goes with the disk that holds it.
+pub fn perform(disk: &mut dyn Disk, op: &DiskOp) -> Result<Vec<u8>, DiskFault> {
+    let done = match op {
+        DiskOp::Read { lba, count } => {
+            if lba.checked_add(u64::from(*count)).is_none_or(|end| end > disk.sectors()) {
+                return Err(DiskFault::Range);
+            }
+            let mut b = vec![0; *count as usize * SECTOR as usize];
+            disk.read(*lba, &mut b).map(|()| b)
+        }
+        DiskOp::Write { .. } if disk.read_only() => return Err(DiskFault::ReadOnly),
+        DiskOp::Write { lba, data } => {
+            if lba.checked_add(data.len() as u64 / SECTOR).is_none_or(|end| end > disk.sectors()) {
+                return Err(DiskFault::Range);
+            }
+            disk.write(*lba, data).map(|()| Vec::new())
+        }
+        DiskOp::Flush => disk.flush().map(|()| Vec::new()),
+        DiskOp::Eject => Ok(Vec::new()),
+    };
+    done.map_err(|e| {
+        tracing::error!(error = %e, "the host could not serve a disk request");
+        DiskFault::Io
+    })
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! Where an image's bytes live: a file, or memory for tests and fuzzing.
+
+use std::fs::File;
+use std::io;
+
+/// Bytes at offsets. A read that reaches beyond the end fails; a write there extends.
+pub trait Store: Send {
+    fn len(&self) -> u64;
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> io::Result<()>;
+    fn write_at(&mut self, at: u64, buf: &[u8]) -> io::Result<()>;
+    fn set_len(&mut self, len: u64) -> io::Result<()>;
+    fn sync(&mut self) -> io::Result<()>;
+    /// The first offset at or behind `at` that may hold something else than zeros; None: nothing up to the end.
+    fn next_data(&mut self, at: u64) -> Option<u64> {
+        (at < self.len()).then_some(at)
+    }
+    /// Bytes that the host has set aside, if it can tell.
+    fn allocated(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// A file; its length is ours to keep, the lock on it keeps others away.
+pub struct FileStore {
+    file: File,
+    len: u64,
+}
+
+impl FileStore {
+    pub fn new(file: File) -> io::Result<Self> {
+        let len = file.metadata()?.len();
+        Ok(Self { file, len })
+    }
+}
+
+#[cfg(unix)]
+mod position {
+    use std::fs::File;
+    use std::io;
+    use std::os::unix::fs::FileExt;
+
+    pub(super) fn read(file: &File, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        file.read_exact_at(buf, at)
+    }
+
+    pub(super) fn write(file: &File, at: u64, buf: &[u8]) -> io::Result<()> {
+        file.write_all_at(buf, at)
+    }
+}
+
+#[cfg(windows)]
+mod position {
+    use std::fs::File;
+    use std::io;
+    use std::os::windows::fs::FileExt;
+
+    pub(super) fn read(file: &File, mut at: u64, mut buf: &mut [u8]) -> io::Result<()> {
+        while !buf.is_empty() {
+            match file.seek_read(buf, at)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                n => {
+                    buf = &mut buf[n..];
+                    at += n as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn write(file: &File, mut at: u64, mut buf: &[u8]) -> io::Result<()> {
+        while !buf.is_empty() {
+            match file.seek_write(buf, at)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                n => {
+                    buf = &buf[n..];
+                    at += n as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Store for FileStore {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        position::read(&self.file, at, buf)
+    }
+
+    fn write_at(&mut self, at: u64, buf: &[u8]) -> io::Result<()> {
+        position::write(&self.file, at, buf)?;
+        self.len = self.len.max(at + buf.len() as u64);
+        Ok(())
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)?;
+        self.len = len;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn next_data(&mut self, at: u64) -> Option<u64> {
+        use vmm_sys_util::seek_hole::SeekHole;
+        if at >= self.len {
+            return None;
+        }
+        // A file system that can't tell says so, and everything may be data.
+        self.file.seek_data(at).unwrap_or(Some(at)).filter(|&d| d < self.len)
+    }
+
+    #[cfg(unix)]
+    fn allocated(&self) -> Option<u64> {
+        use std::os::unix::fs::MetadataExt;
+        self.file.metadata().ok().map(|m| m.blocks() * 512)
+    }
+}
+
+/// Memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemStore(pub Vec<u8>);
+
+impl MemStore {
+    /// Nothing grows beyond this: a lying image must not eat the host's memory.
+    const MOST: u64 = 64 << 20;
+
+    fn span(&self, at: u64, len: usize) -> io::Result<std::ops::Range<usize>> {
+        let end = at.checked_add(len as u64).filter(|&e| e <= self.0.len() as u64);
+        end.map(|e| at as usize..e as usize).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+impl Store for MemStore {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        let span = self.span(at, buf.len())?;
+        buf.copy_from_slice(&self.0[span]);
+        Ok(())
+    }
+
+    fn write_at(&mut self, at: u64, buf: &[u8]) -> io::Result<()> {
+        let end = at.saturating_add(buf.len() as u64);
+        if end > self.len() {
+            self.set_len(end)?;
+        }
+        let span = self.span(at, buf.len())?;
+        self.0[span].copy_from_slice(buf);
+        Ok(())
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        if len > Self::MOST {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.0.resize(len as usize, 0);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,267 @@
+//! Every fault is found, named and changes nothing.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::super::store::MemStore;
+use super::super::vhd::{VhdFault, VhdType};
+use super::super::{DiskError, Mode, fuzz_iso, fuzz_open, open_store, vhd as v};
+use super::{pattern, vhd};
+
+const BLOCK: u32 = 64 << 10;
+
+/// A dynamic VHD with three blocks in use.
+fn used() -> Vec<u8> {
+    let mut s = MemStore(vhd(VhdType::Dynamic, 5000, BLOCK));
+    let (layout, _) = v::examine(&mut s).unwrap();
+    let layout = layout.unwrap();
+    let blocks = layout.dynamic.clone().unwrap();
+    let path = std::env::temp_dir().join(format!(
+        "heirloom-used-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    std::fs::write(&path, &s.0).unwrap();
+    drop((layout, blocks));
+    let mut d = super::super::open_disk(&path, Mode::ReadWrite);
+    // The name has no .vhd, the content says it all.
+    let d = d.as_mut().unwrap();
+    for n in 0..3 {
+        d.disk.write(n * 128, &pattern(n, 2)).unwrap();
+    }
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    bytes
+}
+
+fn put32(b: &mut [u8], at: usize, v: u32) {
+    b[at..at + 4].copy_from_slice(&v.to_be_bytes());
+}
+
+/// Makes a checksum right again.
+fn resum(b: &mut [u8], at: usize, len: usize, field: usize) {
+    put32(b, at + field, 0);
+    let sum = !b[at..at + len].iter().fold(0_u32, |s, v| s.wrapping_add(u32::from(*v)));
+    put32(b, at + field, sum);
+}
+
+/// Changes both footers and sums them anew.
+fn footers(b: &mut [u8], f: impl Fn(&mut [u8])) {
+    for at in [0, b.len() - 512] {
+        f(&mut b[at..at + 512]);
+        resum(b, at, 512, 64);
+    }
+}
+
+fn header(b: &mut [u8], f: impl Fn(&mut [u8])) {
+    f(&mut b[512..1536]);
+    resum(b, 512, 1024, 36);
+}
+
+fn fault(b: Vec<u8>) -> VhdFault {
+    match open_store(MemStore(b), Path::new("x.vhd"), Mode::ReadWrite) {
+        Err(DiskError::Vhd { fault, path }) => {
+            let e = DiskError::Vhd { fault: fault.clone(), path };
+            let line = e.to_string();
+            assert!(line.contains("x.vhd") && !line.contains('\n') && line.contains(';'), "{line}");
+            fault
+        }
+        Err(e) => panic!("{e}"),
+        Ok(_) => panic!("opened"),
+    }
+}
+
+#[test]
+fn the_footer() {
+    let good = used();
+    assert_eq!(fault(vec![0; 4096]), VhdFault::NoFooter);
+    let mut b = good.clone();
+    let n = b.len();
+    b[n - 512 + 50] ^= 1;
+    b[50] ^= 1;
+    assert!(matches!(fault(b), VhdFault::FooterSum { .. }));
+    let mut b = good.clone();
+    footers(&mut b, |f| put32(f, 12, 0x0002_0000));
+    assert_eq!(fault(b), VhdFault::Version(0x0002_0000));
+    let mut b = good.clone();
+    footers(&mut b, |f| put32(f, 60, 4));
+    assert_eq!(fault(b), VhdFault::Differencing);
+    let mut b = good.clone();
+    footers(&mut b, |f| put32(f, 60, 77));
+    assert_eq!(fault(b), VhdFault::Type(77));
+    let mut b = good.clone();
+    footers(&mut b, |f| put32(f, 52, 1234));
+    assert!(matches!(fault(b), VhdFault::Size(1234)));
+    let mut b = good.clone();
+    footers(&mut b, |f| f[48..56].fill(0xff));
+    assert!(matches!(fault(b), VhdFault::Size(u64::MAX)));
+    let mut b = good.clone();
+    footers(&mut b, |f| f[16..24].fill(0xff));
+    assert_eq!(fault(b), VhdFault::HeaderOffset(u64::MAX));
+    let mut b = good;
+    footers(&mut b, |f| put32(f, 16, 1));
+    assert!(matches!(fault(b), VhdFault::Truncated { field: "the dynamic header", .. }));
+}
+
+#[test]
+fn a_fixed_disk_that_was_cut_and_footed_anew() {
+    let mut b = vhd(VhdType::Fixed, 5000, 0);
+    let n = b.len();
+    b.drain(1024..4096);
+    assert_eq!(
+        fault(b),
+        VhdFault::Truncated { field: "the footer's current size", need: n as u64, have: n as u64 - 3072 }
+    );
+    let mut b = vhd(VhdType::Fixed, 5000, 0);
+    b.truncate(n - 512);
+    assert_eq!(fault(b), VhdFault::NoFooter, "by its name it must be a VHD");
+}
+
+#[test]
+fn the_dynamic_header() {
+    let good = used();
+    let mut b = good.clone();
+    b[512] = 0;
+    assert_eq!(fault(b), VhdFault::NoHeader(512));
+    let mut b = good.clone();
+    b[512 + 100] = 1;
+    assert!(matches!(fault(b), VhdFault::HeaderSum { .. }));
+    let mut b = good.clone();
+    header(&mut b, |h| put32(h, 24, 5));
+    assert_eq!(fault(b), VhdFault::HeaderVersion(5));
+    for size in [0, 512, 65535, 1 << 30] {
+        let mut b = good.clone();
+        header(&mut b, |h| put32(h, 32, size));
+        assert_eq!(fault(b), VhdFault::BlockSize(size));
+    }
+    let mut b = good.clone();
+    header(&mut b, |h| put32(h, 28, 3));
+    assert!(matches!(fault(b), VhdFault::Entries { got: 3, .. }));
+    for at in [0, 600] {
+        let mut b = good.clone();
+        header(&mut b, |h| put32(h, 20, at));
+        assert_eq!(fault(b), VhdFault::TableOffset(u64::from(at)));
+    }
+    let mut b = good;
+    header(&mut b, |h| put32(h, 16, 0x1000));
+    assert!(matches!(fault(b), VhdFault::Truncated { field: "the BAT", .. }));
+}
+
+#[test]
+fn the_table() {
+    let good = used();
+    let entry = |n: usize| 1536 + 4 * n;
+    for sector in [0, 3, 0x7fff_ffff, 0xffff_fffe] {
+        let mut b = good.clone();
+        put32(&mut b, entry(5), sector);
+        assert!(matches!(fault(b), VhdFault::BatRange { entry: 5, sector: s, .. } if s == sector));
+    }
+    let first = u32::from_be_bytes([good[1536], good[1537], good[1538], good[1539]]);
+    for at in [first, first + 1] {
+        let mut b = good.clone();
+        put32(&mut b, entry(6), at);
+        assert!(matches!(fault(b), VhdFault::Overlap { .. }), "{at}");
+    }
+    // All faults are listed, not just the first.
+    let mut b = good;
+    put32(&mut b, entry(5), 1);
+    put32(&mut b, entry(6), first);
+    put32(&mut b, entry(7), 0xffff_0000);
+    let (layout, faults) = v::examine(&mut MemStore(b)).unwrap();
+    assert!(layout.is_none());
+    assert_eq!(faults.len(), 3);
+}
+
+#[test]
+fn one_good_footer_is_enough_and_the_other_is_noted() {
+    let good = used();
+    let notes =
+        |b: Vec<u8>| open_store(MemStore(b), Path::new("x.vhd"), Mode::ReadWrite).map(|o| o.2).unwrap();
+    assert_eq!(notes(good.clone()), []);
+    let n = good.len();
+    let mut b = good.clone();
+    b[n - 512..].fill(0);
+    assert_eq!(notes(b), [VhdFault::LastFooter]);
+    let mut b = good.clone();
+    b[..512].fill(0);
+    assert_eq!(notes(b), [VhdFault::FooterCopy]);
+    let mut b = good.clone();
+    b[..8].fill(0);
+    b[n - 500] ^= 1;
+    assert!(matches!(fault(b), VhdFault::FooterSum { .. }));
+    let mut b = good;
+    footers(&mut b, |f| f[84] = 1);
+    assert_eq!(notes(b), [VhdFault::SavedState]);
+}
+
+#[test]
+fn other_formats_are_named() {
+    for (magic, name) in
+        [(&b"QFI\xfb"[..], "QCOW2"), (b"KDMV", "VMDK"), (b"vhdxfile", "VHDX"), (b"<<< Oracle", "VDI")]
+    {
+        let mut b = magic.to_vec();
+        b.resize(4096, 0);
+        let e = open_store(MemStore(b), Path::new("x.img"), Mode::ReadOnly).err().unwrap().to_string();
+        assert!(e.contains(name) && e.contains("x.img") && e.contains("qemu-img convert"), "{e}");
+    }
+    let e = open_store(MemStore(vec![1; 700]), Path::new("x.img"), Mode::ReadOnly).err().unwrap();
+    assert!(matches!(e, DiskError::Ragged { got: 700, .. }));
+    let e = open_store(MemStore(vec![]), Path::new("x.img"), Mode::ReadOnly).err().unwrap();
+    assert!(matches!(e, DiskError::Empty { .. }));
+}
+
+/// Numbers from a fixed seed: a failure comes again.
+fn next(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+/// The fuzz targets' little sister: random changes to good images for a fixed time. `HEIRLOOM_FUZZ_SECS` makes
+/// it longer.
+#[test]
+fn mutated_images_neither_panic_nor_lose_writes() {
+    let secs = std::env::var("HEIRLOOM_FUZZ_SECS").ok().and_then(|s| s.parse().ok()).unwrap_or(2);
+    let end = Instant::now() + Duration::from_secs(secs);
+    let good = [used(), vhd(VhdType::Fixed, 300, 0), super::iso::iso(true)];
+    let mut seed = 0x9e37_79b9_7f4a_7c15;
+    let mut runs = 0_u64;
+    while Instant::now() < end {
+        let mut b = good[(next(&mut seed) % 3) as usize].clone();
+        for _ in 0..1 + next(&mut seed) % 6 {
+            // Mostly where the structure is.
+            let n = b.len() as u64;
+            let at = match next(&mut seed) % 4 {
+                0 => next(&mut seed) % n.min(1536),
+                1 => n - 1 - next(&mut seed) % n.min(512),
+                2 => next(&mut seed) % n.min(2048),
+                _ => next(&mut seed) % n,
+            } as usize;
+            match next(&mut seed) % 4 {
+                0 => b[at] ^= 1 << (next(&mut seed) % 8),
+                1 => b[at] = next(&mut seed) as u8,
+                2 => {
+                    let v =
+                        [0, u32::MAX, 0x7fff_ffff, next(&mut seed) as u32][(next(&mut seed) % 4) as usize];
+                    let end = (at + 4).min(b.len());
+                    b[at..end].copy_from_slice(&v.to_be_bytes()[..end - at]);
+                }
+                _ => b.truncate(at.max(1)),
+            }
+        }
+        // Right checksums let the mutation through to the code behind them.
+        let n = b.len();
+        if n > 4096 && !next(&mut seed).is_multiple_of(4) {
+            resum(&mut b, 512, 1024, 36);
+            resum(&mut b, 0, 512, 64);
+            if b[n - 512..].starts_with(b"conectix") {
+                resum(&mut b, n - 512, 512, 64);
+            }
+        }
+        fuzz_open(&b);
+        fuzz_iso(&b);
+        runs += 1;
+    }
+    assert!(runs > 10);
+}

@@ -1,0 +1,192 @@
+//! Files: locks, sizes, creation, copies.
+
+use std::fs;
+use std::time::Instant;
+
+use board::{DiskFault, DiskOp};
+
+use super::super::vhd::{geometry, round_up};
+use super::super::{DiskError, Format, Mode, check, convert, create, info, open_cdrom, open_disk, perform};
+use super::{Dir, pattern};
+
+#[test]
+fn one_writer_or_many_readers() {
+    let dir = Dir::new("lock");
+    let path = dir.file("a.vhd");
+    create(&path, Format::VhdDynamic, 10 << 20).unwrap();
+    let writer = open_disk(&path, Mode::ReadWrite).unwrap();
+    for mode in [Mode::ReadWrite, Mode::ReadOnly] {
+        let e = open_disk(&path, mode).err().unwrap();
+        assert!(matches!(e, DiskError::InUse { .. }));
+        assert!(e.to_string().contains("a.vhd"));
+    }
+    drop(writer);
+    let reader = open_disk(&path, Mode::ReadOnly).unwrap();
+    let second = open_disk(&path, Mode::ReadOnly).unwrap();
+    assert!(matches!(open_disk(&path, Mode::ReadWrite), Err(DiskError::InUse { .. })));
+    drop((reader, second));
+    assert!(open_disk(&path, Mode::ReadWrite).is_ok());
+}
+
+#[test]
+fn missing_directories_and_existing_files() {
+    let dir = Dir::new("paths");
+    assert!(matches!(open_disk(&dir.file("none"), Mode::ReadOnly), Err(DiskError::Missing { .. })));
+    assert!(matches!(open_disk(dir.path(), Mode::ReadOnly), Err(DiskError::Directory { .. })));
+    assert!(matches!(open_cdrom(&dir.file("none")), Err(DiskError::Missing { .. })));
+    let path = dir.file("a.img");
+    fs::write(&path, [1; 512]).unwrap();
+    assert!(matches!(create(&path, Format::Raw, 1 << 20), Err(DiskError::Exists { .. })));
+    assert!(matches!(convert(&path, &path, Format::Raw, |_, _| ()), Err(DiskError::Exists { .. })));
+    assert_eq!(fs::read(&path).unwrap(), [1; 512]);
+    assert!(matches!(create(&dir.file("x/y"), Format::Raw, 1 << 20), Err(DiskError::Create { .. })));
+    for bytes in [0, 1 << 19, 2041 << 30] {
+        let e = create(&dir.file("s.vhd"), Format::VhdFixed, bytes).err().unwrap();
+        assert!(matches!(e, DiskError::Size { .. }));
+        assert!(!dir.file("s.vhd").exists());
+    }
+}
+
+#[test]
+fn opening_writes_nothing() {
+    let dir = Dir::new("still");
+    let path = dir.file("a.vhd");
+    create(&path, Format::VhdDynamic, 10 << 20).unwrap();
+    let before = fs::read(&path).unwrap();
+    let mut d = open_disk(&path, Mode::ReadWrite).unwrap().into_disk();
+    d.read(0, &mut [0; 512]).unwrap();
+    d.flush().unwrap();
+    drop(d);
+    let mut d = open_disk(&path, Mode::ReadOnly).unwrap().into_disk();
+    assert!(d.write(0, &[1; 512]).is_err());
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn creation_takes_no_time_whatever_the_size() {
+    let dir = Dir::new("big");
+    let start = Instant::now();
+    for (format, name) in [(Format::VhdDynamic, "d.vhd"), (Format::VhdFixed, "f.vhd"), (Format::Raw, "r.img")]
+    {
+        let path = dir.file(name);
+        let got = create(&path, format, 127 << 30).unwrap();
+        assert!((127 << 30..(127 << 30) + (16 << 20)).contains(&got));
+        let mut d = open_disk(&path, Mode::ReadWrite).unwrap().into_disk();
+        assert_eq!(d.sectors() * 512, got);
+        let last = d.sectors() - 8;
+        d.write(last, &pattern(1, 8)).unwrap();
+        let mut b = vec![0; 4096];
+        d.read(last, &mut b).unwrap();
+        assert!(b == pattern(1, 8));
+        drop(d);
+        let i = info(&path).unwrap();
+        assert!(i.allocated.unwrap() < 8 << 20, "{name}: {:?}", i.allocated);
+    }
+    // A copy of holes is quick as well.
+    convert(&dir.file("r.img"), &dir.file("c.vhd"), Format::VhdDynamic, |_, _| ()).unwrap();
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
+#[test]
+fn sizes_are_those_of_the_geometry() {
+    // Values of the specification's algorithm, worked by hand.
+    let g = |s| {
+        let g = geometry(s);
+        (g.cylinders, g.heads, g.sectors)
+    };
+    assert_eq!(g(2048), (30, 4, 17));
+    assert_eq!(g(16 << 11), (481, 4, 17));
+    assert_eq!(g(512 << 11), (1040, 16, 63));
+    assert_eq!(g(240 << 11), (990, 16, 31));
+    assert_eq!(g(40 << 21), (20560, 16, 255));
+    assert_eq!(g(u64::MAX >> 10), (65535, 16, 255));
+    for s in (1..3_000_000).step_by(7919).chain([66_059_279, 66_059_280, 267_386_879, 267_386_881]) {
+        let r = round_up(s);
+        let (c, h, t) = g(r);
+        let covered = u64::from(c) * u64::from(h) * u64::from(t);
+        assert!(r >= s && (covered == r || r > 65535 * 16 * 255), "{s} {r} {covered}");
+    }
+}
+
+#[test]
+fn the_visible_size_is_the_geometry_unless_the_creator_means_bytes() {
+    let dir = Dir::new("visible");
+    let path = dir.file("a.vhd");
+    create(&path, Format::VhdFixed, 20 << 20).unwrap();
+    let good = fs::read(&path).unwrap();
+    for (app, by_size) in
+        [(b"vpc ", false), (b"qemu", false), (b"abcd", false), (b"d2v ", true), (b"win ", true)]
+    {
+        let mut b = good.clone();
+        let n = b.len() - 512;
+        b[n + 28..n + 32].copy_from_slice(app);
+        // One cylinder less than the size.
+        let c = u16::from_be_bytes([b[n + 56], b[n + 57]]) - 1;
+        b[n + 56..n + 58].copy_from_slice(&c.to_be_bytes());
+        b[n + 64..n + 68].fill(0);
+        let sum = !b[n..].iter().fold(0_u32, |s, v| s + u32::from(*v));
+        b[n + 64..n + 68].copy_from_slice(&sum.to_be_bytes());
+        fs::write(&path, b).unwrap();
+        let i = info(&path).unwrap();
+        let v = i.vhd.unwrap();
+        let less = u64::from(v.heads) * u64::from(v.sectors_per_track) * 512;
+        assert_eq!(i.virtual_size, v.stated_size - if by_size { 0 } else { less }, "{app:?}");
+    }
+}
+
+#[test]
+fn copies_through_all_formats_are_the_same_disk() {
+    let dir = Dir::new("copy");
+    let raw = dir.file("a.img");
+    // A size that no geometry covers.
+    let mut bytes = vec![0; 9_999_872];
+    bytes[512..40 * 512].copy_from_slice(&pattern(1, 39));
+    bytes[6_000_128..6_000_128 + 512].copy_from_slice(&pattern(9, 1));
+    let n = bytes.len();
+    bytes[n - 512..].copy_from_slice(&pattern(3, 1));
+    fs::write(&raw, &bytes).unwrap();
+    let mut from = raw;
+    for (format, name) in [
+        (Format::VhdDynamic, "b.vhd"),
+        (Format::VhdFixed, "c.vhd"),
+        (Format::VhdDynamic, "d.vhd"),
+        (Format::Raw, "e.img"),
+    ] {
+        let to = dir.file(name);
+        let mut seen = Vec::new();
+        convert(&from, &to, format, |done, total| seen.push((done, total))).unwrap();
+        assert!(seen.is_sorted() && seen.last().is_some_and(|(d, t)| d == t));
+        assert!(check(&to).unwrap().findings.is_empty());
+        assert_eq!(info(&to).unwrap().format, format);
+        from = to;
+    }
+    let end = fs::read(&from).unwrap();
+    assert!(end[..bytes.len()] == bytes[..] && end[bytes.len()..].iter().all(|b| *b == 0));
+    assert!(info(&dir.file("d.vhd")).unwrap().vhd.unwrap().blocks_used == Some(3));
+}
+
+#[test]
+fn a_copy_that_fails_leaves_no_file() {
+    let dir = Dir::new("fails");
+    let bad = dir.file("bad.vhd");
+    fs::write(&bad, [0; 4096]).unwrap();
+    assert!(convert(&bad, &dir.file("out.img"), Format::Raw, |_, _| ()).is_err());
+    assert!(!dir.file("out.img").exists());
+}
+
+#[test]
+fn jobs_of_a_drive() {
+    let dir = Dir::new("jobs");
+    let path = dir.file("a.img");
+    create(&path, Format::Raw, 1 << 20).unwrap();
+    let mut d = open_disk(&path, Mode::ReadWrite).unwrap().into_disk();
+    let write = DiskOp::Write { lba: 3, data: pattern(3, 2) };
+    assert_eq!(perform(d.as_mut(), &write), Ok(vec![]));
+    assert_eq!(perform(d.as_mut(), &DiskOp::Read { lba: 3, count: 2 }), Ok(pattern(3, 2)));
+    assert_eq!(perform(d.as_mut(), &DiskOp::Flush), Ok(vec![]));
+    assert_eq!(perform(d.as_mut(), &DiskOp::Read { lba: 2047, count: 2 }), Err(DiskFault::Range));
+    assert_eq!(perform(d.as_mut(), &DiskOp::Read { lba: u64::MAX, count: 2 }), Err(DiskFault::Range));
+    drop(d);
+    let mut d = open_disk(&path, Mode::ReadOnly).unwrap().into_disk();
+    assert_eq!(perform(d.as_mut(), &write), Err(DiskFault::ReadOnly));
+}

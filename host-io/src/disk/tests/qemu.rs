@@ -1,0 +1,113 @@
+//! qemu-img as judge. Skipped, by name, where it is not installed.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use super::super::{Format, Mode, check, convert, create, info, open_disk};
+use super::{Dir, pattern};
+
+/// Runs qemu-img; None if there is none.
+fn qemu_img(args: &[&str]) -> Option<(bool, String)> {
+    let out = Command::new("qemu-img").args(args).output().ok()?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    Some((out.status.success(), text))
+}
+
+fn have() -> bool {
+    let there = qemu_img(&["--version"]).is_some();
+    if !there {
+        println!("skipped: qemu-img is not installed");
+    }
+    there
+}
+
+fn must(args: &[&str]) -> String {
+    let (ok, text) = qemu_img(args).unwrap();
+    assert!(ok, "qemu-img {args:?}: {text}");
+    text
+}
+
+fn str(p: &Path) -> &str {
+    p.to_str().unwrap()
+}
+
+/// Data here and there, over block borders, at both ends.
+fn scatter(path: &Path) {
+    let mut d = open_disk(path, Mode::ReadWrite).unwrap().into_disk();
+    let n = d.sectors();
+    for lba in [0, 63, 4090, 9000, 30_000, n - 5] {
+        let len = (n - lba).min(20) as usize;
+        d.write(lba, &pattern(lba, len)).unwrap();
+    }
+    d.flush().unwrap();
+}
+
+#[test]
+fn qemu_reads_what_we_write() {
+    if !have() {
+        return;
+    }
+    let dir = Dir::new("qemu-reads");
+    for (format, name) in [(Format::VhdDynamic, "d.vhd"), (Format::VhdFixed, "f.vhd")] {
+        for mib in [20, 300, 1100] {
+            let path = dir.file(&format!("{mib}-{name}"));
+            let size = create(&path, format, mib << 20).unwrap();
+            scatter(&path);
+            let text = must(&["info", "-f", "vpc", "--output=json", str(&path)]);
+            assert!(text.contains(&format!("\"virtual-size\": {size}")), "{size}: {text}");
+            let raw = dir.file("ours.img");
+            convert(&path, &raw, Format::Raw, |_, _| ()).unwrap();
+            let out = must(&["compare", "-f", "vpc", "-F", "raw", str(&path), str(&raw)]);
+            assert!(out.contains("identical"), "{out}");
+            fs::remove_file(&raw).unwrap();
+            fs::remove_file(&path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn we_read_what_qemu_writes() {
+    if !have() {
+        return;
+    }
+    let dir = Dir::new("qemu-writes");
+    let raw = dir.file("a.img");
+    create(&raw, Format::Raw, 40 << 20).unwrap();
+    scatter(&raw);
+    for options in [
+        "subformat=dynamic",
+        "subformat=fixed",
+        "subformat=dynamic,force_size=on",
+        "subformat=fixed,force_size=on",
+    ] {
+        let vhd = dir.file("q.vhd");
+        let back = dir.file("back.img");
+        must(&["convert", "-f", "raw", "-O", "vpc", "-o", options, str(&raw), str(&vhd)]);
+        let report = check(&vhd).unwrap();
+        assert!(report.findings.is_empty(), "{options}: {:?}", report.findings);
+        convert(&vhd, &back, Format::Raw, |_, _| ()).unwrap();
+        let (a, b) = (fs::read(&raw).unwrap(), fs::read(&back).unwrap());
+        assert!(b[..a.len()] == a[..] && b[a.len()..].iter().all(|v| *v == 0), "{options}");
+        let i = info(&vhd).unwrap();
+        let text = must(&["info", "-f", "vpc", "--output=json", str(&vhd)]);
+        assert!(text.contains(&format!("\"virtual-size\": {}", i.virtual_size)), "{options}: {text}");
+        fs::remove_file(&vhd).unwrap();
+        fs::remove_file(&back).unwrap();
+    }
+}
+
+#[test]
+fn we_write_to_qemus_image_and_qemu_still_agrees() {
+    if !have() {
+        return;
+    }
+    let dir = Dir::new("qemu-both");
+    let (vhd, raw) = (dir.file("q.vhd"), dir.file("r.img"));
+    must(&["create", "-f", "vpc", "-o", "subformat=dynamic", str(&vhd), "64M"]);
+    scatter(&vhd);
+    let size = info(&vhd).unwrap().virtual_size;
+    create(&raw, Format::Raw, size).unwrap();
+    scatter(&raw);
+    assert!(must(&["compare", "-f", "vpc", "-F", "raw", str(&vhd), str(&raw)]).contains("identical"));
+}
