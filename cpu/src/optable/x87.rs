@@ -12,7 +12,7 @@ use crate::x87::control::{
 };
 use crate::x87::load_store::{
     fbld, fbstp, fild_m16, fild_m32, fild_m64, fist_m16, fist_m32, fistp_m64, fld_constant, fld_m32, fld_m64,
-    fld_m80, fld_sti, fst_m32, fst_m64, fst_sti, fstp_m80,
+    fld_m80, fld_sti, fst_m32, fst_m64, fst_sti, fstp_m80, fstp1,
 };
 use crate::x87::stack::{fcmov, ffree, fxch, turn};
 use crate::x87::transcendental::{f2xm1, fcos, fpatan, fptan, fsin, fsincos, fyl2x, fyl2xp1};
@@ -81,7 +81,7 @@ pub(super) const ESCAPES: [Entry; 8] = [
             x("FLD", fld_sti),
             x("FXCH", fxch),
             low!([x("FNOP", fnop), U, U, U, U, U, U, U]),
-            x("FSTP1 (alias)", fst_sti::<true>),
+            x("FSTP1 (alias)", fstp1),
             low!([
                 x("FCHS", sign::<true>),
                 x("FABS", sign::<false>),

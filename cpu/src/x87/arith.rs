@@ -10,7 +10,7 @@ use crate::flags::Flags;
 use crate::fpu::{Fpu, sw};
 use crate::insn::Insn;
 use crate::softfloat::{
-    self as sf, Env, F32, F64, F80, Format, IE, Kind, Num, Order, Rem, Wide, ZE, compare, finish,
+    self as sf, Env, F32, F64, F80, Format, Kind, Num, Order, Rem, Wide, ZE, compare, finish,
 };
 
 // The reg field of D8, DA, DC, DE.
@@ -224,7 +224,13 @@ pub(crate) fn comi<const QUIET: bool, const POP: bool>(
 ) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
+    // C1 stays unless there is a stack fault.
+    let c1 = cpu.fpu.sw & sw::C1;
+    let fault = cpu.fpu.is_empty(0) || cpu.fpu.is_empty(insn.modrm & 7);
     let (o, goes_on) = compare_registers::<QUIET>(&mut cpu.fpu, insn.modrm & 7);
+    if !fault {
+        cpu.fpu.sw |= c1;
+    }
     cpu.flags = order_flags(o);
     if goes_on && POP {
         cpu.fpu.pop();
@@ -360,7 +366,8 @@ pub(crate) fn fprem<const NEAREST: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, in
     if goes_on {
         fpu.set_st(0, v);
     }
-    if env.flags & IE != 0 {
+    if !goes_on || v.unpack().is_nan() {
+        // There is no quotient; C0 and C3 stay.
         fpu.sw &= !(sw::C1 | sw::C2);
         return Ok(());
     }
@@ -369,9 +376,7 @@ pub(crate) fn fprem<const NEAREST: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, in
         None => sw::C2,
         Some(q) => u16::from(q & 4) << 6 | u16::from(q & 2) << 13 | u16::from(q & 1) << 9,
     };
-    if goes_on {
-        fpu.sw = fpu.sw & !sw::CC | cc;
-    }
+    fpu.sw = fpu.sw & !sw::CC | cc;
     Ok(())
 }
 

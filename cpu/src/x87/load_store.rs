@@ -9,7 +9,8 @@ use crate::fpu::{Fpu, sw};
 use crate::insn::Insn;
 use crate::softfloat::transcendental::constant;
 use crate::softfloat::{
-    self as sf, Env, F32, F64, F80, Format, IE, Num, OE, Round, UE, convert, finish, from_bcd, from_i64,
+    self as sf, Env, F32, F64, F80, Format, IE, Num, OE, PE, Round, UE, UP, convert, finish, from_bcd,
+    from_i64,
 };
 
 /// Pushes what a load read.
@@ -23,7 +24,8 @@ fn load(fpu: &mut Fpu, f: impl FnOnce(&mut Env) -> F80) {
     }
     let mut env = fpu.env();
     let v = f(&mut env);
-    if fpu.commit(&env) {
+    // Processors push a denormal even with the exception for it unmasked.
+    if fpu.commit(&env) || env.flags & IE == 0 {
         fpu.push(v);
     }
 }
@@ -119,7 +121,8 @@ pub(crate) fn fld_sti(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec 
     note(cpu, insn);
     let i = insn.modrm & 7;
     let fpu = &mut cpu.fpu;
-    if fpu.is_empty(7) && fpu.is_empty(i) {
+    if fpu.is_empty(i) {
+        // Even if there is no room for it either.
         if fpu.stack_fault(false) {
             fpu.push(F80::INDEFINITE);
         }
@@ -161,8 +164,10 @@ fn store<T: Copy>(
         f(fpu.st(0), &mut env)
     };
     // Without a place to keep a wrapped exponent, unmasked overflow and underflow store nothing either.
-    let forbidden = env.unmasked() & (IE | OE | UE | sf::DE) != 0;
-    if !forbidden {
+    let forbidden = env.unmasked() & (IE | OE | UE) != 0;
+    if forbidden {
+        env.flags &= !(PE | UP);
+    } else {
         write(cpu, io, usize::from(insn.seg), off, value)?;
     }
     note_memory(cpu, insn, off);
@@ -270,5 +275,19 @@ pub(crate) fn fst_sti<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn
     if POP {
         fpu.pop();
     }
+    Ok(())
+}
+
+/// FSTP1, the alias D9 D8: as FSTP ST(i), but an empty ST(0) is just popped.
+pub(crate) fn fstp1(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
+    enter(cpu, io)?;
+    note(cpu, insn);
+    let fpu = &mut cpu.fpu;
+    fpu.sw &= !sw::C1;
+    if !fpu.is_empty(0) {
+        let v = fpu.st(0);
+        fpu.set_st(insn.modrm & 7, v);
+    }
+    fpu.pop();
     Ok(())
 }

@@ -52,7 +52,6 @@ pub(crate) fn fcmov<const CC: u8, const NOT: bool>(cpu: &mut Cpu, io: &mut dyn G
         }
         return Ok(());
     }
-    fpu.sw &= !sw::C1;
     if (f & mask != 0) != NOT {
         let v = fpu.st(i);
         fpu.set_st(0, v);
@@ -64,6 +63,7 @@ pub(crate) fn ffree<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: 
     enter(cpu, io)?;
     note(cpu, insn);
     let fpu = &mut cpu.fpu;
+    fpu.sw &= !sw::C1;
     let p = fpu.phys(insn.modrm & 7);
     fpu.tags &= !(1 << p);
     if POP {

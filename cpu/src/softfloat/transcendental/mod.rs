@@ -366,7 +366,9 @@ pub fn y_log2_x_plus_1(y: &Num, x: &Num, env: &mut Env) -> Wide {
     } else {
         let sum = X::ONE.add(v);
         if sum.neg || sum.sig == 0 {
-            return Wide::Exact(env.invalid());
+            // Undefined (SDM, FYL2XP1); Intel's processors give x back.
+            env.raise(PE);
+            return Wide::Sum { neg: true, exp: x.exp, sig: u128::from(x.sig) << 64 };
         }
         log2(sum)
     };
