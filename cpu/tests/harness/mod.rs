@@ -451,8 +451,13 @@ fn far(a: &mut CodeAssembler, opcode: u8, selector: u16, offset: u32) {
     a.db(&b).unwrap();
 }
 
-/// From flat ring 0 to ring 3 at `eip`, by IRETD.
+/// From flat ring 0 to ring 3 at `eip`, by IRETD; DS and ES of ring 3 too.
 pub fn to_user(a: &mut CodeAssembler, eip: u32, eflags: u32) {
+    use iced_x86::code_asm::{ds, es};
+    for seg in [ds, es] {
+        a.push(u32::from(UDATA)).unwrap();
+        a.pop(seg).unwrap();
+    }
     a.push(u32::from(UDATA)).unwrap();
     a.push(USER_STACK).unwrap();
     a.push(eflags).unwrap();
