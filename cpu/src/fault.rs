@@ -15,6 +15,7 @@ pub(crate) type Exec = Result<(), Fault>;
 const HAS_CODE: u32 = 1 << 8;
 const TRAP: u32 = 1 << 9;
 const RETRY: u32 = 1 << 10;
+const NEW_TASK: u32 = 1 << 11;
 const MARK: u32 = 1 << 15;
 
 impl Fault {
@@ -122,6 +123,19 @@ impl Fault {
 
     pub(crate) const fn is_retry(self) -> bool {
         self.0.get() & RETRY != 0
+    }
+
+    /// The same after a task switch has committed: EIP is the new task's already.
+    pub(crate) const fn in_new_task(self) -> Self {
+        Self(match NonZeroU32::new(self.0.get() | NEW_TASK) {
+            Some(n) => n,
+            None => unreachable!(),
+        })
+    }
+
+    /// EIP must go back to the start of the instruction.
+    pub(crate) const fn restarts(self) -> bool {
+        self.0.get() & (TRAP | NEW_TASK) == 0
     }
 
     /// The saved EIP is that of the next instruction, and RF is not set in the pushed image.

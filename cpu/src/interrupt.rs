@@ -61,7 +61,7 @@ fn combine(a: Fault, b: Fault) -> Option<Fault> {
 impl Cpu {
     /// Delivers what a handler returned. EIP and the rest are as the fault found them.
     pub(crate) fn deliver(&mut self, io: &mut dyn GuestIo, fault: Fault) -> Result<(), Stop> {
-        if !fault.is_trap() {
+        if fault.restarts() {
             self.eip = self.insn_eip;
             // Data breakpoints of an instruction that did not happen.
             self.pending_debug &= dr6::BT;
@@ -179,8 +179,8 @@ impl Cpu {
         let Some(code) = code else { return Ok(()) };
         let wide = self.seg[TR].attr & 8 != 0;
         let ss = self.seg[SS];
-        let sp = self.push_frame(io, &ss, self.gpr[ESP], &[u32::from(code)], wide, self.cpl == 3, 0)?;
-        self.set_sp(sp);
+        let sp = self.push_frame(io, &ss, self.gpr[ESP], &[u32::from(code)], wide, self.cpl == 3, 0);
+        self.set_sp(sp.map_err(Fault::in_new_task)?);
         Ok(())
     }
 

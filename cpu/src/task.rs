@@ -188,7 +188,7 @@ impl Cpu {
         }
         self.dr[7] &= !dr7::LOCAL;
         self.breakpoints_changed();
-        self.enter_task(io, &new)
+        self.enter_task(io, &new).map_err(Fault::in_new_task)
     }
 
     /// The registers of the old task, as they lie in its TSS from EIP on.
@@ -213,7 +213,6 @@ impl Cpu {
     fn enter_task(&mut self, io: &mut dyn GuestIo, new: &Image) -> Exec {
         self.gpr[..8].copy_from_slice(&new.gpr);
         self.eip = new.eip;
-        self.insn_eip = new.eip;
         self.set_eflags(new.eflags & crate::state::EFLAGS_VALID);
         let v86 = self.eflags & eflags::VM != 0;
         for (i, &s) in new.seg.iter().enumerate() {
