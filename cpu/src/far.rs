@@ -109,9 +109,10 @@ impl Cpu {
 
     /// RET far. `release`: bytes of parameters.
     pub(crate) fn far_ret(&mut self, io: &mut dyn GuestIo, wide: bool, release: u16) -> Exec {
-        let eip = self.peek(io, 0, wide)?;
-        let selector = self.peek(io, 1, wide)? as u16;
         let size = if wide { 4 } else { 2 };
+        // Processors read the selector first, and only the word of its slot (seen at the end of a page).
+        let selector = self.peek_at(io, size, false)? as u16;
+        let eip = self.peek(io, 0, wide)?;
         let release = u32::from(release);
         let popped = self.gpr[ESP].wrapping_add(2 * size).wrapping_add(release);
         if self.mode != Mode::Protected {

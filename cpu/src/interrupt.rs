@@ -310,9 +310,11 @@ impl Cpu {
                 image[at..at + size as usize].copy_from_slice(&v.to_le_bytes()[..size as usize]);
             }
             let lin = ss.base.wrapping_add(low);
-            self.lin_write(io, lin, &image[..total as usize], user)?;
-            self.watch(lin, total, true);
-            return Ok(low);
+            if self.lin_write(io, lin, &image[..total as usize], user).is_ok() {
+                self.watch(lin, total, true);
+                return Ok(low);
+            }
+            // Slot by slot finds the fault that the first push in order meets.
         }
         for pass in [false, true] {
             let mut sp = esp & mask;

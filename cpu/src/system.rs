@@ -135,7 +135,8 @@ fn verify(cpu: &mut Cpu, io: &mut dyn GuestIo, i: &Insn, write: bool) -> Exec {
 pub(crate) fn arpl(cpu: &mut Cpu, io: &mut dyn GuestIo, i: &Insn) -> Exec {
     protected_only(cpu)?;
     let src = cpu.gpr[usize::from(i.reg & 7)] as u16;
-    let dst = if i.is_mem() { cpu.read_rmw16(io, usize::from(i.seg), i.ea(cpu))? } else { rm16(cpu, io, i)? };
+    // Memory is only written when the RPL goes up: a read-only operand may do.
+    let dst = rm16(cpu, io, i)?;
     let raise = dst & 3 < src & 3;
     if raise {
         let v = dst & !3 | src & 3;

@@ -97,13 +97,14 @@ pub(crate) fn pusha<S: Pushed>(cpu: &mut Cpu, io: &mut dyn GuestIo, _: &Insn) ->
         image[slot * size..][..size].copy_from_slice(&v[..size]);
     }
     let low = esp.wrapping_sub(8 * S::BYTES) & cpu.sp_mask();
-    if low.wrapping_add(8 * S::BYTES - 1) & cpu.sp_mask() > low {
-        cpu.align(cpu.seg[SS].base.wrapping_add(low), S::BYTES)?;
-        cpu.write_bytes(io, SS, low, &image[..8 * size])?;
+    if low.wrapping_add(8 * S::BYTES - 1) & cpu.sp_mask() > low
+        && cpu.align(cpu.seg[SS].base.wrapping_add(low), S::BYTES).is_ok()
+        && cpu.write_bytes(io, SS, low, &image[..8 * size]).is_ok()
+    {
         cpu.set_sp(low);
         return Ok(());
     }
-    // Around the end of the segment, slot by slot.
+    // Around the end of the segment, or into a fault, which is that of the first push in order: slot by slot.
     for r in 0..8 {
         let v = if r == ESP as u8 { S::cut(esp) } else { S::reg(cpu, r) };
         S::push(cpu, io, v).inspect_err(|_| cpu.gpr[ESP] = esp)?;
@@ -150,6 +151,7 @@ fn enter_frame<S: Pushed>(cpu: &mut Cpu, io: &mut dyn GuestIo, i: &Insn) -> Exec
     let bottom = cpu.gpr[ESP].wrapping_sub(i.imm & 0xffff);
     // The new top of the stack must be writable.
     cpu.probe_write(io, SS, bottom & mask, S::BYTES)?;
+    cpu.align(cpu.seg[SS].base.wrapping_add(bottom & mask), S::BYTES)?;
     cpu.set_sp(bottom);
     S::set_reg(cpu, EBP as u8, S::cut(frame));
     Ok(())

@@ -230,8 +230,9 @@ fn compare<S: Size>(a: S, b: S) -> Flags {
 }
 
 fn cmps_one<S: Operand>(cpu: &mut Cpu, io: &mut dyn GuestIo, i: &Insn) -> Exec {
-    let a = S::load(cpu, io, i.seg, at(cpu, i, ESI))?;
+    // Where both fault, processors report ES:EDI.
     let b = S::load(cpu, io, ES as u8, at(cpu, i, EDI))?;
+    let a = S::load(cpu, io, i.seg, at(cpu, i, ESI))?;
     cpu.flags = compare(a, b);
     pass::<S>(cpu, i, ESI);
     pass::<S>(cpu, i, EDI);

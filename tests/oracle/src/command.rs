@@ -9,7 +9,7 @@ use clap::Parser;
 
 use crate::compare::Verdict;
 use crate::generate::Family;
-use crate::report::describe;
+use crate::report::{describe, summary};
 use crate::session::{HostOnly, Outcome, Session};
 use crate::snapshot::Stop;
 
@@ -36,6 +36,9 @@ struct Args {
     /// Prints how often each encoding ran.
     #[arg(long)]
     coverage: bool,
+    /// One line for each disagreement.
+    #[arg(long)]
+    brief: bool,
     /// Does not cut a disagreement down.
     #[arg(long)]
     raw: bool,
@@ -99,7 +102,11 @@ pub fn main() -> ExitCode {
                 Verdict::Skip(why) => *t.skipped.entry(why).or_default() += 1,
                 Verdict::Differ(_) => {
                     t.differ += 1;
-                    if t.differ as usize <= args.details {
+                    if args.brief {
+                        let small = session.minimise(&case);
+                        let outcome = session.run(&small);
+                        println!("{}", summary(&small, &session.memory_of(&small), &outcome));
+                    } else if t.differ as usize <= args.details {
                         let small = if args.raw { case } else { session.minimise(&case) };
                         let outcome = session.run(&small);
                         println!("{}", describe(&small, &session.memory_of(&small), &outcome));

@@ -60,6 +60,21 @@ pub fn listing(case: &Case, memory: &Memory) -> String {
     s
 }
 
+/// One line: what is left of the sequence, and what differs.
+pub fn summary(case: &Case, memory: &Memory, outcome: &Outcome) -> String {
+    let text = listing(case, memory);
+    let code: Vec<&str> = text
+        .lines()
+        .map(|l| l.get(47..).unwrap_or("").trim())
+        .filter(|l| *l != "nop" && !l.contains("100C0000h"))
+        .collect();
+    let differ = match &outcome.verdict {
+        Verdict::Differ(d) => d.join(" | "),
+        _ => String::new(),
+    };
+    format!("{:#x} {}: {} => {differ}", case.seed, case.family.name(), code.join("; "))
+}
+
 pub fn describe(case: &Case, memory: &Memory, outcome: &Outcome) -> String {
     let mut s = format!(
         "seed {:#x} family {} ({} paging{})\n",

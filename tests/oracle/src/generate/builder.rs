@@ -270,7 +270,7 @@ impl Build<'_> {
         if i.is_invalid() {
             // Nobody has such an instruction: an invalid opcode on both sides.
             return if d.last_error() == DecoderError::InvalidInstruction && self.accept_invalid(bytes) {
-                self.append(bytes, None, 0, Code::INVALID);
+                self.append(bytes, None, self.undefined.now, Code::INVALID);
                 true
             } else {
                 false
@@ -697,7 +697,7 @@ fn start_registers(rng: &mut Rng, family: Family, segments: bool) -> Regs {
     if rng.per_mille(200) {
         regs.eflags |= ID;
     }
-    if rng.per_mille(10) {
+    if rng.per_mille(30) {
         regs.eflags |= AC;
     }
     let float = family as usize >= Family::X87Data as usize && family as usize <= Family::Sse2Move as usize;

@@ -269,7 +269,10 @@ impl Build<'_> {
             self.put(&bytes[3..]);
         } else {
             for b in bytes {
-                self.put(&[b]);
+                // Always four bytes: CMC is refused where CF is undefined.
+                if !self.put(&[b]) {
+                    self.put(&[0x90]);
+                }
             }
         }
     }
