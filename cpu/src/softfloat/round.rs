@@ -237,10 +237,13 @@ fn finish_cold<F: Format>(
             raise(env, true, false);
             return F::pack_special(Num::zero(neg));
         }
+        // Nothing is denormalised, so nothing is lost by that.
+        raise(env, inexact, up);
         if wraps {
-            raise(env, inexact, up);
             return F::pack_finite(neg, e + 24576, s);
         }
+        // No result will be stored.
+        return F::pack_special(Num::zero(neg));
     }
     if tiny && env.ftz && env.masks & UE != 0 {
         env.raise(UE | PE);

@@ -8,7 +8,6 @@ use super::{LOW64, commit, enter, env, set_xmm, source, source64, xmm};
 use crate::cpu::Cpu;
 use crate::fault::Exec;
 use crate::insn::Insn;
-use crate::mmx;
 use crate::softfloat::{Env, F32, F64, Format, Round, convert, finish, from_i64, to_int};
 
 /// To a 32-bit integer, by MXCSR's rounding or truncated.
@@ -148,13 +147,19 @@ pub(crate) fn cvtsi2<F: Real>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) 
     Ok(())
 }
 
-/// CVTPI2PS xmm, mm/m64: two singles, the high half stays.
+/// CVTPI2PS xmm, mm/m64: two singles, the high half stays. With memory it has nothing to do with MMX (the SDM says
+/// so of CVTPI2PD only; processors treat both alike).
 pub(crate) fn cvtpi2ps(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
-    enter_both(cpu, io)?;
-    let v = mmx::source(cpu, io, insn)?;
+    let v = if insn.is_mem() {
+        enter(cpu)?;
+        source64(cpu, io, insn)?
+    } else {
+        enter_both(cpu, io)?;
+        cpu.fpu.to_mmx();
+        cpu.fpu.mm(insn.rm)
+    };
     let mut env = env(cpu);
     let r = real::<F32>(v as u32, &mut env).place(0) | real::<F32>((v >> 32) as u32, &mut env).place(1);
-    cpu.fpu.to_mmx();
     commit(cpu, &env)?;
     let old = xmm(cpu, insn.reg);
     set_xmm(cpu, insn.reg, old & !LOW64 | r);
@@ -175,15 +180,15 @@ pub(crate) fn cvtpi2pd(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec
     Ok(())
 }
 
-/// CVTPS2PI and CVTTPS2PI mm, xmm/m64.
+/// CVTPS2PI and CVTTPS2PI mm, xmm/m64. The x87 registers become MMX's even if an exception stops the rest.
 pub(crate) fn cvtps2pi<const TRUNCATE: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter_both(cpu, io)?;
     let v = u128::from(source64(cpu, io, insn)?);
     let mut env = env(cpu);
     let low = int::<F32, TRUNCATE>(F32::lane(v, 0), &mut env);
     let high = int::<F32, TRUNCATE>(F32::lane(v, 1), &mut env);
-    commit(cpu, &env)?;
     cpu.fpu.to_mmx();
+    commit(cpu, &env)?;
     cpu.fpu.set_mm(insn.reg, u64::from(low) | u64::from(high) << 32);
     Ok(())
 }
@@ -194,8 +199,8 @@ pub(crate) fn cvtpd2pi<const TRUNCATE: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo
     let v = source(cpu, io, insn)?;
     let mut env = env(cpu);
     let r = pair_of_doubles::<TRUNCATE>(v, &mut env);
-    commit(cpu, &env)?;
     cpu.fpu.to_mmx();
+    commit(cpu, &env)?;
     cpu.fpu.set_mm(insn.reg, r);
     Ok(())
 }
