@@ -174,7 +174,7 @@ impl Double for Shld {
         let wide = if S::BITS == 16 { d << 48 | s << 32 | s << 16 } else { d << 32 | s };
         let r = S::cut((wide << n >> (64 - S::BITS)) as u32);
         let cf = wide >> (64 - n) & 1 != 0;
-        (r, Flags::with(r, cf, msb(r) != msb(dst), false))
+        (r, Flags::with(r, cf, msb(r) != cf, false))
     }
 }
 
@@ -185,7 +185,7 @@ impl Double for Shrd {
         let wide = if S::BITS == 16 { s << 32 | s << 16 | d } else { s << 32 | d };
         let r = S::cut((wide >> n) as u32);
         let cf = wide >> (n - 1) & 1 != 0;
-        (r, Flags::with(r, cf, msb(r) != msb(dst), false))
+        (r, Flags::with(r, cf, top_differ(r), false))
     }
 }
 

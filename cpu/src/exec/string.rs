@@ -104,6 +104,8 @@ fn repeat(
         }
         let events = cpu.end_block && must_stop(cpu, io, generation);
         if u64::from(n) == due || slow == SLOW_RUN || events {
+            // The flags change when CMPS or SCAS is through, not before.
+            cpu.flags = flags;
             cpu.eip = i.start(cpu);
             cpu.eflags |= eflags::RF;
             cpu.end_block = true;

@@ -163,6 +163,9 @@ const fn entry(n: u8) -> Entry {
         0xb5 => rm("LGS", Imm::None, MEM | LEAVE, sized!(mov::load_far; 5)),
         0xb6 => rm("MOVZX", Imm::None, 0, extend!(movzx, u8)),
         0xb7 => rm("MOVZX", Imm::None, 0, extend!(movzx, u16)),
+        // Defined to be undefined, with an operand that is not accessed.
+        0xb9 => rm("UD1", Imm::None, 0, any!(misc::ud)),
+        0xff => rm("UD0", Imm::None, 0, any!(misc::ud)),
         0xba => group!([
             U,
             U,
