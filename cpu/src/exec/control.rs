@@ -6,7 +6,7 @@ use hv_vcpu::GuestIo;
 
 use super::operand::{Operand, get};
 use super::stack::Pushed;
-use crate::cpu::{CS, Cpu, ECX};
+use crate::cpu::{CS, Cpu, ECX, ESP};
 use crate::fault::{Exec, Fault};
 use crate::insn::Insn;
 
@@ -41,19 +41,24 @@ pub(crate) fn jmp_rm<S: Operand, const MEM: bool>(cpu: &mut Cpu, io: &mut dyn Gu
     Ok(())
 }
 
-pub(crate) fn call<S: Pushed>(cpu: &mut Cpu, io: &mut dyn GuestIo, i: &Insn) -> Exec {
-    let target = relative::<S>(cpu, i)?;
+/// A fault of the push comes before one of the target.
+#[inline(always)]
+fn call_to<S: Pushed>(cpu: &mut Cpu, io: &mut dyn GuestIo, target: u32) -> Exec {
+    let esp = cpu.gpr[ESP];
     S::push(cpu, io, S::cut(cpu.eip))?;
+    check(cpu, target).inspect_err(|_| cpu.gpr[ESP] = esp)?;
     cpu.eip = target;
     Ok(())
 }
 
+pub(crate) fn call<S: Pushed>(cpu: &mut Cpu, io: &mut dyn GuestIo, i: &Insn) -> Exec {
+    let target = cpu.eip.wrapping_add(i.imm) & S::MASK;
+    call_to::<S>(cpu, io, target)
+}
+
 pub(crate) fn call_rm<S: Pushed, const MEM: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, i: &Insn) -> Exec {
     let target = get::<S, MEM>(cpu, io, i)?.zext();
-    check(cpu, target)?;
-    S::push(cpu, io, S::cut(cpu.eip))?;
-    cpu.eip = target;
-    Ok(())
+    call_to::<S>(cpu, io, target)
 }
 
 /// RET and RET imm16 (`imm` is 0 without one).

@@ -26,9 +26,12 @@ pub(crate) fn too_long(_: &mut Cpu, _: &mut dyn GuestIo, _: &Insn) -> Exec {
 pub(crate) fn bound<S: Operand>(cpu: &mut Cpu, io: &mut dyn GuestIo, i: &Insn) -> Exec {
     let off = i.ea(cpu);
     let low = S::load(cpu, io, i.seg, off)?.sext() as i32;
-    let high = S::load(cpu, io, i.seg, off.wrapping_add(S::BYTES) & i.amask)?.sext() as i32;
     let index = S::reg(cpu, i.reg).sext() as i32;
-    if index < low || index > high { Err(Fault::br()) } else { Ok(()) }
+    if index < low {
+        return Err(Fault::br());
+    }
+    let high = S::load(cpu, io, i.seg, off.wrapping_add(S::BYTES) & i.amask)?.sext() as i32;
+    if index > high { Err(Fault::br()) } else { Ok(()) }
 }
 
 pub(crate) fn clc(cpu: &mut Cpu, _: &mut dyn GuestIo, _: &Insn) -> Exec {

@@ -1,7 +1,7 @@
 //! MUL IMUL DIV IDIV, and AAM's and AAD's kin CBW CWD. SDM vol. 2.
 //!
-//! SF, ZF, AF and PF after multiplication are undefined: here SF, ZF and PF follow the low half and AF is 0, as on
-//! the processor that we show. DIV and IDIV leave all flags alone.
+//! SF, ZF, AF and PF after multiplication are undefined: here SF and PF follow the low half, ZF and AF are 0, as on
+//! Intel's processors of today. DIV and IDIV leave all flags alone.
 
 use hv_vcpu::GuestIo;
 
@@ -12,7 +12,9 @@ use crate::flags::{Flags, Size};
 use crate::insn::Insn;
 
 fn product_flags<S: Size>(low: S, overflow: bool) -> Flags {
-    Flags::with(low, overflow, overflow, false)
+    let f = Flags::with(low, overflow, overflow, false);
+    // Anything but 0, with the sign and the low byte of `low`.
+    Flags { res: f.res | 0x100, aux: f.aux }
 }
 
 /// EDX:EAX, DX:AX or AX takes a double-width result: high half and low half.
