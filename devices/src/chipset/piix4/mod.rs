@@ -2,3 +2,4 @@
 
 pub mod ide;
 pub mod isa;
+pub mod pm;
