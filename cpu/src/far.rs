@@ -140,11 +140,11 @@ impl Cpu {
         if eip > cs.limit {
             return Err(Fault::gp(0));
         }
-        self.to_outer(cs, ss, cpl, eip, esp.wrapping_add(release));
+        self.return_outward(cs, ss, cpl, eip, esp.wrapping_add(release));
         Ok(())
     }
 
-    fn to_outer(&mut self, cs: SegReg, ss: SegReg, cpl: u8, eip: u32, esp: u32) {
+    fn return_outward(&mut self, cs: SegReg, ss: SegReg, cpl: u8, eip: u32, esp: u32) {
         self.seg[SS] = ss;
         // A 16-bit stack takes only SP: bits 31:16 of the inner ESP stay visible.
         self.set_sp(esp);
@@ -213,7 +213,7 @@ impl Cpu {
             if eip > cs.limit {
                 return Err(Fault::gp(0));
             }
-            self.to_outer(cs, ss, cpl, eip, esp);
+            self.return_outward(cs, ss, cpl, eip, esp);
         }
         self.merge_flags(flags, mask);
         Ok(())

@@ -1,5 +1,5 @@
 //! Debug registers, single-step, RF, general detect.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod harness;
 

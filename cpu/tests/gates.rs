@@ -1,6 +1,6 @@
 //! Far transfers and interrupts in protected mode: code segment checks, call gates, interrupt and trap gates,
 //! returns to outer privilege, IRET, double and triple faults.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod harness;
 
@@ -58,7 +58,8 @@ const FLAT: u32 = u32::MAX;
 #[test]
 fn far_jump_checks_code_segments() {
     let err = |sel: u16| Some((13, u32::from(sel & !3)));
-    let cases: &[(u64, u16, bool, Option<(u32, u32)>)] = &[
+    type Case = (u64, u16, bool, Option<(u32, u32)>);
+    let cases: &[Case] = &[
         // descriptor, selector, in ring 3, fault
         (descriptor(0, FLAT, 0xc09b), S0, false, None),
         (descriptor(0, FLAT, 0xc09b), S0 | 3, false, err(S0)), // RPL > CPL

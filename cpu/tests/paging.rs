@@ -1,6 +1,6 @@
 //! Paging: rights and error codes, accessed and dirty bits, large pages, PAE and NX, the TLB's flush rules, and
 //! accesses that cross pages.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod harness;
 
@@ -36,7 +36,7 @@ fn tables(m: &Machine) {
     m.w32(PD + 4, PT1 | P | RW | US);
     for i in 0..1024 {
         m.w32(PT0 + 4 * i, i << 12 | P | RW | US);
-        m.w32(PT1 + 4 * i, PHYS + (i << 12) | P | RW | US);
+        m.w32(PT1 + 4 * i, (PHYS + (i << 12)) | P | RW | US);
     }
 }
 
@@ -103,7 +103,7 @@ fn rights_are_the_and_of_both_levels_and_wp_binds_the_supervisor() {
                     m.load(USER_CODE, &asm(32, USER_CODE, |a| emit(a, op, at)));
                     m.load(PHYS + 0x3004, &asm(32, at, pass));
                     m.w32(PD + 4, PT1 | P | pde);
-                    m.w32(PT1 + 12, PHYS + 0x3000 | P | pte);
+                    m.w32(PT1 + 12, (PHYS + 0x3000) | P | pte);
                     m.edit(|s| s.cr0 = s.cr0 & !CR0_WP | if wp { CR0_WP } else { 0 });
                     let both = pde & pte;
                     let write = matches!(op, Op::Write | Op::Add);
@@ -155,7 +155,7 @@ fn the_fault_leaves_registers_and_eip_and_returning_retries() {
             log(a);
             a.mov(eax, edi).unwrap();
             log(a);
-            a.mov(dword_ptr(PT1 + 4), PHYS + 0x1000 | P | RW).unwrap();
+            a.mov(dword_ptr(PT1 + 4), (PHYS + 0x1000) | P | RW).unwrap();
             a.add(esp, 4).unwrap();
             a.iretd().unwrap();
         }),
@@ -175,7 +175,7 @@ fn a_store_across_pages_writes_nothing_if_either_page_refuses() {
             emit(a, Op::Write, WIN + 0xffe);
         });
         m.w32(PT1, PHYS | P | US | first << 1);
-        m.w32(PT1 + 4, PHYS + 0x1000 | P | US | second << 1);
+        m.w32(PT1 + 4, (PHYS + 0x1000) | P | US | second << 1);
         assert_eq!(outcome(&mut m), Some((3, at)));
         assert_eq!(m.r32(PHYS + 0xffe), 0);
     }
@@ -190,7 +190,7 @@ fn loads_and_stores_across_pages_reach_both_frames() {
         a.add(dword_ptr(WIN + 0xfff), 0x100).unwrap();
         pass(a);
     });
-    m.w32(PT1 + 4, PHYS + 0x8000 | P | RW);
+    m.w32(PT1 + 4, (PHYS + 0x8000) | P | RW);
     assert_eq!(outcome(&mut m), None);
     assert_eq!(m.gpr(3), 0x4433_2211);
     assert_eq!(m.read::<3>(PHYS + 0xffd), [0x11, 0x22, 0x33]);
@@ -262,7 +262,7 @@ fn a_raised_right_needs_no_flush() {
         a.mov(eax, dword_ptr(WIN)).unwrap();
         a.mov(dword_ptr(PT1), PHYS | P | RW).unwrap(); // was read-only
         a.mov(dword_ptr(WIN), 7).unwrap();
-        a.mov(dword_ptr(PT1 + 4), PHYS + 0x1000 | P | RW).unwrap(); // was absent
+        a.mov(dword_ptr(PT1 + 4), (PHYS + 0x1000) | P | RW).unwrap(); // was absent
         a.mov(dword_ptr(WIN + 0x1000), 8).unwrap();
         pass(a);
     });
@@ -278,7 +278,7 @@ fn cr3_loads_and_invlpg_make_changes_visible() {
         let mut m = machine(|a| {
             a.mov(eax, dword_ptr(WIN)).unwrap();
             log(a);
-            a.mov(dword_ptr(PT1), PHYS + 0x5000 | P | RW | G).unwrap();
+            a.mov(dword_ptr(PT1), (PHYS + 0x5000) | P | RW | G).unwrap();
             match how {
                 0 => a.invlpg(byte_ptr(WIN + 0x123)).unwrap(),
                 1 | 2 => {
@@ -397,7 +397,7 @@ fn pae(nx: bool, f: impl FnOnce(&mut CodeAssembler)) -> Machine {
     m.w64(PAE_PD, u64::from(PS | P | RW | US));
     m.w64(PAE_PD + 16, u64::from(PAE_PT | P | RW | US));
     for i in 0..512 {
-        m.w64(PAE_PT + 8 * i, u64::from(PHYS + (i << 12) | P | RW | US));
+        m.w64(PAE_PT + 8 * i, u64::from((PHYS + (i << 12)) | P | RW | US));
     }
     m.edit(|s| {
         s.cr3 = PDPT;

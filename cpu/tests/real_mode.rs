@@ -1,5 +1,5 @@
 //! Real mode: interrupts through the IVT, segment limits, unreal mode, A20, interrupt shadows, HLT.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod harness;
 

@@ -1,5 +1,5 @@
 //! Protected-mode segments: limits, types, privilege, null selectors, accessed bits, and the instructions that look.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod harness;
 

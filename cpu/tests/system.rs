@@ -1,5 +1,5 @@
 //! Control registers, SYSENTER, MSRs, ports, alignment checks, CPUID and the time-stamp counter, state in and out.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod harness;
 

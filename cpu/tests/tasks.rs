@@ -1,5 +1,5 @@
 //! Hardware task switches.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod harness;
 

@@ -1,5 +1,5 @@
 //! Virtual-8086 mode: entry and exit, what IOPL guards, port access, faults.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod harness;
 

@@ -211,7 +211,7 @@ impl Cpu {
         access: Access,
         user: bool,
     ) -> Exec {
-        let pages = (lin & 0xfff) as u64 + u64::from(len.max(1)) + 0xfff >> 12;
+        let pages = (u64::from(lin & 0xfff) + u64::from(len.max(1)) + 0xfff) >> 12;
         self.page(io, lin, access, user)?;
         for n in 1..pages as u32 {
             self.page(io, (lin & !0xfff).wrapping_add(n << 12), access, user)?;

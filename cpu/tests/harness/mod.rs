@@ -234,6 +234,11 @@ impl Machine {
         stop
     }
 
+    /// Runs until anything stops it.
+    pub fn cpu_run(&mut self) -> Stop {
+        self.cpu.run(&mut self.io).unwrap()
+    }
+
     /// Real mode at `cs:ip`, stack at 0:7000h, interrupts off.
     pub fn real(&mut self, cs: u16, ip: u32) {
         self.edit(|s| {
