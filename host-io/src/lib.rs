@@ -1,4 +1,6 @@
 //! The outside world behind the host-port traits of `board`: disk images, displays, input, serial ports.
 
 pub mod disk;
+pub mod display;
+pub mod input;
 pub mod serial;
