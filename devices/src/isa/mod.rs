@@ -1,7 +1,8 @@
 //! Chips at fixed ports, as an AT has them.
 
-pub mod i8237;
 pub mod i8042;
+pub mod i8237;
 pub mod i8254;
 pub mod i8259;
 pub mod mc146818;
+pub mod w83977;
