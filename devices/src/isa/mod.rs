@@ -6,3 +6,4 @@ pub mod i8254;
 pub mod i8259;
 pub mod mc146818;
 pub mod w83977;
+pub mod ns16550;
