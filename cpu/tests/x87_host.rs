@@ -78,7 +78,8 @@ fn register_forms() {
     for esc in 0..8 {
         for modrm in 0xc0..=0xff {
             // Stack positions are alike: two of them for the two-operand forms, all eight for the rest.
-            let n = if transcendental(esc, modrm) || (esc == 1 && modrm >= 0xe0) { 4 * count() } else { count() };
+            let n =
+                if transcendental(esc, modrm) || (esc == 1 && modrm >= 0xe0) { 4 * count() } else { count() };
             bad += check(esc, modrm, n, &mut rng, &mut g, &mut h);
         }
     }

@@ -11,6 +11,7 @@ use hv_vcpu::GuestIo;
 
 use super::operand::Operand;
 use super::port::{self, Port};
+use crate::block::MAX_INSNS;
 use crate::cpu::{Cpu, ECX, EDI, EDX, ES, ESI, eflags};
 use crate::fault::Exec;
 use crate::flags::{Flags, Size};
@@ -114,6 +115,8 @@ fn repeat(
     }
     // The run loop counts one for the instruction.
     cpu.icount -= 1;
+    // It cut the block to what was left before the elements were counted.
+    cpu.end_block |= cpu.poll_at.saturating_sub(cpu.retired()) <= MAX_INSNS as u64;
     Ok(())
 }
 

@@ -2,7 +2,10 @@
 //!
 //! The encodings used mean the same in 32-bit and 64-bit code: registers, or memory at [ECX]. The host's side runs
 //! between FXRSTOR and FXSAVE; SIGFPE and SIGILL skip the instruction and are reported as the vector.
-#![allow(unsafe_code, reason = "the oracle is the host's processor: machine code in an executable page, signals")]
+#![allow(
+    unsafe_code,
+    reason = "the oracle is the host's processor: machine code in an executable page, signals"
+)]
 #![allow(dead_code, reason = "each test file uses its part of this")]
 
 use std::arch::asm;
@@ -315,7 +318,8 @@ impl Guest {
         self.cpu.set_state(&c).expect("state");
         self.cpu.run(&mut NoIo).expect("run");
         let c = self.cpu.state().expect("state");
-        let mut r = State { fx: c.fxsave, mem: [0; MEM], eax: c.gpr[0], edx: c.gpr[2], eflags: 0, vector: -1 };
+        let mut r =
+            State { fx: c.fxsave, mem: [0; MEM], eax: c.gpr[0], edx: c.gpr[2], eflags: 0, vector: -1 };
         self.ram.read(u64::from(DATA), &mut r.mem);
         r.eflags = c.eflags;
         if (HANDLERS..HANDLERS + 33).contains(&c.eip) {
@@ -380,7 +384,8 @@ fn pages() -> &'static Mutex<Pages> {
             let data = mmap(0, 8192, 3, MAP_PRIVATE_ANON, -1, 0) as usize;
             assert!(code != usize::MAX && data != usize::MAX);
             // SA_SIGINFO | SA_NODEFER
-            let act = LibcSigAction { handler: on_signal as usize, mask: [0; 16], flags: 0x4000_0004, restorer: 0 };
+            let act =
+                LibcSigAction { handler: on_signal as usize, mask: [0; 16], flags: 0x4000_0004, restorer: 0 };
             for sig in [4, 8, 11] {
                 assert_eq!(sigaction(sig, &act, std::ptr::null_mut()), 0);
             }

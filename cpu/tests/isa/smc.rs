@@ -1,0 +1,183 @@
+//! Code that changes under the processor: what was written runs from the next instruction on, wherever the write
+//! came from. SDM vol. 3, 12.6.
+
+use iced_x86::code_asm::*;
+
+use crate::machine::{CODE, DATA, Machine};
+
+const MOV_EAX: u8 = 0xb8;
+
+#[test]
+fn a_store_into_the_next_instruction_is_seen_by_it() {
+    // The MOV that is patched lies right behind the store, in the same block.
+    let mut m = Machine::new(&|a| {
+        a.mov(dword_ptr(CODE + 11), 0x1234_5678)?; // 10 bytes; then B8 imm32
+        a.mov(eax, 0)?;
+        a.hlt()
+    });
+    assert_eq!(m.read(CODE + 10, 1), [MOV_EAX]);
+    assert_eq!(m.run().gpr[0], 0x1234_5678);
+}
+
+#[test]
+fn every_pass_of_a_loop_sees_its_own_patch() {
+    let mut m = Machine::new(&|a| {
+        let mut top = a.create_label();
+        a.mov(ecx, 1000)?; // 5
+        a.set_label(&mut top)?;
+        a.mov(dword_ptr(CODE + 12), ecx)?; // 6, so that the immediate is at 11 + 1
+        a.mov(eax, 0)?;
+        a.add(ebx, eax)?;
+        a.dec(ecx)?;
+        a.jne(top)?;
+        a.hlt()
+    });
+    assert_eq!(m.run().gpr[3], 500_500);
+}
+
+#[test]
+fn a_function_patched_from_another_page_changes_for_callers_that_know_it() {
+    let mut m = Machine::new(&|a| {
+        let mut top = a.create_label();
+        a.mov(ecx, 100)?;
+        a.mov(edi, DATA)?;
+        a.set_label(&mut top)?;
+        a.call(edi)?;
+        a.add(ebx, eax)?;
+        a.call(edi)?;
+        a.add(ebx, eax)?;
+        a.mov(dword_ptr(edi + 1), ecx)?;
+        a.dec(ecx)?;
+        a.jne(top)?;
+        a.hlt()
+    });
+    m.load(DATA, &[MOV_EAX, 7, 0, 0, 0, 0xc3]);
+    // Twice 7, then twice each of 100 down to 2.
+    assert_eq!(m.run().gpr[3], 14 + 2 * (2..=100).sum::<u32>());
+}
+
+#[test]
+fn an_instruction_across_two_pages_is_patched_in_either() {
+    for patched in [0x0ffe_u32, 0x1001] {
+        let mut m = Machine::new(&move |a| {
+            a.mov(edi, DATA + 0xffd)?;
+            a.call(edi)?;
+            a.mov(ebx, eax)?;
+            a.mov(byte_ptr(DATA + patched), 0x55)?;
+            a.call(edi)?;
+            a.hlt()
+        });
+        // MOV EAX, 01010101h from DATA + FFDh to 1001h, RET.
+        m.load(DATA + 0xffd, &[MOV_EAX, 1, 1, 1, 1, 0xc3]);
+        let s = m.run();
+        assert_eq!(s.gpr[3], 0x0101_0101);
+        let shift = 8 * (patched - 0xffe);
+        assert_eq!(s.gpr[0], 0x0101_0101 & !(0xff << shift) | 0x55 << shift);
+    }
+}
+
+#[test]
+fn the_second_page_of_an_instruction_can_be_mapped_anew() {
+    // Paging on; the page behind DATA maps to one frame, then to another, with INVLPG.
+    let (directory, table) = (0x2000_u32, 0x3000_u32);
+    let mut m = Machine::new(&move |a| {
+        a.mov(edi, DATA + 0xffd)?;
+        a.call(edi)?;
+        a.mov(ebx, eax)?;
+        a.mov(dword_ptr(table + 4 * ((DATA >> 12) + 1)), 0x5_0003)?;
+        a.invlpg(byte_ptr(DATA + 0x1000))?;
+        a.call(edi)?;
+        a.hlt()
+    });
+    m.load(DATA + 0xffd, &[MOV_EAX, 1, 1, 1, 1, 0xc3]);
+    m.load(0x5_0000, &[2, 2, 0xc3]);
+    m.load(directory, &(table | 3).to_le_bytes());
+    for n in 0..1024_u32 {
+        m.load(table + 4 * n, &(n << 12 | 3).to_le_bytes());
+    }
+    m.edit(|s| {
+        s.cr3 = directory;
+        s.cr0 |= 1 << 31;
+    });
+    let s = m.run();
+    assert_eq!(s.gpr[3], 0x0101_0101);
+    assert_eq!(s.gpr[0], 0x0202_0101);
+}
+
+#[test]
+fn data_next_to_code_does_not_drop_the_code() {
+    let mut m = Machine::new(&|a| {
+        let mut top = a.create_label();
+        a.mov(ecx, 10_000)?;
+        a.set_label(&mut top)?;
+        a.add(dword_ptr(CODE + 0x40), ecx)?;
+        a.dec(ecx)?;
+        a.jne(top)?;
+        a.hlt()
+    });
+    m.run();
+    assert_eq!(m.r32(CODE + 0x40), 50_005_000);
+    assert_eq!(m.metric("blocks_dropped"), 0);
+}
+
+#[test]
+fn a_repeated_store_over_its_own_code_stops_being_that_code() {
+    // REP STOSB fills from behind itself over itself with NOPs, up to a HLT: once its own bytes are gone it is not
+    // executed again, so nothing past the first overwritten element is filled by what is left of the count.
+    let mut m = Machine::new(&|a| {
+        a.mov(edi, CODE + 0x15)?; // 5
+        a.mov(ecx, 0x100)?; // 10
+        a.mov(al, 0x90)?; // 12
+        a.nop()?;
+        a.nop()?;
+        a.nop()?;
+        a.nop()?;
+        a.nop()?;
+        a.nop()?;
+        a.nop()?; // 19
+        a.rep().stosb()?; // 13h, 14h
+        a.inc(ebx)?; // 15h
+        a.inc(ebx)?;
+        a.inc(ebx)?;
+        a.hlt()
+    });
+    m.load(CODE + 0x115, &[0xf4]);
+    let s = m.run();
+    assert_eq!(s.gpr[3], 0, "the INCs were overwritten before they ran");
+    assert_eq!(s.eip, CODE + 0x116);
+}
+
+#[test]
+fn what_a_bus_master_writes_is_run() {
+    let mut m = Machine::new(&|a| {
+        a.mov(edi, DATA)?;
+        a.call(edi)?;
+        a.mov(ebx, eax)?;
+        a.out(0x80, al)?;
+        a.call(edi)?;
+        a.hlt()
+    });
+    m.load(DATA, &[MOV_EAX, 1, 0, 0, 0, 0xc3]);
+    m.io.dma = Some((u64::from(DATA) + 1, vec![9], m.ram.clone()));
+    let s = m.run();
+    assert_eq!((s.gpr[3], s.gpr[0]), (1, 9));
+}
+
+#[test]
+fn code_may_be_replaced_more_often_than_the_cache_is_large() {
+    // Each pass writes and runs another function; more than the pool of decoded instructions holds in all.
+    let mut m = Machine::new(&|a| {
+        let mut top = a.create_label();
+        a.mov(ecx, 300_000)?;
+        a.mov(edi, DATA)?;
+        a.set_label(&mut top)?;
+        a.mov(dword_ptr(edi + 1), ecx)?;
+        a.call(edi)?;
+        a.add(ebx, eax)?;
+        a.dec(ecx)?;
+        a.jne(top)?;
+        a.hlt()
+    });
+    m.load(DATA, &[MOV_EAX, 0, 0, 0, 0, 0xc3]);
+    assert_eq!(m.run().gpr[3], (1..=300_000_u64).sum::<u64>() as u32);
+}
