@@ -85,7 +85,7 @@ impl Drive {
                     self.ready_after_reset();
                     self.core.tf.device.set_dev(dev);
                 } else {
-                    c.command(&mut self.core, cx, cmd);
+                    c.command(&mut self.core, cmd);
                 }
             }
         }

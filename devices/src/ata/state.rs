@@ -3,6 +3,7 @@
 use board::{StateError, StateIn};
 use minicbor::{Decode, Encode};
 
+use super::atapi::{self as cd, CdRomV1};
 use super::channel::Channel;
 use super::drive::{Drive, Kind};
 use super::hard_disk::{self as disk, HardDiskV1};
@@ -39,6 +40,8 @@ pub struct DriveV1 {
     tag: u32,
     #[n(8)]
     disk: Option<HardDiskV1>,
+    #[n(9)]
+    cd: Option<CdRomV1>,
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -101,11 +104,12 @@ fn save_drive(d: &Drive) -> DriveV1 {
         }),
         tag: *tag,
         disk: if let Kind::Disk(h) = kind { Some(disk::save(h)) } else { None },
+        cd: if let Kind::Cd(c) = kind { Some(cd::save(c)) } else { None },
     }
 }
 
 fn load_drive(d: &mut Drive, s: &StateIn<'_>, v: DriveV1) -> Result<(), StateError> {
-    let DriveV1 { task_file, flow, buf, pos, end, intrq, pending, tag, disk } = v;
+    let DriveV1 { task_file, flow, buf, pos, end, intrq, pending, tag, disk, cd } = v;
     let [error, features, count, low, mid, high, device, status] = task_file;
     let tf =
         TaskFile { error, features, count, low, mid, high, device: device.into(), status: status.into() };
@@ -133,9 +137,9 @@ fn load_drive(d: &mut Drive, s: &StateIn<'_>, v: DriveV1) -> Result<(), StateErr
             Some(Pending { tag: p.tag, op })
         }
     };
-    match (&mut d.kind, disk) {
-        (Kind::Disk(h), Some(v)) => disk::load(h, s, v)?,
-        (Kind::Cd(_), None) => {}
+    match (&mut d.kind, disk, cd) {
+        (Kind::Disk(h), Some(v), None) => disk::load(h, s, v)?,
+        (Kind::Cd(c), None, Some(v)) => cd::load(c, s, v)?,
         _ => return Err(s.bad("kind", 0)),
     }
     let unit = d.core.unit;

@@ -2,8 +2,8 @@
 
 use board::Geometry;
 
-use super::{DmaMode, HardDisk, MAX_MULTIPLE};
-use crate::ata::task_file::Core;
+use super::{HardDisk, MAX_MULTIPLE};
+use crate::ata::task_file::{Core, DmaMode};
 
 impl HardDisk {
     /// SET FEATURES, ATA-4 8.37. What we don't offer (8-bit PIO, APM, overlap interrupts) aborts.
@@ -11,7 +11,7 @@ impl HardDisk {
         match core.tf.features {
             0x02 => self.set.write_cache = true,
             0x82 => self.set.write_cache = false,
-            0x03 => match transfer_mode(core.tf.count) {
+            0x03 => match DmaMode::from_count(core.tf.count) {
                 Some(Some(mode)) => self.set.dma = mode,
                 Some(None) => {}
                 None => return core.abort(),
@@ -45,15 +45,5 @@ impl HardDisk {
         let cylinders = cylinders.clamp(1, 0xffff) as u16;
         self.set.current = Geometry { cylinders, heads, sectors };
         core.succeed();
-    }
-}
-
-/// The mode of SET FEATURES 03h, table 24: None = not supported, Some(None) = a PIO mode.
-fn transfer_mode(count: u8) -> Option<Option<DmaMode>> {
-    match (count >> 3, count & 7) {
-        (0, 0 | 1) | (1, 0..=4) => Some(None),
-        (4, n @ 0..=2) => Some(Some(DmaMode::Multiword(n))),
-        (8, n @ 0..=2) => Some(Some(DmaMode::Ultra(n))),
-        _ => None,
     }
 }

@@ -1,37 +1,10 @@
 //! IDENTIFY DEVICE data, ATA-4 8.12. Values as Virtual PC's family shows them.
 
-use super::{DmaMode, HardDisk, MAX_MULTIPLE};
+use super::{HardDisk, MAX_MULTIPLE};
+use crate::ata::task_file::Words;
 
 pub(crate) const MODEL: &str = "Virtual HD";
 pub(crate) const FIRMWARE: &str = "1.1.0";
-
-/// 256 words as they lie in the data port.
-pub(crate) struct Words(pub(crate) [u16; 256]);
-
-impl Words {
-    /// An ASCII field of words `at..=last`: first character in the high byte, padded with spaces.
-    pub(crate) fn text(&mut self, at: usize, last: usize, text: &str) {
-        let mut of = text.bytes().map(|b| if b.is_ascii_graphic() { b } else { b' ' });
-        for w in &mut self.0[at..=last] {
-            let mut next = || u16::from(of.next().unwrap_or(b' '));
-            *w = next() << 8 | next();
-        }
-    }
-
-    pub(crate) fn dword(&mut self, at: usize, v: u32) {
-        self.0[at] = v as u16;
-        self.0[at + 1] = (v >> 16) as u16;
-    }
-
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.0.iter().flat_map(|w| w.to_le_bytes()).collect()
-    }
-}
-
-/// Supported modes 0-2 in the low byte, the one in use in the high byte.
-pub(crate) fn modes(active: Option<u8>) -> u16 {
-    0x0007 | active.map_or(0, |n| 0x0100 << n)
-}
 
 impl HardDisk {
     pub(super) fn identify(&self) -> Vec<u8> {
@@ -57,7 +30,7 @@ impl HardDisk {
         w[56] = u16::from(set.current.sectors);
         w[59] = if set.multiple == 0 { 0 } else { 0x0100 | u16::from(set.multiple) };
         w[62] = 0x0007;
-        w[63] = modes(if let DmaMode::Multiword(n) = set.dma { Some(n) } else { None });
+        w[63] = set.dma.multiword_word();
         w[64] = 0x0003; // PIO 3 and 4
         w[65] = 0x0078; // 120 ns a cycle
         w[66] = 0x0078;
@@ -72,7 +45,7 @@ impl HardDisk {
             0x3008 | u16::from(set.smart) | u16::from(set.write_cache) << 5 | u16::from(set.look_ahead) << 6;
         w[86] = 0x1000;
         w[87] = 0x4000;
-        w[88] = modes(if let DmaMode::Ultra(n) = set.dma { Some(n) } else { None });
+        w[88] = set.dma.ultra_word();
         id.dword(57, set.current.total());
         id.dword(60, spec.sectors);
         id.text(10, 19, &spec.serial);

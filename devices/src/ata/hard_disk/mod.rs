@@ -21,8 +21,8 @@ mod transfer;
 
 use board::{Cx, DiskFault, Geometry};
 
-pub(crate) use self::state::{HardDiskV1, load, save};
-use super::task_file::{AtaCmd, Core, Flow, PendingOp, Status, TaskFile, error};
+pub(crate) use self::state::{HardDiskV1, dma_mode, load, save};
+use super::task_file::{AtaCmd, Core, DmaMode, Flow, PendingOp, Status, TaskFile, error};
 
 /// The largest disk of 28-bit addresses: 0FFFFFFFh sectors, 127.99 GiB.
 pub const MAX_SECTORS: u32 = 0x0fff_ffff;
@@ -48,14 +48,6 @@ pub(crate) enum PowerMode {
     #[default]
     Active,
     Standby,
-}
-
-/// The mode set by SET FEATURES 03h.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum DmaMode {
-    None,
-    Multiword(u8),
-    Ultra(u8),
 }
 
 /// Which command waits for data or for the host.

@@ -3,7 +3,8 @@
 use board::{Geometry, StateError, StateIn};
 use minicbor::{Decode, Encode};
 
-use super::{Active, Built, DmaMode, Doing, HardDisk, PowerMode, SECTOR, Settings};
+use super::{Active, Built, Doing, HardDisk, PowerMode, SECTOR, Settings};
+use crate::ata::task_file::DmaMode;
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub struct HardDiskV1 {
@@ -78,11 +79,7 @@ pub(crate) fn save(d: &HardDisk) -> HardDiskV1 {
         heads: current.heads,
         spt: current.sectors,
         multiple,
-        dma: match dma {
-            DmaMode::None => 0,
-            DmaMode::Multiword(n) => 0x20 | n,
-            DmaMode::Ultra(n) => 0x40 | n,
-        },
+        dma: dma.count(),
         write_cache,
         look_ahead,
         revert,
@@ -126,12 +123,7 @@ pub(crate) fn load(d: &mut HardDisk, s: &StateIn<'_>, v: HardDiskV1) -> Result<(
     d.set = Settings {
         current: Geometry { cylinders: v.cylinders, heads: v.heads, sectors: v.spt },
         multiple: v.multiple,
-        dma: match v.dma {
-            0 => DmaMode::None,
-            n @ 0x20..=0x22 => DmaMode::Multiword(n & 3),
-            n @ 0x40..=0x42 => DmaMode::Ultra(n & 3),
-            n => return Err(s.bad("dma", u64::from(n))),
-        },
+        dma: dma_mode(s, v.dma)?,
         write_cache: v.write_cache,
         look_ahead: v.look_ahead,
         revert: v.revert,
@@ -149,4 +141,13 @@ pub(crate) fn load(d: &mut HardDisk, s: &StateIn<'_>, v: HardDiskV1) -> Result<(
     };
     d.buffer = v.buffer;
     Ok(())
+}
+
+/// A DMA mode from its saved form.
+pub(crate) fn dma_mode(s: &StateIn<'_>, count: u8) -> Result<DmaMode, StateError> {
+    match DmaMode::from_count(count) {
+        _ if count == 0 => Ok(DmaMode::None),
+        Some(Some(mode)) => Ok(mode),
+        _ => Err(s.bad("dma", u64::from(count))),
+    }
 }

@@ -115,6 +115,12 @@ impl Core {
         cx.submit(HostJob::Disk(DiskJob { unit: self.unit, tag: p.tag, op }));
     }
 
+    /// Tells the host to let go of the medium. Nobody waits for the answer.
+    pub(crate) fn eject(&mut self, cx: &mut Cx<'_>) {
+        self.tag = self.tag.wrapping_add(1);
+        cx.submit(HostJob::Disk(DiskJob { unit: self.unit, tag: self.tag, op: DiskOp::Eject }));
+    }
+
     /// Is this the answer that we wait for?
     pub(crate) fn take_pending(&mut self, done: &DiskDone) -> Option<PendingOp> {
         let p = self.pending.filter(|p| p.tag == done.tag)?;

@@ -4,7 +4,9 @@
 //! flight; the command sets in `hard_disk` and `atapi` work on it.
 
 mod core;
+mod identity;
 mod regs;
 
 pub use self::core::{Core, Flow, Pending, PendingOp};
+pub(crate) use self::identity::{DmaMode, Words};
 pub use self::regs::{AtaCmd, DevCtl, DeviceHead, Status, TaskFile, error};

@@ -1,6 +1,7 @@
 //! The IDE function by its registers, as drivers use it.
 
 mod bus_master;
+mod cdrom;
 mod config;
 mod disk;
 mod presence;
