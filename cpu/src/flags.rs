@@ -65,7 +65,6 @@ pub(crate) mod cc {
     pub(crate) const S: u8 = 8;
     pub(crate) const P: u8 = 10;
     pub(crate) const L: u8 = 12;
-    pub(crate) const LE: u8 = 14;
 }
 
 impl Flags {

@@ -34,7 +34,7 @@ mod x87;
 use std::sync::Arc;
 
 pub use decode::{Decoding, decode_bytes};
-pub use optable::{Row, coverage, coverage_text};
+pub use optable::{Row, coverage, coverage_page};
 
 use hv_vcpu::{
     Caps, CpuState, CpuidTable, GuestIo, HvError, Hypervisor, Kicker, Stop, Unavailable, Vcpu, Vm,

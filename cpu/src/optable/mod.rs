@@ -9,10 +9,9 @@ mod sse;
 mod two;
 mod x87;
 
-use crate::exec::misc;
 use crate::insn::Handler;
 
-pub use coverage::{Row, coverage, coverage_text};
+pub use coverage::{Row, coverage, coverage_page};
 pub(crate) use one::ONE;
 pub(crate) use two::TWO;
 
@@ -58,8 +57,6 @@ pub(crate) mod attr {
     /// Ends a block, and the run loop looks at everything afterwards: changes CS, mode, privilege, paging, IF, SS,
     /// or does I/O.
     pub(crate) const LEAVE: u16 = 1 << 7;
-    /// Not built yet.
-    pub(crate) const PENDING: u16 = 1 << 8;
 }
 
 #[derive(Clone, Copy)]
@@ -99,11 +96,6 @@ pub(crate) const fn op(name: &'static str, imm: Imm, attr: u16, h: [Handler; 4])
 /// An operation with ModRM.
 pub(crate) const fn rm(name: &'static str, imm: Imm, attr: u16, h: [Handler; 4]) -> Entry {
     Entry::Op(Op { name, imm, attr: attr | attr::MODRM, h })
-}
-
-/// An operation whose handler is not built yet: #UD, and listed as missing by `coverage`.
-pub(crate) const fn pending(name: &'static str, imm: Imm, attr: u16) -> Entry {
-    Entry::Op(Op { name, imm, attr: attr | attr::PENDING, h: [misc::ud; 4] })
 }
 
 /// Handlers of a byte operation: `byte!(path; Params)` takes `path::<Params, u8, MEM>`.
