@@ -25,11 +25,20 @@ pub fn sub(a: Num, b: Num, env: &mut Env) -> Wide {
     add_special(a, b, env)
 }
 
+/// sig * 2^up / 2^down, sticky: exact as long as nothing falls out.
+#[inline(always)]
+fn placed(sig: u64, up: u32, down: u32) -> u128 {
+    if down <= up {
+        return u128::from(sig) << (up - down);
+    }
+    shift_right_sticky(u128::from(sig), down - up)
+}
+
 #[inline(always)]
 fn add_magnitudes(a: Num, b: Num) -> Wide {
     let (x, y) = if a.exp >= b.exp { (a, b) } else { (b, a) };
     let big = u128::from(x.sig) << 63;
-    let small = shift_right_sticky(u128::from(y.sig) << 63, (x.exp - y.exp) as u32);
+    let small = placed(y.sig, 63, (x.exp - y.exp) as u32);
     let sum = big + small;
     // The sum is in [1, 4): bit 126 or 127 is the top.
     if sum >> 127 != 0 {
@@ -44,7 +53,7 @@ fn sub_magnitudes(a: Num, b: Num, rc: Round) -> Wide {
     let (x, y) = if (a.exp, a.sig) >= (b.exp, b.sig) { (a, b) } else { (b, a) };
     let big = u128::from(x.sig) << 64;
     // One bit below the big operand's last stays free, so a sticky 1 borrows rightly.
-    let small = shift_right_sticky(u128::from(y.sig) << 64, (x.exp - y.exp) as u32);
+    let small = placed(y.sig, 64, (x.exp - y.exp) as u32);
     let diff = big - small;
     if diff == 0 {
         return Wide::zero(rc == Round::Down);
@@ -181,11 +190,13 @@ pub fn sqrt(a: Num, env: &mut Env) -> Wide {
 
 /// Floor of the square root of n >= 2^126.
 fn root64(n: u128) -> u64 {
-    // The host's double gives 52 good bits, one step of Newton's rule about 104.
-    let guess = (n as f64).sqrt();
-    let mut r = if guess >= 18_446_744_073_709_551_615.0 { u64::MAX } else { guess as u64 };
-    let q = n / u128::from(r);
-    r = ((u128::from(r) + q) / 2).min(u128::from(u64::MAX)) as u64;
+    // The host's double gives 52 good bits; what is left over, divided by twice the root, gives the others.
+    let guess = (((n >> 64) as u64) as f64).sqrt() * 4_294_967_296.0;
+    let first = if guess >= 18_446_744_073_709_551_615.0 { u64::MAX } else { guess as u64 };
+    let left = n.wrapping_sub(u128::from(first) * u128::from(first)) as i128;
+    // At most 2^77, so that a few bits can go.
+    let step = ((left >> 16) as i64 as f64 / first as f64 * 32768.0) as i64;
+    let mut r = first.saturating_add_signed(step);
     while u128::from(r) * u128::from(r) > n {
         r -= 1;
     }

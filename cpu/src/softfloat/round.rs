@@ -143,6 +143,20 @@ fn away(rc: Round, neg: bool, odd: bool, rest: u128, half: u128) -> bool {
 /// Rounds to `p` bits with an unbounded exponent: exponent, significand left justified in 64 bits, inexact, up.
 #[inline(always)]
 fn round_at(rc: Round, neg: bool, exp: i32, sig: u128, p: u32) -> (i32, u64, bool, bool) {
+    if p == 64 {
+        let (kept, rest) = ((sig >> 64) as u64, sig as u64);
+        if rest == 0 {
+            return (exp, kept, false, false);
+        }
+        let up = match rc {
+            Round::Nearest => rest > 1 << 63 || (rest == 1 << 63 && kept & 1 != 0),
+            Round::Down => neg,
+            Round::Up => !neg,
+            Round::Zero => false,
+        };
+        let (sum, carry) = kept.overflowing_add(u64::from(up));
+        return if carry { (exp + 1, 1 << 63, true, true) } else { (exp, sum, true, up) };
+    }
     let cut = 128 - p;
     let rest = sig & ((1 << cut) - 1);
     let kept = (sig >> cut) as u64;

@@ -49,14 +49,17 @@ fn qwords<const N: usize>(a: [u8; N], b: [u8; N], f: impl Fn(u64, u64) -> u64) -
     r
 }
 
-/// Elements of `size` bytes taken in turn from both, from the low (`from` 0) or high half.
+/// Elements of `SIZE` bytes taken in turn from both, from the low or high half.
 #[inline(always)]
-fn interleave<const N: usize>(a: [u8; N], b: [u8; N], size: usize, from: usize) -> [u8; N] {
-    std::array::from_fn(|i| {
-        let (pair, within) = (i / (2 * size), i % (2 * size));
-        let at = from + pair * size + within % size;
-        if within < size { a[at] } else { b[at] }
-    })
+fn interleave<const SIZE: usize, const HIGH: bool, const N: usize>(a: [u8; N], b: [u8; N]) -> [u8; N] {
+    let from = if HIGH { N / 2 } else { 0 };
+    let mut r = [0; N];
+    let halves = a[from..].chunks_exact(SIZE).zip(b[from..].chunks_exact(SIZE));
+    for (pair, (a, b)) in r.chunks_exact_mut(2 * SIZE).zip(halves) {
+        pair[..SIZE].copy_from_slice(a);
+        pair[SIZE..].copy_from_slice(b);
+    }
+    r
 }
 
 /// The words or doublewords of both, narrowed.
@@ -104,14 +107,14 @@ macro_rules! packed {
 }
 
 packed! {
-    Punpcklbw: |a, b| interleave(a, b, 1, 0);
-    Punpcklwd: |a, b| interleave(a, b, 2, 0);
-    Punpckldq: |a, b| interleave(a, b, 4, 0);
-    Punpcklqdq: |a, b| interleave(a, b, 8, 0);
-    Punpckhbw: |a, b| interleave(a, b, 1, N / 2);
-    Punpckhwd: |a, b| interleave(a, b, 2, N / 2);
-    Punpckhdq: |a, b| interleave(a, b, 4, N / 2);
-    Punpckhqdq: |a, b| interleave(a, b, 8, N / 2);
+    Punpcklbw: |a, b| interleave::<1, false, N>(a, b);
+    Punpcklwd: |a, b| interleave::<2, false, N>(a, b);
+    Punpckldq: |a, b| interleave::<4, false, N>(a, b);
+    Punpcklqdq: |a, b| interleave::<8, false, N>(a, b);
+    Punpckhbw: |a, b| interleave::<1, true, N>(a, b);
+    Punpckhwd: |a, b| interleave::<2, true, N>(a, b);
+    Punpckhdq: |a, b| interleave::<4, true, N>(a, b);
+    Punpckhqdq: |a, b| interleave::<8, true, N>(a, b);
     Packsswb: |a, b| pack_words(a, b, |v| v.clamp(-128, 127) as u8);
     Packuswb: |a, b| pack_words(a, b, |v| v.clamp(0, 255) as u8);
     Packssdw: |a, b| pack_dwords(a, b);
