@@ -58,7 +58,7 @@ pub(crate) struct Fpu {
     pub mxcsr: u32,
     /// The opcode that executes, which an unmasked exception makes FOP.
     pub last_op: u16,
-    /// FERR# as last told to the board. Follows from `sw` and CR0.NE, so it is not in the image.
+    /// FERR# may be asserted. Follows from `sw`, so it is not in the image.
     pub ferr: bool,
 }
 
@@ -131,12 +131,14 @@ impl Fpu {
     }
 
     /// Reserved MXCSR bits are the caller's to check (#GP); here they are dropped.
-    pub(crate) fn from_fxsave(&mut self, image: &[u8; FXSAVE_LEN]) {
+    pub(crate) fn load_fxsave(&mut self, image: &[u8; FXSAVE_LEN]) {
         let word = |at: usize| u16::from_le_bytes([image[at], image[at + 1]]);
         let dword = |at: usize| u32::from(word(at)) | u32::from(word(at + 2)) << 16;
         self.cw = word(0) & CW_WRITABLE | 0x40;
         self.set_status_word(word(2));
         self.update_es();
+        // Somebody may hold FERR# for it: it must be released when the exception goes.
+        self.ferr |= self.sw & sw::ES != 0;
         self.tags = image[4];
         self.fop = word(6) & 0x7ff;
         self.fip = dword(8);

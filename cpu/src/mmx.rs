@@ -38,7 +38,7 @@ impl Fpu {
 
     /// From x87 to MMX.
     #[inline(always)]
-    pub(crate) fn to_mmx(&mut self) {
+    pub(crate) fn enter_mmx(&mut self) {
         self.top = 0;
         self.tags = 0xff;
     }
@@ -76,7 +76,7 @@ pub(crate) fn op<O: Packed>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) ->
     enter(cpu, io)?;
     let b = source(cpu, io, insn)?;
     let fpu = &mut cpu.fpu;
-    fpu.to_mmx();
+    fpu.enter_mmx();
     let v = O::apply(fpu.mm(insn.reg).to_le_bytes(), b.to_le_bytes());
     fpu.set_mm(insn.reg, u64::from_le_bytes(v));
     Ok(())
@@ -87,7 +87,7 @@ pub(crate) fn unpack_low<O: Packed>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &
     enter(cpu, io)?;
     let b = if insn.is_mem() { u64::from(source32(cpu, io, insn)?) } else { cpu.fpu.mm(insn.rm) };
     let fpu = &mut cpu.fpu;
-    fpu.to_mmx();
+    fpu.enter_mmx();
     let v = O::apply(fpu.mm(insn.reg).to_le_bytes(), b.to_le_bytes());
     fpu.set_mm(insn.reg, u64::from_le_bytes(v));
     Ok(())
@@ -98,7 +98,7 @@ pub(crate) fn shift<S: Shift>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) 
     enter(cpu, io)?;
     let count = source(cpu, io, insn)?;
     let fpu = &mut cpu.fpu;
-    fpu.to_mmx();
+    fpu.enter_mmx();
     let v = S::apply(fpu.mm(insn.reg).to_le_bytes(), count);
     fpu.set_mm(insn.reg, u64::from_le_bytes(v));
     Ok(())
@@ -108,7 +108,7 @@ pub(crate) fn shift<S: Shift>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) 
 pub(crate) fn shift_imm<S: Shift>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let fpu = &mut cpu.fpu;
-    fpu.to_mmx();
+    fpu.enter_mmx();
     let v = S::apply(fpu.mm(insn.rm).to_le_bytes(), u64::from(insn.imm & 0xff));
     fpu.set_mm(insn.rm, u64::from_le_bytes(v));
     Ok(())
@@ -118,7 +118,7 @@ pub(crate) fn shift_imm<S: Shift>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &In
 pub(crate) fn movd_load(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let v = source32(cpu, io, insn)?;
-    cpu.fpu.to_mmx();
+    cpu.fpu.enter_mmx();
     cpu.fpu.set_mm(insn.reg, u64::from(v));
     Ok(())
 }
@@ -133,7 +133,7 @@ pub(crate) fn movd_store(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Ex
     } else {
         cpu.gpr[usize::from(insn.rm & 7)] = v;
     }
-    cpu.fpu.to_mmx();
+    cpu.fpu.enter_mmx();
     Ok(())
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn movd_store(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Ex
 pub(crate) fn movq_load(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let v = source(cpu, io, insn)?;
-    cpu.fpu.to_mmx();
+    cpu.fpu.enter_mmx();
     cpu.fpu.set_mm(insn.reg, v);
     Ok(())
 }
@@ -156,14 +156,14 @@ pub(crate) fn movq_store(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Ex
     } else {
         cpu.fpu.set_mm(insn.rm, v);
     }
-    cpu.fpu.to_mmx();
+    cpu.fpu.enter_mmx();
     Ok(())
 }
 
 pub(crate) fn pshufw(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let v = source(cpu, io, insn)?;
-    cpu.fpu.to_mmx();
+    cpu.fpu.enter_mmx();
     cpu.fpu.set_mm(insn.reg, shuffle_words(v, insn.imm));
     Ok(())
 }
@@ -177,7 +177,7 @@ pub(crate) fn pinsrw(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     } else {
         cpu.gpr[usize::from(insn.rm & 7)] as u16
     };
-    cpu.fpu.to_mmx();
+    cpu.fpu.enter_mmx();
     let at = (insn.imm & 3) * 16;
     let old = cpu.fpu.mm(insn.reg) & !(0xffff << at);
     cpu.fpu.set_mm(insn.reg, old | u64::from(v) << at);
@@ -187,14 +187,14 @@ pub(crate) fn pinsrw(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
 /// PEXTRW r32, mm, imm8.
 pub(crate) fn pextrw(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
-    cpu.fpu.to_mmx();
+    cpu.fpu.enter_mmx();
     cpu.gpr[usize::from(insn.reg & 7)] = (cpu.fpu.mm(insn.rm) >> ((insn.imm & 3) * 16)) as u32 & 0xffff;
     Ok(())
 }
 
 pub(crate) fn pmovmskb(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
-    cpu.fpu.to_mmx();
+    cpu.fpu.enter_mmx();
     cpu.gpr[usize::from(insn.reg & 7)] = sign_mask(&cpu.fpu.mm(insn.rm).to_le_bytes());
     Ok(())
 }
@@ -203,7 +203,7 @@ pub(crate) fn maskmovq(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec
     enter(cpu, io)?;
     let (v, mask) = (cpu.fpu.mm(insn.reg), cpu.fpu.mm(insn.rm));
     store_masked(cpu, io, insn, &v.to_le_bytes(), sign_mask(&mask.to_le_bytes()))?;
-    cpu.fpu.to_mmx();
+    cpu.fpu.enter_mmx();
     Ok(())
 }
 

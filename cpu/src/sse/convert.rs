@@ -155,7 +155,7 @@ pub(crate) fn cvtpi2ps(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec
         source64(cpu, io, insn)?
     } else {
         enter_both(cpu, io)?;
-        cpu.fpu.to_mmx();
+        cpu.fpu.enter_mmx();
         cpu.fpu.mm(insn.rm)
     };
     let mut env = env(cpu);
@@ -173,7 +173,7 @@ pub(crate) fn cvtpi2pd(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec
     }
     enter_both(cpu, io)?;
     let v = cpu.fpu.mm(insn.rm);
-    cpu.fpu.to_mmx();
+    cpu.fpu.enter_mmx();
     let mut env = env(cpu);
     let r = real::<F64>(v as u32, &mut env).place(0) | real::<F64>((v >> 32) as u32, &mut env).place(1);
     set_xmm(cpu, insn.reg, r);
@@ -187,7 +187,7 @@ pub(crate) fn cvtps2pi<const TRUNCATE: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo
     let mut env = env(cpu);
     let low = int::<F32, TRUNCATE>(F32::lane(v, 0), &mut env);
     let high = int::<F32, TRUNCATE>(F32::lane(v, 1), &mut env);
-    cpu.fpu.to_mmx();
+    cpu.fpu.enter_mmx();
     commit(cpu, &env)?;
     cpu.fpu.set_mm(insn.reg, u64::from(low) | u64::from(high) << 32);
     Ok(())
@@ -199,7 +199,7 @@ pub(crate) fn cvtpd2pi<const TRUNCATE: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo
     let v = source(cpu, io, insn)?;
     let mut env = env(cpu);
     let r = pair_of_doubles::<TRUNCATE>(v, &mut env);
-    cpu.fpu.to_mmx();
+    cpu.fpu.enter_mmx();
     commit(cpu, &env)?;
     cpu.fpu.set_mm(insn.reg, r);
     Ok(())

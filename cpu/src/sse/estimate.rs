@@ -67,7 +67,7 @@ pub(crate) fn rsqrt(v: u32) -> u32 {
         _ => {
             // exp = 127 + 2q + odd; the result lies in [2^(-q-1), 2^-q).
             let odd = (exp + 1) & 1;
-            let half = (exp - odd + 1) / 2;
+            let half = (exp - odd).div_ceil(2);
             let entry = RSQRT[(odd << 10 | frac >> 13) as usize];
             (126 + 64 - half) << 23 | u32::from(entry) << (23 - BITS)
         }

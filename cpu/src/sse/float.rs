@@ -221,10 +221,10 @@ fn quick(cpu: &Cpu) -> bool {
 
 #[inline(always)]
 fn element<O: Arith, F: Real>(a: F, b: F, quick: bool, env: &mut Env) -> F {
-    if O::ALWAYS || quick {
-        if let Some(r) = O::host(a, b) {
-            return r;
-        }
+    if (O::ALWAYS || quick)
+        && let Some(r) = O::host(a, b)
+    {
+        return r;
     }
     O::soft(a, b, env)
 }

@@ -191,7 +191,7 @@ pub(super) fn enter_both(cpu: &mut Cpu, io: &mut dyn GuestIo) -> Exec {
 /// MOVQ2DQ xmm, mm.
 pub(crate) fn movq2dq(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter_both(cpu, io)?;
-    cpu.fpu.to_mmx();
+    cpu.fpu.enter_mmx();
     let v = cpu.fpu.mm(insn.rm);
     set_xmm(cpu, insn.reg, u128::from(v));
     Ok(())
@@ -200,7 +200,7 @@ pub(crate) fn movq2dq(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec 
 /// MOVDQ2Q mm, xmm.
 pub(crate) fn movdq2q(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter_both(cpu, io)?;
-    cpu.fpu.to_mmx();
+    cpu.fpu.enter_mmx();
     let v = xmm(cpu, insn.rm) as u64;
     cpu.fpu.set_mm(insn.reg, v);
     Ok(())

@@ -147,8 +147,8 @@ packed! {
     Pavgb: |a, b| bytes(a, b, |x, y| ((u16::from(x) + u16::from(y) + 1) >> 1) as u8);
     Pavgw: |a, b| words(a, b, |x, y| ((u32::from(x) + u32::from(y) + 1) >> 1) as u16);
     Pmullw: |a, b| words(a, b, u16::wrapping_mul);
-    Pmulhw: |a, b| words(a, b, |x, y| (i32::from(x as i16) * i32::from(y as i16) >> 16) as u16);
-    Pmulhuw: |a, b| words(a, b, |x, y| (u32::from(x) * u32::from(y) >> 16) as u16);
+    Pmulhw: |a, b| words(a, b, |x, y| ((i32::from(x as i16) * i32::from(y as i16)) >> 16) as u16);
+    Pmulhuw: |a, b| words(a, b, |x, y| ((u32::from(x) * u32::from(y)) >> 16) as u16);
     Pmuludq: |a, b| qwords(a, b, |x, y| u64::from(x as u32) * u64::from(y as u32));
     Pmaddwd: |a, b| dwords(a, b, |x, y| {
         let low = i32::from(x as i16) * i32::from(y as i16);

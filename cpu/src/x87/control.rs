@@ -265,7 +265,7 @@ pub(crate) fn fxrstor(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec 
     if mxcsr & !MXCSR_MASK != 0 {
         return Err(Fault::gp(0));
     }
-    cpu.fpu.from_fxsave(&image);
+    cpu.fpu.load_fxsave(&image);
     settle(cpu, io);
     Ok(())
 }

@@ -53,12 +53,10 @@ pub(crate) fn pending(cpu: &mut Cpu, io: &mut dyn GuestIo) -> Exec {
     if cpu.cr0 & cr0::NE != 0 {
         return Err(Fault::mf());
     }
-    if !cpu.fpu.ferr {
-        cpu.fpu.ferr = true;
-        cpu.report(io);
-        io.ferr(true);
-        cpu.after_io();
-    }
+    cpu.fpu.ferr = true;
+    cpu.report(io);
+    io.ferr(true);
+    cpu.after_io();
     if io.ignne() { Ok(()) } else { Err(Fault::retry()) }
 }
 

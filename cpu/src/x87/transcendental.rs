@@ -146,10 +146,10 @@ pub(crate) fn f2xm1(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     let mut env = Env { precision: 64, ..fpu.env() };
     let w = t::exp2m1(&fpu.st(0).unpack(), &mut env);
     let v = w.map(|w| finish(w, &mut env));
-    if fpu.commit(&env) {
-        if let Some(v) = v {
-            fpu.set_st(0, v);
-        }
+    if fpu.commit(&env)
+        && let Some(v) = v
+    {
+        fpu.set_st(0, v);
     }
     Ok(())
 }

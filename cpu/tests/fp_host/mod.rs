@@ -8,6 +8,10 @@
 )]
 #![allow(dead_code, reason = "each test file uses its part of this")]
 
+mod vendor;
+
+pub use vendor::intel_host;
+
 use std::arch::asm;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -384,8 +388,12 @@ fn pages() -> &'static Mutex<Pages> {
             let data = mmap(0, 8192, 3, MAP_PRIVATE_ANON, -1, 0) as usize;
             assert!(code != usize::MAX && data != usize::MAX);
             // SA_SIGINFO | SA_NODEFER
-            let act =
-                LibcSigAction { handler: on_signal as usize, mask: [0; 16], flags: 0x4000_0004, restorer: 0 };
+            let act = LibcSigAction {
+                handler: on_signal as *const () as usize,
+                mask: [0; 16],
+                flags: 0x4000_0004,
+                restorer: 0,
+            };
             for sig in [4, 8, 11] {
                 assert_eq!(sigaction(sig, &act, std::ptr::null_mut()), 0);
             }

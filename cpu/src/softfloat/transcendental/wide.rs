@@ -139,7 +139,7 @@ pub(super) fn mul_high(a: u128, b: u128) -> u128 {
     let (a1, a0) = (a >> 64, a & u128::from(u64::MAX));
     let (b1, b0) = (b >> 64, b & u128::from(u64::MAX));
     let (mid1, mid2) = (a1 * b0, a0 * b1);
-    let low = (a0 * b0 >> 64) + (mid1 & u128::from(u64::MAX)) + (mid2 & u128::from(u64::MAX));
+    let low = ((a0 * b0) >> 64) + (mid1 & u128::from(u64::MAX)) + (mid2 & u128::from(u64::MAX));
     a1 * b1 + (mid1 >> 64) + (mid2 >> 64) + (low >> 64)
 }
 
