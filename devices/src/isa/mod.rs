@@ -5,5 +5,5 @@ pub mod i8237;
 pub mod i8254;
 pub mod i8259;
 pub mod mc146818;
-pub mod w83977;
 pub mod ns16550;
+pub mod w83977;

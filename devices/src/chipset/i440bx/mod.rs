@@ -10,7 +10,7 @@
 //! Not emulated: SMM itself (the processor has none, so TSEG and D_CLS are only registers), the holes of FDHC,
 //! DRAM timing and thermal throttling, ECC and bus errors (status bits never rise), AGP.
 //!
-//! Sources: Intel 82443BX datasheet (290633) 3.3; what a machine without AGP answers was read off drivers.
+//! Page: docs/devices/i440bx.md. Sources: Intel 82443BX datasheet (290633) 3.3; what a machine without AGP answers was read off drivers.
 
 mod regs;
 mod state;

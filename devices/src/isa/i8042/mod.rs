@@ -13,7 +13,7 @@
 //! Not emulated: the password (A4h says there is none), the firmware's RAM beyond 20h-3Fh, parity errors and
 //! timeouts of the links, power-on self test bytes of the devices (they are ready before the first instruction).
 //!
-//! Sources: IBM PS/2 Hardware Interface Technical Reference (keyboard and auxiliary device controller, keyboards);
+//! Page: docs/devices/i8042.md. Sources: IBM PS/2 Hardware Interface Technical Reference (keyboard and auxiliary device controller, keyboards);
 //! Microsoft's description of the IntelliMouse protocol; 82371AB for KBRST# and A20.
 
 mod keyboard;

@@ -1,4 +1,4 @@
-//! Control words and port 61h. 8254 datasheet (231164), "Programming the 8254"; 82371AB 4.2.5.
+//! Control words and port 61h. 8254 datasheet (231164), "Programming the 8254"; 82371AB, NMI registers.
 
 use bitfield_struct::bitfield;
 
@@ -44,7 +44,7 @@ pub struct Status {
     pub output: bool,
 }
 
-/// NMISC, port 61h. 82371AB 4.2.5.1.
+/// NMI status and control, port 61h.
 #[bitfield(u8)]
 #[derive(PartialEq, Eq)]
 pub struct Nmisc {

@@ -13,7 +13,7 @@
 //! Not emulated: MCS-80/85 mode (CALL sequences; ICW4.uPM reads as set), buffered mode (no pins to see),
 //! single mode wiring (the slave is always there), the aliases 24h-3Ch and A4h-BCh.
 //!
-//! Sources: Intel 8259A datasheet (231468); 82371AB (290562) 4.2.3, 8.5.
+//! Page: docs/devices/i8259.md. Sources: Intel 8259A datasheet (231468); 82371AB (290562) 4.2.3, 8.5.
 
 mod chip;
 mod regs;

@@ -11,7 +11,7 @@
 //!
 //! Not emulated: parity and framing errors of the line (it has none; break comes only by loopback), DMA pins, OUT1.
 //!
-//! Source: National PC16550D datasheet (TL/C/8652).
+//! Page: docs/devices/ns16550.md. Source: National PC16550D datasheet (TL/C/8652).
 
 mod regs;
 mod state;

@@ -5,7 +5,7 @@ use board::{ConfigSpace, Width};
 
 pub const PIRQRCA: u8 = 0x60;
 
-/// PIRQRC[A:D], 4.1.10.
+/// PIRQRC[A:D].
 #[bitfield(u8)]
 #[derive(PartialEq, Eq)]
 pub struct Pirqrc {
@@ -26,7 +26,7 @@ impl Pirqrc {
     }
 }
 
-/// Port 92h, 4.2.7.1.
+/// Port 92h.
 #[bitfield(u8)]
 #[derive(PartialEq, Eq)]
 pub struct P92 {
@@ -36,7 +36,7 @@ pub struct P92 {
     __: u8,
 }
 
-/// RC, reset control, CF9h. 4.2.7.3.
+/// RC, reset control, CF9h.
 #[bitfield(u8)]
 #[derive(PartialEq, Eq)]
 pub struct Rc {
