@@ -2,7 +2,7 @@
 //!
 //! [`open_disk`] and [`open_cdrom`] find out by content what a file is, check it whole before the machine sees
 //! it, and lock it: one writer, or many readers. [`create()`], [`info()`], [`check()`] and [`convert()`] are what
-//! `heirloom disk` offers. [`perform`] carries out a drive's job on an image.
+//! `heirloom disk` offers. [`Overlay`] keeps a machine's writes away from its image.
 //!
 //! No image is written to by opening it. What is wrong with one is a [`DiskError`] of one line.
 
@@ -11,6 +11,7 @@ mod error;
 mod fuzz;
 mod info;
 pub mod iso;
+mod overlay;
 mod raw;
 mod store;
 pub mod vhd;
@@ -19,13 +20,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use board::{Disk, DiskFault, DiskOp};
+use board::Disk;
 use serde::{Deserialize, Serialize};
 
 pub use self::convert::{convert, create};
 pub use self::error::{DiskError, Finding};
 pub use self::fuzz::{fuzz_iso, fuzz_open};
 pub use self::info::{CheckReport, ImageInfo, VhdInfo, check, info};
+pub use self::overlay::Overlay;
 use self::raw::Raw;
 use self::store::{FileStore, Store};
 pub use self::vhd::VhdType;
@@ -212,30 +214,14 @@ pub fn open_cdrom(path: &Path) -> Result<(Image, iso::IsoInfo), DiskError> {
     Ok((Image { disk: Box::new(iso::Iso::new(s)), format: Format::Iso }, info))
 }
 
-/// Carries out a drive's job. `Eject` is the caller's: the image goes with the disk that holds it.
-pub fn perform(disk: &mut dyn Disk, op: &DiskOp) -> Result<Vec<u8>, DiskFault> {
-    let done = match op {
-        DiskOp::Read { lba, count } => {
-            if lba.checked_add(u64::from(*count)).is_none_or(|end| end > disk.sectors()) {
-                return Err(DiskFault::Range);
-            }
-            let mut b = vec![0; *count as usize * SECTOR as usize];
-            disk.read(*lba, &mut b).map(|()| b)
-        }
-        DiskOp::Write { .. } if disk.read_only() => return Err(DiskFault::ReadOnly),
-        DiskOp::Write { lba, data } => {
-            if lba.checked_add(data.len() as u64 / SECTOR).is_none_or(|end| end > disk.sectors()) {
-                return Err(DiskFault::Range);
-            }
-            disk.write(*lba, data).map(|()| Vec::new())
-        }
-        DiskOp::Flush => disk.flush().map(|()| Vec::new()),
-        DiskOp::Eject => Ok(Vec::new()),
-    };
-    done.map_err(|e| {
-        tracing::error!(error = %e, "the host could not serve a disk request");
-        DiskFault::Io
-    })
+/// A hard disk's image as the machine wants it.
+pub fn open(path: &Path, read_only: bool) -> Result<Box<dyn Disk>, DiskError> {
+    open_disk(path, if read_only { Mode::ReadOnly } else { Mode::ReadWrite }).map(Image::into_disk)
+}
+
+/// A CD's image as the machine wants it.
+pub fn open_iso(path: &Path) -> Result<Box<dyn Disk>, DiskError> {
+    open_cdrom(path).map(|(image, _)| image.into_disk())
 }
 
 fn absolute(path: &Path) -> PathBuf {

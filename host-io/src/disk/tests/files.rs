@@ -3,10 +3,12 @@
 use std::fs;
 use std::time::Instant;
 
-use board::{DiskFault, DiskOp};
+use board::Disk;
 
 use super::super::vhd::{geometry, round_up};
-use super::super::{DiskError, Format, Mode, check, convert, create, info, open_cdrom, open_disk, perform};
+use super::super::{
+    DiskError, Format, Mode, Overlay, check, convert, create, info, open, open_cdrom, open_disk,
+};
 use super::{Dir, pattern};
 
 #[test]
@@ -175,18 +177,25 @@ fn a_copy_that_fails_leaves_no_file() {
 }
 
 #[test]
-fn jobs_of_a_drive() {
-    let dir = Dir::new("jobs");
+fn an_overlay_keeps_writes_and_leaves_the_image() {
+    let dir = Dir::new("overlay");
     let path = dir.file("a.img");
-    create(&path, Format::Raw, 1 << 20).unwrap();
-    let mut d = open_disk(&path, Mode::ReadWrite).unwrap().into_disk();
-    let write = DiskOp::Write { lba: 3, data: pattern(3, 2) };
-    assert_eq!(perform(d.as_mut(), &write), Ok(vec![]));
-    assert_eq!(perform(d.as_mut(), &DiskOp::Read { lba: 3, count: 2 }), Ok(pattern(3, 2)));
-    assert_eq!(perform(d.as_mut(), &DiskOp::Flush), Ok(vec![]));
-    assert_eq!(perform(d.as_mut(), &DiskOp::Read { lba: 2047, count: 2 }), Err(DiskFault::Range));
-    assert_eq!(perform(d.as_mut(), &DiskOp::Read { lba: u64::MAX, count: 2 }), Err(DiskFault::Range));
+    // The last piece is cut: 100 sectors.
+    let bytes = pattern(0, 2148);
+    fs::write(&path, &bytes).unwrap();
+    let mut d = Overlay::new(open(&path, true).unwrap());
+    let mut model = bytes.clone();
+    assert!(!d.read_only());
+    for (lba, n) in [(0, 1), (60, 10), (127, 130), (2140, 8), (2048, 64), (63, 1)] {
+        let data = pattern(lba + 7777, n);
+        d.write(lba, &data).unwrap();
+        model[lba as usize * 512..][..data.len()].copy_from_slice(&data);
+        let mut got = vec![0; model.len()];
+        d.read(0, &mut got).unwrap();
+        assert!(got == model, "{lba}");
+    }
+    assert!(d.write(2147, &[0; 1024]).is_err() && d.read(2148, &mut [0; 512]).is_err());
+    d.flush().unwrap();
     drop(d);
-    let mut d = open_disk(&path, Mode::ReadOnly).unwrap().into_disk();
-    assert_eq!(perform(d.as_mut(), &write), Err(DiskFault::ReadOnly));
+    assert!(fs::read(&path).unwrap() == bytes);
 }
