@@ -7,6 +7,7 @@ use hv_vcpu::{GuestIo, Segment};
 
 use crate::cpu::{CS, Cpu, DS, ECX, EDX, ES, ESP, FS, GS, Mode, SS, SegReg, eflags};
 use crate::fault::{Exec, Fault};
+use crate::mem::Access;
 use crate::seg::{Desc, code_of, is_null, rpl, sys};
 use crate::task::Switch;
 
@@ -184,9 +185,10 @@ impl Cpu {
     }
 
     fn iret_protected(&mut self, io: &mut dyn GuestIo, wide: bool) -> Exec {
-        let eip = self.peek(io, 0, wide)?;
-        let selector = self.peek(io, 1, wide)? as u16;
+        // Processors read the flags first (seen by the address of a page fault).
         let flags = self.peek(io, 2, wide)?;
+        let selector = self.peek(io, 1, wide)? as u16;
+        let eip = self.peek(io, 0, wide)?;
         if wide && flags & eflags::VM != 0 && self.cpl == 0 {
             return self.iret_to_v86(io, eip, selector, flags);
         }
@@ -408,6 +410,9 @@ impl Cpu {
 
     fn push_here(&mut self, io: &mut dyn GuestIo, items: &[u32], wide: bool) -> Result<u32, Fault> {
         let ss = self.seg[SS];
+        let size = if wide { 4 } else { 2 };
+        let first = self.sp().wrapping_sub(size) & self.sp_mask();
+        self.align_at(SS, first, size, size, Access::Write)?;
         self.push_frame(io, &ss, self.gpr[ESP], items, wide, self.cpl == 3, 0)
     }
 }

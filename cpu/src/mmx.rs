@@ -127,6 +127,8 @@ pub(crate) fn movd_load(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exe
 pub(crate) fn movd_store(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let v = cpu.fpu.mm(insn.reg) as u32;
+    // A store that faults leaves TOP at zero and the tags as they were: so do processors.
+    cpu.fpu.top = 0;
     if insn.is_mem() {
         let off = insn.ea(cpu);
         cpu.write32(io, usize::from(insn.seg), off, v)?;
@@ -150,6 +152,7 @@ pub(crate) fn movq_load(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exe
 pub(crate) fn movq_store(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let v = cpu.fpu.mm(insn.reg);
+    cpu.fpu.top = 0;
     if insn.is_mem() {
         let off = insn.ea(cpu);
         cpu.write64(io, usize::from(insn.seg), off, v)?;
@@ -202,9 +205,8 @@ pub(crate) fn pmovmskb(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec
 pub(crate) fn maskmovq(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let (v, mask) = (cpu.fpu.mm(insn.reg), cpu.fpu.mm(insn.rm));
-    store_masked(cpu, io, insn, &v.to_le_bytes(), sign_mask(&mask.to_le_bytes()))?;
     cpu.fpu.enter_mmx();
-    Ok(())
+    store_masked(cpu, io, insn, &v.to_le_bytes(), sign_mask(&mask.to_le_bytes()))
 }
 
 /// Stores the bytes that the mask selects at (E)DI of DS or its override. A mask of zero touches nothing: whether

@@ -9,6 +9,7 @@ use super::operand::{Operand, get, put};
 use crate::cpu::{Cpu, EBP, ESP, SS};
 use crate::fault::{Exec, Fault};
 use crate::insn::Insn;
+use crate::mem::Access;
 
 /// What can be pushed: 16 or 32 bits.
 pub(crate) trait Pushed: Operand {
@@ -150,8 +151,8 @@ fn enter_frame<S: Pushed>(cpu: &mut Cpu, io: &mut dyn GuestIo, i: &Insn) -> Exec
     }
     let bottom = cpu.gpr[ESP].wrapping_sub(i.imm & 0xffff);
     // The new top of the stack must be writable.
+    cpu.align_at(SS, bottom & mask, S::BYTES, S::BYTES, Access::Write)?;
     cpu.probe_write(io, SS, bottom & mask, S::BYTES)?;
-    cpu.align(cpu.seg[SS].base.wrapping_add(bottom & mask), S::BYTES)?;
     cpu.set_sp(bottom);
     S::set_reg(cpu, EBP as u8, S::cut(frame));
     Ok(())

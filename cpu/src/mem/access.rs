@@ -212,6 +212,14 @@ impl Cpu {
         if inside { Ok(s.base.wrapping_add(off)) } else { Err(fault) }
     }
 
+    /// The same of `len` bytes in a segment, whose limit comes first.
+    pub(crate) fn align_at(&self, seg: usize, off: u32, to: u32, len: u32, access: Access) -> Exec {
+        match self.align(self.seg[seg & 7].base.wrapping_add(off), to) {
+            Ok(()) => Ok(()),
+            Err(f) => self.segment(seg, off, len, access).and(Err(f)),
+        }
+    }
+
     /// #AC, if alignment checks are on (CR0.AM, EFLAGS.AC, CPL 3). SDM vol. 3, table 6-7.
     pub(crate) fn align(&self, lin: u32, len: u32) -> Exec {
         if self.tlb.alignment_checks() && lin & (len - 1) != 0 {

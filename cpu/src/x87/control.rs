@@ -10,6 +10,7 @@ use crate::cpu::{Cpu, Mode, cr0};
 use crate::fault::{Exec, Fault};
 use crate::fpu::{CW_FNINIT, CW_WRITABLE, FXSAVE_LEN, Fpu, MXCSR_MASK, sw};
 use crate::insn::Insn;
+use crate::mem::Access;
 use crate::softfloat::F80;
 
 pub(crate) fn fninit(cpu: &mut Cpu, io: &mut dyn GuestIo, _: &Insn) -> Exec {
@@ -116,6 +117,11 @@ impl Layout {
         if self.wide { 28 } else { 14 }
     }
 
+    /// With alignment checking on. SDM vol. 3, table 6-7.
+    const fn align(self) -> u32 {
+        if self.wide { 4 } else { 2 }
+    }
+
     /// The seven fields, before they are cut to their width.
     fn fields(self, f: &Fpu) -> [u32; 7] {
         let reserved = 0xffff_0000;
@@ -179,6 +185,7 @@ pub(crate) fn fnstenv(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec 
     enter_no_wait(cpu)?;
     let off = insn.ea(cpu);
     let layout = Layout::of(cpu, insn);
+    cpu.align_at(usize::from(insn.seg), off, layout.align(), layout.len() as u32, Access::Write)?;
     let mut image = [0; 28];
     layout.write(&cpu.fpu, &mut image[..layout.len()]);
     cpu.write_bytes(io, usize::from(insn.seg), off, &image[..layout.len()])?;
@@ -192,6 +199,7 @@ pub(crate) fn fldenv(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
     let layout = Layout::of(cpu, insn);
+    cpu.align_at(usize::from(insn.seg), off, layout.align(), layout.len() as u32, Access::Read)?;
     let mut image = [0; 28];
     cpu.read_bytes(io, usize::from(insn.seg), off, &mut image[..layout.len()])?;
     layout.read(&mut cpu.fpu, &image[..layout.len()]);
@@ -205,6 +213,7 @@ pub(crate) fn fnsave(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     let off = insn.ea(cpu);
     let layout = Layout::of(cpu, insn);
     let head = layout.len();
+    cpu.align_at(usize::from(insn.seg), off, layout.align(), head as u32 + 80, Access::Write)?;
     let mut image = [0; 108];
     layout.write(&cpu.fpu, &mut image[..head]);
     for i in 0..8 {
@@ -222,6 +231,7 @@ pub(crate) fn frstor(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     let off = insn.ea(cpu);
     let layout = Layout::of(cpu, insn);
     let head = layout.len();
+    cpu.align_at(usize::from(insn.seg), off, layout.align(), head as u32 + 80, Access::Read)?;
     let mut image = [0; 108];
     cpu.read_bytes(io, usize::from(insn.seg), off, &mut image[..head + 80])?;
     layout.read(&mut cpu.fpu, &image[..head]);

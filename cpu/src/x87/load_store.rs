@@ -7,11 +7,15 @@ use crate::cpu::Cpu;
 use crate::fault::Exec;
 use crate::fpu::{Fpu, sw};
 use crate::insn::Insn;
+use crate::mem::Access;
 use crate::softfloat::transcendental::constant;
 use crate::softfloat::{
     self as sf, Env, F32, F64, F80, Format, IE, Num, OE, PE, Round, UE, UP, convert, finish, from_bcd,
     from_i64,
 };
+
+/// Of ten bytes, with alignment checking on. SDM vol. 3, table 6-7.
+const ALIGN_M80: u32 = 8;
 
 /// Pushes what a load read.
 #[inline(always)]
@@ -52,6 +56,7 @@ pub(crate) fn fld_m64(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec 
 pub(crate) fn fld_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
+    cpu.align_at(usize::from(insn.seg), off, ALIGN_M80, 10, Access::Read)?;
     let mut b = [0; 10];
     cpu.read_bytes(io, usize::from(insn.seg), off, &mut b)?;
     note_memory(cpu, insn, off);
@@ -62,6 +67,7 @@ pub(crate) fn fld_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec 
 pub(crate) fn fbld(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
+    cpu.align_at(usize::from(insn.seg), off, ALIGN_M80, 10, Access::Read)?;
     let mut b = [0; 10];
     cpu.read_bytes(io, usize::from(insn.seg), off, &mut b)?;
     note_memory(cpu, insn, off);
@@ -210,6 +216,7 @@ fn narrow<F: Format>(v: F80, env: &mut Env) -> F {
 /// Ten bytes as they are.
 pub(crate) fn fstp_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     let write = |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: F80| {
+        cpu.align_at(seg, off, ALIGN_M80, 10, Access::Write)?;
         cpu.write_bytes(io, seg, off, &v.to_bytes())
     };
     store(cpu, io, insn, true, F80::INDEFINITE, |v, _| v, write)
@@ -218,6 +225,7 @@ pub(crate) fn fstp_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec
 pub(crate) fn fbstp(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     const INDEFINITE: [u8; 10] = [0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff];
     let write = |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: [u8; 10]| {
+        cpu.align_at(seg, off, ALIGN_M80, 10, Access::Write)?;
         cpu.write_bytes(io, seg, off, &v)
     };
     let convert = |v: F80, env: &mut Env| {
