@@ -176,11 +176,20 @@ fn partial(case: &Case, eip: u32, stop: &Stop) -> Partial {
     if *stop == Stop::Exit {
         return Partial::Nothing;
     }
+    // Stopped between an image and the removal of what is not comparable of it.
+    let at = eip.wrapping_add(case.code_base);
+    let addresses = case.addresses();
+    if let Some(n) = addresses.iter().rposition(|&a| a <= at)
+        && case.items.get(n).is_some_and(|i| i.glued)
+    {
+        return Partial::Memory;
+    }
     match code_at(case, eip).map(|c| (c.mnemonic(), c)) {
         Some((M::Popa | M::Popad, _)) => Partial::Registers,
         Some((M::Pusha | M::Pushad | M::Enter, _)) => Partial::Stack,
         Some((M::Call, c)) if c.op_code().instruction_string().contains(':') => Partial::Stack,
-        Some((M::Fnsave | M::Fnstenv | M::Fxsave, _)) => Partial::Memory,
+        Some((M::Fnsave | M::Fnstenv | M::Fxsave | M::Fbstp, _)) => Partial::Memory,
+        Some((M::Fstp, Code::Fstp_m80fp)) => Partial::Memory,
         _ => Partial::Nothing,
     }
 }
@@ -240,8 +249,21 @@ pub fn compare(
     }
     // "Exception and trap behaviour with no byte selected is implementation-specific" (SDM vol. 2).
     let mask = code_at(case, host.regs.eip).map(Code::mnemonic);
-    if matches!(mask, Some(Mnemonic::Maskmovq | Mnemonic::Maskmovdqu)) && host.stop != guest.stop {
+    if matches!(mask, Some(Mnemonic::Maskmovq | Mnemonic::Maskmovdqu))
+        && (host.stop != guest.stop || host.regs.eip != guest.regs.eip)
+    {
         return Verdict::Skip("masked store of nothing");
+    }
+    // How much of an instruction that is none gets fetched.
+    let none = matches!(
+        code_at(case, guest.regs.eip),
+        Some(Code::INVALID | Code::Ud0 | Code::Ud0_r16_rm16 | Code::Ud0_r32_rm32)
+    );
+    if none
+        && matches!(guest.stop, Stop::Fault { vector: 6, .. })
+        && matches!(host.stop, Stop::Fault { vector: 14, error, .. } if error & 0x10 != 0)
+    {
+        return Verdict::Skip("fetch of an undefined instruction");
     }
     // A 64-bit processor has no task switches: IRET with NT set is #GP there.
     if case.iret && (host.regs.eflags | guest.regs.eflags) & NT != 0 {

@@ -6,7 +6,7 @@ use hv_vcpu::{Hypervisor, Vcpu, Vm};
 
 use crate::compare::{Verdict, compare};
 use crate::coverage::Coverage;
-use crate::generate::{Case, Family, Generator, Images};
+use crate::generate::{Case, Family, Generator, Images, Item};
 use crate::guest::Guest;
 use crate::host::Host;
 use crate::layout::Memory;
@@ -141,6 +141,9 @@ impl<V: Vcpu> Session<V> {
         let mut best = case.clone();
         for n in (0..best.items.len()).rev() {
             let mut c = best.clone();
+            if c.items[n].glued {
+                continue;
+            }
             c.items.truncate(n.max(1));
             if self.differs(&mut c) {
                 best = c;
@@ -148,7 +151,11 @@ impl<V: Vcpu> Session<V> {
         }
         for n in 0..best.items.len() {
             let mut c = best.clone();
+            if c.items[n].glued {
+                continue;
+            }
             c.items[n].blank();
+            c.items[n + 1..].iter_mut().take_while(|i| i.glued).for_each(Item::blank);
             if self.differs(&mut c) {
                 best = c;
             }

@@ -23,6 +23,8 @@ pub struct Item {
     pub undefined_before: u32,
     /// What it decodes to.
     pub code: Code,
+    /// Belongs to the one before: removes what is not comparable of it.
+    pub glued: bool,
     fix: Option<Fix>,
 }
 
@@ -214,6 +216,10 @@ fn undefined_flags(i: &Instruction) -> (u32, bool) {
             u |= CF;
         }
     }
+    if i.is_string_instruction() && (i.has_rep_prefix() || i.has_repne_prefix()) {
+        // A count of 0 compares nothing.
+        certain = false;
+    }
     if matches!(m, M::Bsf | M::Bsr) {
         u |= ARITH & !ZF;
     }
@@ -289,7 +295,7 @@ impl Build<'_> {
     fn append(&mut self, bytes: &Bytes, fix: Option<Fix>, undefined_before: u32, code: Code) {
         let mut b = [0; 15];
         b[..bytes.len].copy_from_slice(bytes.as_slice());
-        self.items.push(Item { bytes: b, len: bytes.len as u8, undefined_before, code, fix });
+        self.items.push(Item { bytes: b, len: bytes.len as u8, undefined_before, code, glued: false, fix });
     }
 
     fn accept_invalid(&mut self, bytes: &Bytes) -> bool {
@@ -320,9 +326,11 @@ impl Build<'_> {
         let locked = i.has_lock_prefix() || i.mnemonic() == M::Xchg && i.op0_kind() == OpKind::Memory;
         if locked {
             let size = i.memory_size().size() as u32;
-            match self.linear_address(i) {
+            // A bit offset in a register leads elsewhere.
+            let far = family_of(i.code()) == Family::Bit && i.op1_kind() == OpKind::Register;
+            match self.linear_address(i).filter(|_| !far) {
                 Some(a) if (a & 63) + size <= 64 => {}
-                None if self.rng.per_mille(20) => {}
+                None if !far && self.rng.per_mille(20) => {}
                 _ => return false,
             }
         }

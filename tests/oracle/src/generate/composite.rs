@@ -213,6 +213,7 @@ impl Build<'_> {
         if self.code16 || self.segments {
             return;
         }
+        let here = self.items.len();
         let at = (DATA + self.rng.below(DATA_RW as u32 - 0x400)) & !15;
         self.scrubbing = true;
         let (head, fields): (&[u8], &[u32]) = match (fx, self.rng.below(4)) {
@@ -246,6 +247,9 @@ impl Build<'_> {
             }
         }
         self.scrubbing = false;
+        if done {
+            self.items[here + 1..].iter_mut().for_each(|i| i.glued = true);
+        }
     }
 
     /// Four bytes of code that are legal whatever the one that gets changed becomes.
