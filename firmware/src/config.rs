@@ -1,0 +1,64 @@
+//! What the machine tells its firmware.
+
+/// A kind of device that INT 19h tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootDevice {
+    Floppy,
+    Disk,
+    Cd,
+    /// Option ROMs with a bootstrap entry (BEV).
+    Net,
+}
+
+impl BootDevice {
+    /// The letters users know: a, c, d, n.
+    pub const fn from_letter(c: char) -> Option<Self> {
+        match c {
+            'a' => Some(Self::Floppy),
+            'c' => Some(Self::Disk),
+            'd' => Some(Self::Cd),
+            'n' => Some(Self::Net),
+            _ => None,
+        }
+    }
+}
+
+/// A Linux kernel to start instead of a boot sector, after POST.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinuxImage {
+    /// A bzImage.
+    pub kernel: Vec<u8>,
+    pub initrd: Vec<u8>,
+    pub command_line: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Main RAM, all of it.
+    pub ram_bytes: u64,
+    pub boot_order: Vec<BootDevice>,
+    /// Diskette drives: CMOS type codes (4 = 1.44 MB, 5 = 2.88 MB, 0 = none).
+    pub floppies: [u8; 2],
+    /// SMBIOS system UUID as RFC 4122 writes it.
+    pub uuid: [u8; 16],
+    /// SMBIOS system serial number; Virtual PC's look like "1688-7189-5337-7903-2297-1012-52".
+    pub serial: String,
+    /// Frame buffer memory that VBE reports.
+    pub vram_bytes: u32,
+    /// Boot this instead of a device.
+    pub linux: Option<LinuxImage>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ram_bytes: 256 << 20,
+            boot_order: vec![BootDevice::Floppy, BootDevice::Cd, BootDevice::Disk, BootDevice::Net],
+            floppies: [4, 0],
+            uuid: [0; 16],
+            serial: "0000-0000-0000-0000-0000-0000-00".into(),
+            vram_bytes: 4 << 20,
+            linux: None,
+        }
+    }
+}
