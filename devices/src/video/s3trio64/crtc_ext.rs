@@ -218,6 +218,7 @@ impl CrtcExt {
             packed_8: self.cr[0x3a] & 0x10 != 0,
             direct,
             dots_double: cr43 & 0x80 != 0,
+            fast_font: cr31.hst_dff(),
             interlace: self.cr[0x42] & 0x20 != 0,
             // SR0D b7-4: sync signals held; CR56 b2-1: sync drivers off. Either is power saving.
             blank: self.sr[0x0d] & 0x50 != 0 || self.cr[0x56] & 6 != 0,

@@ -140,7 +140,9 @@ impl Vga {
             let (code, attr) = (cell & 0xff, (cell >> 8) as u8);
             let font = pic.fonts[usize::from(attr >> 3 & 1)];
             let mut bits = if line.row_scan < 32 {
-                v.planes((font + code * 32 + line.row_scan) & pic.mask) >> 16 & 0xff
+                let glyph =
+                    if pic.fast_font { line.row_scan * 256 + code } else { code * 32 + line.row_scan };
+                v.planes((font + glyph) & pic.mask) >> 16 & 0xff
             } else {
                 0
             };
@@ -178,10 +180,12 @@ impl Vga {
         out.extend((0..=pic.chars).map(|n| v.planes(pic.planar(line.counter + n, 0)) as u16));
     }
 
-    /// Both fonts of a text picture.
+    /// The fonts of a text picture: twice the same if there is one.
     pub fn fonts(&self, v: Vram<'_>, pic: &Picture, out: &mut Vec<u8>) {
+        let mut planes = [0; 4 * 256 * 32];
         for font in pic.fonts {
-            out.extend((0..256 * 32).map(|n| (v.planes((font + n) & pic.mask) >> 16) as u8));
+            v.copy(font * 4, &mut planes);
+            out.extend(planes.chunks_exact(4).map(|p| p[2]));
         }
     }
 }

@@ -67,6 +67,8 @@ pub struct Ext {
     pub packed_8: bool,
     pub direct: Option<Direct>,
     pub dots_double: bool,
+    /// Fonts lie row by row, 256 characters to a row.
+    pub fast_font: bool,
     pub interlace: bool,
     /// Displaying is stopped (power management).
     pub blank: bool,

@@ -59,6 +59,7 @@ pub struct Picture {
     /// Wraps planar addresses.
     pub(super) mask: u32,
     pub(super) fonts: [u32; 2],
+    pub(super) fast_font: bool,
     colours: u32,
 }
 
@@ -144,6 +145,7 @@ impl Vga {
             hercules_row: !packed && !control.cms1(),
             mask: if ext.large { v.len() / 4 - 1 } else { 0xffff & (v.len() / 4 - 1) },
             fonts: [fonts.map_b(), fonts.map_a()],
+            fast_font: ext.fast_font,
             colours: self.colours,
         }
     }
