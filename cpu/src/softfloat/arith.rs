@@ -6,7 +6,7 @@
 use super::round::{Wide, shift_right_sticky};
 use super::{Env, Kind, Num, Round, UE, ZE};
 
-#[inline]
+#[inline(always)]
 pub fn add(a: Num, b: Num, env: &mut Env) -> Wide {
     if a.kind == Kind::Finite && b.kind == Kind::Finite {
         env.denormals(&a, &b);
@@ -15,7 +15,7 @@ pub fn add(a: Num, b: Num, env: &mut Env) -> Wide {
     add_special(a, b, env)
 }
 
-#[inline]
+#[inline(always)]
 pub fn sub(a: Num, b: Num, env: &mut Env) -> Wide {
     // A NaN keeps its sign, so the sign is turned only where it counts.
     if a.kind == Kind::Finite && b.kind == Kind::Finite {
@@ -89,7 +89,7 @@ fn whole(n: Num) -> Wide {
     Wide::Sum { neg: n.neg, exp: n.exp, sig: u128::from(n.sig) << 64 }
 }
 
-#[inline]
+#[inline(always)]
 pub fn mul(a: Num, b: Num, env: &mut Env) -> Wide {
     let neg = a.neg != b.neg;
     if a.kind == Kind::Finite && b.kind == Kind::Finite {

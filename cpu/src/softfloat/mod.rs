@@ -70,13 +70,18 @@ impl F80 {
         (self.se & 0x7fff).wrapping_sub(1) < 0x7ffe && self.m >> 63 != 0
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn unpack(self) -> Num {
         let neg = self.neg();
         let e = self.se & 0x7fff;
         if self.is_normal() {
             return Num { kind: Kind::Finite, neg, denormal: false, exp: i32::from(e) - 16383, sig: self.m };
         }
+        self.unpack_special(neg, e)
+    }
+
+    #[cold]
+    fn unpack_special(self, neg: bool, e: u16) -> Num {
         let kind = match (e, self.m) {
             (0, 0) => Kind::Zero,
             (0, m) => {

@@ -173,14 +173,14 @@ fn round_at(rc: Round, neg: bool, exp: i32, sig: u128, p: u32) -> (i32, u64, boo
 }
 
 /// Rounds an arithmetic result into the format: the x87 precision control counts for F80.
-#[inline]
+#[inline(always)]
 pub fn finish<F: Format>(w: Wide, env: &mut Env) -> F {
     let p = if F::P == 64 { env.precision } else { F::P };
     finish_at(w, p, env)
 }
 
 /// Rounds to `p` bits in the exponent range of the format.
-#[inline]
+#[inline(always)]
 pub fn finish_at<F: Format>(w: Wide, p: u32, env: &mut Env) -> F {
     match w {
         Wide::Exact(n) => F::pack_special(n),

@@ -4,7 +4,7 @@ use hv_vcpu::GuestIo;
 
 use super::{enter, note, note_memory};
 use crate::cpu::Cpu;
-use crate::fault::Exec;
+use crate::fault::{Exec, Fault};
 use crate::fpu::{Fpu, sw};
 use crate::insn::Insn;
 use crate::mem::Access;
@@ -56,12 +56,35 @@ pub(crate) fn fld_m64(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec 
 pub(crate) fn fld_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     let off = insn.ea(cpu);
-    cpu.align_at(usize::from(insn.seg), off, ALIGN_M80, 10, Access::Read)?;
-    let mut b = [0; 10];
-    cpu.read_bytes(io, usize::from(insn.seg), off, &mut b)?;
+    let v = read_m80(cpu, io, usize::from(insn.seg), off)?;
     note_memory(cpu, insn, off);
-    load(&mut cpu.fpu, |_| F80::from_bytes(b));
+    load(&mut cpu.fpu, |_| v);
     Ok(())
+}
+
+#[inline(always)]
+fn read_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32) -> Result<F80, Fault> {
+    if off > u32::MAX - 9 || cpu.tlb.alignment_checks() {
+        let mut b = [0; 10];
+        cpu.align_at(seg, off, ALIGN_M80, 10, Access::Read)?;
+        cpu.read_bytes(io, seg, off, &mut b)?;
+        return Ok(F80::from_bytes(b));
+    }
+    let m = cpu.read64(io, seg, off)?;
+    Ok(F80 { m, se: cpu.read16(io, seg, off + 8)? })
+}
+
+/// In two stores if the first cannot succeed where the second faults: in one page, upwards to the limit.
+#[inline(always)]
+fn write_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: F80) -> Exec {
+    let s = &cpu.seg[seg & 7];
+    let one_page = s.base.wrapping_add(off) & 0xfff <= 0xff6;
+    if one_page && s.wlim >= 0 && off <= u32::MAX - 9 && !cpu.tlb.alignment_checks() {
+        cpu.write16(io, seg, off + 8, v.se)?;
+        return cpu.write64(io, seg, off, v.m);
+    }
+    cpu.align_at(seg, off, ALIGN_M80, 10, Access::Write)?;
+    cpu.write_bytes(io, seg, off, &v.to_bytes())
 }
 
 pub(crate) fn fbld(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
@@ -215,11 +238,7 @@ fn narrow<F: Format>(v: F80, env: &mut Env) -> F {
 
 /// Ten bytes as they are.
 pub(crate) fn fstp_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
-    let write = |cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: F80| {
-        cpu.align_at(seg, off, ALIGN_M80, 10, Access::Write)?;
-        cpu.write_bytes(io, seg, off, &v.to_bytes())
-    };
-    store(cpu, io, insn, true, F80::INDEFINITE, |v, _| v, write)
+    store(cpu, io, insn, true, F80::INDEFINITE, |v, _| v, write_m80)
 }
 
 pub(crate) fn fbstp(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
