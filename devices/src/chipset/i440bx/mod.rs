@@ -106,7 +106,7 @@ impl I440bx {
         }
     }
 
-    /// 3.3.20: setting D_LCK clears D_OPEN, and then D_LCK, D_OPEN and all of ESMRAMC stay as they are.
+    /// Setting D_LCK clears D_OPEN, and then D_LCK, D_OPEN and all of ESMRAMC stay as they are.
     fn hold_locks(&mut self, before: Smram, esmramc: u8) {
         let mut now = self.smram();
         if before.d_lck() {

@@ -7,10 +7,10 @@ pub const SVID: u8 = 0x2c;
 pub const DRB0: u8 = 0x60;
 pub const PAM0: u8 = 0x59;
 pub const SMRAM: u8 = 0x72;
-/// 3.3.21: T_EN 0, TSEG_SZ 2:1, cache status 5:3 (fixed 111), E_SMERR 6 R/WC, H_SMRAME 7.
+/// T_EN 0, TSEG_SZ 2:1, cache status 5:3 (fixed 111), E_SMERR 6 R/WC, H_SMRAME 7.
 pub const ESMRAMC: u8 = 0x73;
 
-/// One nibble of PAM0-PAM6, 3.3.16: who answers a part of C0000h-FFFFFh.
+/// One nibble of PAM0-PAM6: who answers a part of C0000h-FFFFFh.
 #[bitfield(u8)]
 #[derive(PartialEq, Eq)]
 pub struct Pam {
@@ -22,7 +22,7 @@ pub struct Pam {
     __: u8,
 }
 
-/// SMRAM, 3.3.20.
+/// SMRAM, system management RAM control.
 #[bitfield(u8)]
 #[derive(PartialEq, Eq)]
 pub struct Smram {

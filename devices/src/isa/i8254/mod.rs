@@ -12,7 +12,7 @@
 //! Not emulated: sound (see [`I8254::speaker`] for who wants to make some), NMI sources of port 61h (bits 7:6
 //! read 0: the board has neither parity nor IOCHK#), the alias 50h-53h.
 //!
-//! Page: docs/devices/i8254.md. Sources: Intel 8254 datasheet (231164); 82371AB (290562) 4.2.5, 8.4.
+//! Page: docs/devices/i8254.md. Sources: Intel 8254 datasheet (231164); 82371AB (290562), timer and NMI registers.
 
 mod channel;
 mod regs;

@@ -13,7 +13,7 @@
 //! Not emulated: MCS-80/85 mode (CALL sequences; ICW4.uPM reads as set), buffered mode (no pins to see),
 //! single mode wiring (the slave is always there), the aliases 24h-3Ch and A4h-BCh.
 //!
-//! Page: docs/devices/i8259.md. Sources: Intel 8259A datasheet (231468); 82371AB (290562) 4.2.3, 8.5.
+//! Page: docs/devices/i8259.md. Sources: Intel 8259A datasheet (231468); 82371AB (290562), interrupt controller.
 
 mod chip;
 mod regs;
@@ -34,7 +34,7 @@ const WINDOWS: &[WinSpec] =
 
 /// The master's input that the slave's INT is wired to.
 const CASCADE: u8 = 2;
-/// Lines that can be level triggered: not 0, 1, 2, 8 and 13. 82371AB 4.2.3.
+/// Lines that can be level triggered: not 0, 1, 2, 8 and 13. 82371AB, ELCR1 and ELCR2.
 const ELCR_MASK: [u8; 2] = [0xf8, 0xde];
 
 pub struct I8259 {

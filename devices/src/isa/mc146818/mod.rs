@@ -12,7 +12,7 @@
 //! Not emulated: daylight saving (DSE is a plain bit, the datasheet's dates are no longer the law), SQW, dividers
 //! for other crystals (the clock stands still), the NMI mask in port 70h.
 //!
-//! Page: docs/devices/mc146818.md. Sources: Motorola MC146818 datasheet; 82371AB (290562) 4.2.6.
+//! Page: docs/devices/mc146818.md. Sources: Motorola MC146818 datasheet; 82371AB (290562), RTC registers.
 
 mod calendar;
 mod regs;

@@ -1,4 +1,4 @@
-//! Registers A to D. MC146818 datasheet (Motorola), "Registers"; 82371AB 4.2.6.
+//! Registers A to D. MC146818 datasheet (Motorola), "Registers"; 82371AB, RTC registers.
 
 use bitfield_struct::bitfield;
 

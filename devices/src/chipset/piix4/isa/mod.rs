@@ -13,7 +13,7 @@
 //! Not emulated: what steers ISA cycles (XBCS, GENCFG, TOM, IORT, distributed DMA: plain registers, every window
 //! of the board always decodes), serial IRQ, the alias of the page registers at 90h-9Fh, NMI.
 //!
-//! Page: docs/devices/piix4-isa.md. Sources: Intel 82371AB datasheet (290562) 4.1, 4.2; 82371AB specification update for the revision.
+//! Page: docs/devices/piix4-isa.md. Sources: Intel 82371AB datasheet (290562), PCI to ISA bridge registers.
 
 mod regs;
 mod state;

@@ -1,4 +1,4 @@
-//! Configuration space of function 0 and the chip's own ports. 82371AB (290562), chapters 4.1 and 4.2.
+//! Configuration space of function 0 and the chip's own ports. 82371AB (290562), PCI to ISA bridge registers.
 
 use bitfield_struct::bitfield;
 use board::{ConfigSpace, Width};

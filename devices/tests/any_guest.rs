@@ -1,0 +1,225 @@
+//! No guest, however wild, makes a chip panic, hang or lose its own saved state.
+//!
+//! Each chip is driven by a fixed stream of random accesses over all its windows, at every width, with time passing in
+//! between by nothing, by little, by hours and by stalls; with events from outside; with resets; and its state is taken
+//! out and put back on the way. What must hold at the end: it still lives, a timer is never armed for ever in the past,
+//! and a saved state that comes back is the state that was saved.
+
+use board::testkit::Bench;
+use board::{
+    Decode, Device, HostEvent, IntCtl, Key, Pointer, Reset, Route, SerialPort, StateOut, Width, Win, WinKind,
+};
+use devices::chipset::{i440bx, piix4};
+use devices::isa::{i8042, i8254, i8259, mc146818, ns16550};
+
+const ROUNDS: u32 = 60_000;
+
+/// xorshift64*.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
+
+fn saved<D: Device>(b: &Bench<D>) -> (u16, Vec<u8>) {
+    let mut out = StateOut::default();
+    b.dev.save(&mut out);
+    out.into_body().unwrap_or_else(|| panic!("{} saves nothing", b.dev.name()))
+}
+
+fn event(r: &mut Random) -> HostEvent {
+    match r.below(4) {
+        0 => HostEvent::Key { key: Key(r.next() as u16), down: r.below(2) == 0 },
+        1 => HostEvent::Pointer(Pointer {
+            dx: r.next() as i32,
+            dy: r.next() as i32,
+            wheel: r.next() as i8 as i32,
+            buttons: r.next() as u8,
+        }),
+        2 => HostEvent::Serial((0..r.below(40)).map(|_| r.next() as u8).collect()),
+        _ => HostEvent::PowerButton,
+    }
+}
+
+/// `ports`: where each I/O window goes; `each`: what the board does besides.
+fn torment<D: Device>(
+    mut b: Bench<D>,
+    ports: &[(Win, u16)],
+    mut each: impl FnMut(&mut Bench<D>, &mut Random),
+) {
+    let mut r = Random(0x9e37_79b9_7f4a_7c15);
+    for &(win, port) in ports {
+        b.place(win, Decode::Pio(port));
+    }
+    let specs = b.dev.windows();
+    let spans: Vec<(u16, u64)> = ports
+        .iter()
+        .map(|&(win, port)| (port, u64::from(specs.iter().find(|s| s.win == win).map_or(1, |s| s.len))))
+        .collect();
+    let config: Vec<Win> = specs.iter().filter(|s| s.kind == WinKind::Config).map(|s| s.win).collect();
+    let targets = (spans.len() + config.len()) as u64;
+    for n in 0..ROUNDS {
+        let t = r.below(targets) as usize;
+        let v = r.next() as u32;
+        if let Some(&(port, len)) = spans.get(t) {
+            let port = port + r.below(len) as u16;
+            match r.below(8) {
+                0..=3 => b.out8(port, v as u8),
+                4 => b.out16(port, v as u16),
+                5 => {
+                    b.in32(port);
+                }
+                _ => {
+                    b.in8(port);
+                }
+            }
+        } else {
+            let win = config[t - spans.len()];
+            let (width, off) = match r.below(3) {
+                0 => (Width::B, r.below(256)),
+                1 => (Width::W, r.below(128) * 2),
+                _ => (Width::D, r.below(64) * 4),
+            };
+            if r.below(2) == 0 {
+                b.cfg_write(win, off as u8, width, v);
+            } else {
+                b.cfg_read(win, off as u8, width);
+            }
+        }
+        match r.below(64) {
+            0 => b.advance(r.below(3_000_000)),
+            1 => b.stall(r.below(50_000_000)),
+            2 if n % 16 == 0 => b.stall(r.below(7_200_000_000_000)),
+            3..=20 => b.advance(r.below(2000)),
+            21..=24 => {
+                let e = event(&mut r);
+                b.host(e);
+            }
+            25 if n % 32 == 0 => b.reset(Reset::Hard),
+            26 => {
+                let before = saved(&b);
+                b.save_and_load();
+                if b.next_timer().is_none_or(|t| t > b.now()) {
+                    assert_eq!(before, saved(&b), "{} is not what it was", b.dev.name());
+                }
+            }
+            _ => {}
+        }
+        each(&mut b, &mut r);
+    }
+    // Whatever was left behind, time still passes.
+    b.advance(1_000_000);
+}
+
+#[test]
+fn i8259_takes_anything() {
+    let b = Bench::new(|_| i8259::I8259::new());
+    torment(b, &[(i8259::MASTER, 0x20), (i8259::SLAVE, 0xa0), (i8259::ELCR, 0x4d0)], |b, r| {
+        if r.below(4) == 0 {
+            b.dev.set_levels(r.next() as u16);
+        }
+        if b.dev.pending() && r.below(2) == 0 {
+            let (vector, irq) = b.dev.ack();
+            if let Some(irq) = irq {
+                assert_eq!(vector & 7, irq & 7);
+            }
+        }
+    });
+}
+
+#[test]
+fn i8254_takes_anything() {
+    let b = Bench::new(|l| i8254::I8254::new(l.connect(Route::Isa(0))));
+    torment(b, &[(i8254::TIMER, 0x40), (i8254::PORT61, 0x61)], |b, r| {
+        if r.below(3) == 0 && b.lines.take_moved().is_some() {
+            b.lines.note_ack(0);
+        }
+    });
+}
+
+#[test]
+fn mc146818_takes_anything() {
+    let b = Bench::new(|l| mc146818::Mc146818::new(l.connect(Route::Isa(8)), 1_700_000_000));
+    torment(b, &[(mc146818::RTC, 0x70)], |_, _| {});
+}
+
+#[test]
+fn i8042_takes_anything() {
+    let b = Bench::new(|l| i8042::I8042::new(l.connect(Route::Isa(1)), l.connect(Route::Isa(12))));
+    torment(b, &[(i8042::DATA, 0x60), (i8042::COMMAND, 0x64)], |_, _| {});
+}
+
+struct Nowhere;
+
+impl SerialPort for Nowhere {
+    fn send(&mut self, _: u8) {}
+}
+
+#[test]
+fn ns16550_takes_anything() {
+    for paced in [false, true] {
+        let b = Bench::new(|l| {
+            let u = ns16550::Ns16550::new("com1", l.connect(Route::Isa(4)), Box::new(Nowhere));
+            if paced { u.paced() } else { u }
+        });
+        torment(b, &[(ns16550::UART, 0x3f8)], |_, _| {});
+    }
+}
+
+#[test]
+fn i440bx_takes_anything() {
+    let b = Bench::with_ram(|_, ram| {
+        let rom = ram.allocate(0x4_0000, false);
+        i440bx::I440bx::new(rom, vec![i440bx::RomPages { pages: 0xe0..=0xff, offset: 0x2_0000 }])
+    });
+    torment(b, &[], |_, _| {});
+}
+
+#[test]
+fn piix4_isa_takes_anything() {
+    use piix4::isa::{COPROC, PORT92, POST8C, POST80, POST84, POST88, Piix4Isa, RESET_CONTROL};
+    let b = Bench::new(|l| Piix4Isa::new(l.connect(Route::Isa(13))));
+    let ports = [
+        (POST80, 0x80),
+        (POST84, 0x84),
+        (POST88, 0x88),
+        (POST8C, 0x8c),
+        (PORT92, 0x92),
+        (COPROC, 0xf0),
+        (RESET_CONTROL, 0xcf9),
+    ];
+    torment(b, &ports, |b, r| {
+        if r.below(16) == 0 {
+            let on = r.below(2) == 0;
+            b.call(|d, cx| d.ferr(cx, on));
+        }
+    });
+}
+
+#[test]
+fn piix4_pm_takes_anything() {
+    let b = Bench::new(|l| piix4::pm::Piix4Pm::new(l.connect(Route::Isa(9))));
+    torment(b, &[(piix4::pm::APM, 0xb2)], |b, r| {
+        for base in [0u16, 0x400] {
+            let port = base + r.below(0x40) as u16;
+            if r.below(2) == 0 {
+                b.out32(port & !3, r.next() as u32);
+            } else {
+                b.in8(port);
+            }
+        }
+        if r.below(200) == 0 {
+            b.cfg_write(piix4::pm::CONFIG, 0x40, Width::D, 0x400);
+            b.cfg_write(piix4::pm::CONFIG, 0x80, Width::B, 1);
+        }
+    });
+}
