@@ -25,8 +25,13 @@ pub struct Timers {
 impl Timers {
     /// Arms, or moves, a timer.
     pub fn set(&mut self, slot: SlotId, id: TimerId, at: Tick) {
-        if let Some(old) = self.armed.insert((slot, id), at) {
-            self.due.remove(&(old, slot, id));
+        match self.armed.insert((slot, id), at) {
+            // Chips state their next deadline after each access; mostly it stands.
+            Some(old) if old == at => return,
+            Some(old) => {
+                self.due.remove(&(old, slot, id));
+            }
+            None => {}
         }
         self.due.insert((at, slot, id), ());
     }
