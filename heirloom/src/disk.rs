@@ -1,0 +1,267 @@
+//! `heirloom disk ...`: makes, describes, checks and converts disk images.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::{Subcommand, ValueEnum};
+use host_io::disk::{self, CheckReport, DiskError, Format, ImageInfo};
+
+use crate::Usage;
+use crate::doctor::say;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  heirloom disk create accounts.vhd 20G\n  heirloom disk info accounts.vhd\n  \
+                  heirloom disk convert accounts.vhd accounts.img\n  heirloom disk check accounts.vhd --json"
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Make a new, empty disk image; takes no time and no room whatever its size
+    Create {
+        /// The file to make; its ending says the format: .vhd or another for raw
+        path: PathBuf,
+        /// The disk's size: bytes, or with K, M, G or T (1024-based)
+        #[arg(value_parser = size)]
+        size: u64,
+        /// Say the format instead
+        #[arg(long, value_enum)]
+        format: Option<Layout>,
+    },
+    /// Describe a disk or CD image
+    Info {
+        path: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Copy an image to a new file of another format; the original stays as it is
+    Convert {
+        from: PathBuf,
+        /// The file to make; its ending says the format: .vhd or another for raw
+        to: PathBuf,
+        /// Say the format instead
+        #[arg(long, value_enum)]
+        format: Option<Layout>,
+    },
+    /// List all that is wrong with an image; changes nothing. Exit code 1 if it can't be used
+    Check {
+        path: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Layout {
+    /// The file is the disk
+    Raw,
+    /// VHD that grows as it is written to
+    VhdDynamic,
+    /// VHD of the disk's full size
+    VhdFixed,
+}
+
+impl From<Layout> for Format {
+    fn from(l: Layout) -> Self {
+        match l {
+            Layout::Raw => Self::Raw,
+            Layout::VhdDynamic => Self::VhdDynamic,
+            Layout::VhdFixed => Self::VhdFixed,
+        }
+    }
+}
+
+pub(crate) fn run(a: Args) -> Result<ExitCode> {
+    match a.what {
+        What::Create { path, size, format } => {
+            let format = format.map_or_else(|| by_name(&path), Into::into);
+            let bytes = disk::create(&path, format, size).map_err(|e| match e {
+                // Asked for wrongly, so exit code 2.
+                DiskError::Size { .. } => Usage(e.to_string()).into(),
+                e => anyhow::Error::from(e),
+            })?;
+            say(&format!("{}: {format}, {}", path.display(), human(bytes)));
+        }
+        What::Info { path, json } => {
+            let i = disk::info(&path)?;
+            if json { say(&serde_json::to_string_pretty(&i)?) } else { tell(&i) }
+        }
+        What::Convert { from, to, format } => {
+            let format = format.map_or_else(|| by_name(&to), Into::into);
+            let mut bar = Bar::new();
+            let done = disk::convert(&from, &to, format, |done, total| bar.show(done, total));
+            bar.clear();
+            done?;
+            let i = disk::info(&to)?;
+            say(&format!("{}: {format}, {}", to.display(), human(i.virtual_size)));
+        }
+        What::Check { path, json } => {
+            let r = disk::check(&path)?;
+            if json {
+                say(&serde_json::to_string_pretty(&r)?)
+            } else {
+                list(&r)
+            }
+            if !r.usable() {
+                return Ok(ExitCode::from(1));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn by_name(path: &Path) -> Format {
+    let vhd = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("vhd"));
+    if vhd { Format::VhdDynamic } else { Format::Raw }
+}
+
+/// "20G", "20GiB", "512M", "1048576".
+fn size(s: &str) -> Result<u64, Usage> {
+    let bad = || Usage(format!("size {s:?}; use a number with K, M, G or T, as in 20G"));
+    let end = s.find(|c: char| !c.is_ascii_digit()).unwrap_or(s.len());
+    let n: u64 = s[..end].parse().map_err(|_| bad())?;
+    let shift = match s[end..].to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        "t" | "tib" => 40,
+        _ => return Err(bad()),
+    };
+    n.checked_mul(1 << shift).ok_or_else(bad)
+}
+
+fn human(bytes: u64) -> String {
+    let unit = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")].into_iter().find(|(s, _)| bytes >> s > 0);
+    match unit {
+        Some((s, name)) => format!("{:.1} {name} ({bytes} bytes)", bytes as f64 / (1_u64 << s) as f64),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+fn tell(i: &ImageInfo) {
+    let line = |name: &str, value: &str| say(&format!("{name:<14}{value}"));
+    line("image", &i.path.display().to_string());
+    line("format", &i.format.to_string());
+    line("size", &human(i.virtual_size));
+    line("file", &human(i.file_size));
+    if let Some(n) = i.allocated {
+        line("on the host", &human(n));
+    }
+    if let Some(v) = &i.vhd {
+        let used = v.blocks_used.zip(v.blocks).zip(v.block_size);
+        line("geometry", &format!("{} x {} x {}", v.cylinders, v.heads, v.sectors_per_track));
+        if v.stated_size != i.virtual_size {
+            line("stated size", &format!("{}; the guest sees the geometry's", human(v.stated_size)));
+        }
+        if let Some(((used, all), size)) = used {
+            line("blocks", &format!("{used} of {all} in use, {} each", human(u64::from(size))));
+        }
+        line("uuid", &v.uuid);
+        line("creator", &format!("{} {}", v.creator, v.creator_version));
+    }
+    if let Some(c) = &i.iso {
+        line("volume", &c.volume);
+        match &c.boot {
+            Some(b) => line("boots", &format!("El Torito, {:?}, block {}", b.emulation, b.lba)),
+            None => line("boots", "no"),
+        }
+    }
+    for n in &i.notes {
+        line("note", &format!("{}; {}", n.what, n.mend));
+    }
+}
+
+fn list(r: &CheckReport) {
+    for f in &r.findings {
+        say(&format!("{}: {}; {}", if f.fatal { "fault" } else { "note" }, f.what, f.mend));
+    }
+    if r.leaked > 0 {
+        say(&format!(
+            "note: {} belong to no block; `heirloom disk convert` to a new file frees them",
+            human(r.leaked)
+        ));
+    }
+    let verdict = match (r.usable(), r.findings.is_empty()) {
+        (true, true) => "no faults",
+        (true, false) => "can be used",
+        (false, _) => "cannot be used",
+    };
+    say(&format!("{}: {}, {verdict}", r.path.display(), r.format));
+}
+
+/// A progress bar on a terminal's standard error, once it is worth it.
+struct Bar {
+    begun: Instant,
+    drawn: Option<Instant>,
+    terminal: bool,
+}
+
+impl Bar {
+    const WIDTH: u64 = 40;
+
+    fn new() -> Self {
+        Self { begun: Instant::now(), drawn: None, terminal: std::io::stderr().is_terminal() }
+    }
+
+    fn show(&mut self, done: u64, total: u64) {
+        let wait = Duration::from_millis(if self.drawn.is_some() { 100 } else { 700 });
+        if !self.terminal || self.drawn.unwrap_or(self.begun).elapsed() < wait {
+            return;
+        }
+        self.drawn = Some(Instant::now());
+        let full = (done * Self::WIDTH / total.max(1)) as usize;
+        let rest = Self::WIDTH as usize - full;
+        // Nobody is harmed by a bar that can't be drawn.
+        let _ = write!(
+            std::io::stderr(),
+            "\r[{}{}] {:3} %  {} MiB ",
+            "#".repeat(full),
+            " ".repeat(rest),
+            done * 100 / total.max(1),
+            done >> 20
+        );
+    }
+
+    fn clear(&mut self) {
+        if self.drawn.take().is_some() {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("1048576", 1 << 20),
+            ("20G", 20 << 30),
+            ("512m", 512 << 20),
+            ("2TiB", 2 << 40),
+            ("64k", 64 << 10),
+        ] {
+            assert_eq!(size(text).unwrap(), bytes, "{text}");
+        }
+        for text in ["", "G", "1.5G", "-1", "20X", "99999999999999999999", "99999999T"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_say_the_format() {
+        assert_eq!(by_name(Path::new("a.VHD")), Format::VhdDynamic);
+        assert_eq!(by_name(Path::new("a.img")), Format::Raw);
+    }
+}
