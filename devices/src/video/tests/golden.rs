@@ -61,7 +61,7 @@ fn cell_at(col: u32, row: u32) -> (u8, u8) {
 }
 
 #[track_caller]
-fn same(got: &(u32, u32, Vec<u32>), width: u32, height: u32, want: impl Fn(u32, u32) -> u32) {
+pub fn same(got: &(u32, u32, Vec<u32>), width: u32, height: u32, want: impl Fn(u32, u32) -> u32) {
     assert_eq!((got.0, got.1), (width, height), "size");
     for y in 0..height {
         for x in 0..width {
@@ -156,30 +156,6 @@ fn attribute_bit_3_picks_the_second_font() {
         };
         ink(if bit != 0 { attr & 15 } else { attr >> 4 & 7 })
     });
-}
-
-/// Linux's s3fb: fonts through the linear window, at byte 2 + 4 * character + 1024 * row; cells 8 bytes apart.
-#[test]
-fn fast_text_takes_its_font_row_by_row() {
-    let mut c = Card::new();
-    c.program(&MODE_3);
-    test_palette(&mut c);
-    c.unlock();
-    c.cr(0x0a, 0x20);
-    c.cr(0x31, 0x45);
-    c.cr(0x58, 0x13);
-    for code in 0..256u32 {
-        for row in 0..16 {
-            c.b.write8(LFB + 2 + 4 * code + 1024 * row, glyph(code as u8, row));
-        }
-    }
-    for cell in 0..80 * 25 {
-        let (code, attr) = cell_at(cell % 80, cell / 80);
-        c.b.write8(LFB + cell * 8, code);
-        c.b.write8(LFB + cell * 8 + 1, attr);
-    }
-    let p = c.picture();
-    same(&p, 720, 400, |x, y| text_dot(x, y, cell_at));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod golden;
 mod memory;
+mod s3fb;
 mod trio;
 
 use std::sync::{Arc, Mutex};

@@ -354,4 +354,38 @@ proptest! {
         c.b.host(HostEvent::Redraw);
         c.b.save_and_load();
     }
+
+    /// Whatever a guest changes, lines that were not pushed again look as before: the viewer has the whole picture.
+    #[test]
+    fn refreshes_leave_nothing_behind(
+        mode in 0usize..8,
+        ops in prop::collection::vec((0u8..12, any::<u32>(), any::<u8>(), 0u64..40), 1..60),
+    ) {
+        let mut c = Card::new();
+        match mode {
+            6 => linear_mode(&mut c, 640, 480, 8),
+            7 => linear_mode(&mut c, 640, 400, 16),
+            n => c.program(&[MODE_3, MODE_4, MODE_6, MODE_12, MODE_13, mode_x()][n]),
+        }
+        test_palette(&mut c);
+        c.unlock();
+        c.cr(0x58, 0x13);
+        c.cr(0x11, 0);
+        for (op, at, v, wait) in ops {
+            match op {
+                0..=4 => c.b.write32(0xa_0000 + at % 0x2_0000 / 4 * 4, u32::from(v).wrapping_mul(0x0123_4567)),
+                5 | 6 => c.b.write32(LFB + at % 0x10_0000 / 4 * 4, u32::from(v).wrapping_mul(0x0123_4567)),
+                7 => c.cr([0x0c, 0x0d, 0x13, 0x08, 0x18, 0x0e, 0x0f, 0x0a, 0x0b][at as usize % 9], v),
+                8 => c.cr([0x07, 0x09, 0x14, 0x69, 0x51][at as usize % 5], v),
+                9 => c.ar([0x10, 0x12, 0x13, 0x14, at as u8 & 15][at as usize % 5], v),
+                10 => c.dac(at as u8, [v, v >> 1, v >> 2]),
+                _ => c.sr([2, 3][at as usize % 2], v),
+            }
+            if wait < 8 {
+                c.b.advance(wait * 10 * board::MILLISECOND);
+                c.picture();
+            }
+        }
+        c.picture();
+    }
 }

@@ -117,7 +117,9 @@ impl Vga {
             Kind::Text => self.text(v, pic, line, look, brush),
             Kind::Planar => planar(v, pic, line, brush),
             Kind::Cga => cga(v, pic, line, brush),
-            Kind::Low256 => low_256(v, pic, line, brush),
+            Kind::Low256 => low_256(v, pic, line, brush, |p| [p, p]),
+            // Four bits come from the next dot; the pel mask that goes with this mode hides them.
+            Kind::Nibbles => low_256(v, pic, line, brush, |p| [p & 0xf0 | p >> 4, p << 4 | p & 0x0f]),
             Kind::High256 => high_256(v, pic, line, brush),
             Kind::Direct(d) => direct(v, pic, line, d, brush),
         }
@@ -211,11 +213,10 @@ fn cga(v: Vram<'_>, pic: &Picture, line: Line, b: &mut Brush) {
     }
 }
 
-fn low_256(v: Vram<'_>, pic: &Picture, line: Line, b: &mut Brush) {
+fn low_256(v: Vram<'_>, pic: &Picture, line: Line, b: &mut Brush, dots: impl Fn(u8) -> [u8; 2]) {
     for n in 0..=pic.chars {
         for p in v.planes(pic.planar(line.counter + n, line.row_scan)).to_le_bytes() {
-            let c = b.colours[usize::from(p)];
-            b.dots.extend([c, c]);
+            b.dots.extend(dots(p).map(|d| b.colours[usize::from(d)]));
         }
     }
 }

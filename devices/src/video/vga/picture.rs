@@ -15,6 +15,8 @@ pub enum Kind {
     Cga,
     /// A byte to two dots: mode 13h, mode X.
     Low256,
+    /// The same shift without AR10 b6: each half of a byte is a dot's high four bits.
+    Nibbles,
     /// A byte to a dot.
     High256,
     Direct(Direct),
@@ -84,11 +86,12 @@ impl Vga {
             Some(d) => Kind::Direct(d),
             None if !attr.graphics() => Kind::Text,
             None if ext.packed_8 => Kind::High256,
+            None if mode.shift_256() && !attr.pel_width() => Kind::Nibbles,
             None if mode.shift_256() => Kind::Low256,
             None if mode.shift_interleave() => Kind::Cga,
             None => Kind::Planar,
         };
-        let plain = matches!(kind, Kind::Text | Kind::Planar | Kind::Cga | Kind::Low256);
+        let plain = !matches!(kind, Kind::High256 | Kind::Direct(_));
         let packed = ext.linear || matches!(kind, Kind::Direct(_)) || memory.chain_4() && kind != Kind::Text;
         let cell = if kind == Kind::Text && !clocking.dots_8() { 9 } else { 8 };
         let stretch = if clocking.dot_clock_half() || ext.dots_double { 2 } else { 1 };
