@@ -116,12 +116,6 @@ fn against(
             equal += 1;
         } else if ulps(hr, r) <= 1 && !flags_differ {
             near += 1;
-            if near % 200 == 1 && std::env::var_os("SHOW").is_some() {
-                println!(
-                    "near {name} a={:04x}:{:016x} b={:04x}:{:016x} cw={cw:04x} host {:04x}:{:016x} ours {:016x}",
-                    a.se, a.m, b.se, b.m, hr.se, hr.m, r.m
-                );
-            }
         } else {
             bad += 1;
             if bad <= 12 {
@@ -143,6 +137,7 @@ fn against(
     }
     println!("{name}: {equal} equal, {near} off by one, {bad} wrong, of {n}");
     assert_eq!(bad, 0, "{name}: {bad} of {n} differ by more than one unit or in flags");
+    assert!(equal * 100 >= n * 95, "{name}: only {equal} of {n} are equal");
 }
 
 fn env(cw: u16) -> Env {

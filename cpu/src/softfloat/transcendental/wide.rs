@@ -114,6 +114,11 @@ impl X {
         self.add(o.negated())
     }
 
+    /// Cut off to the 67 bits that Intel's processors keep of intermediate results.
+    pub(super) const fn cut(self) -> Self {
+        Self { sig: self.sig >> 61 << 61, ..self }
+    }
+
     pub(super) fn div(self, o: Self) -> Self {
         let neg = self.neg != o.neg;
         if self.sig == 0 {
