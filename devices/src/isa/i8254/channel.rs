@@ -10,6 +10,8 @@ pub(super) struct Channel {
     pub control: Control,
     /// Count register as written.
     pub cr: u16,
+    /// Low byte of a pair whose high one is still to come: CR changes as a whole.
+    pub low: u8,
     /// The next byte written, or read, is the high one of a pair.
     pub write_high: bool,
     pub read_high: bool,
@@ -44,6 +46,7 @@ impl Channel {
         Self {
             control: Control::new().with_rw(3),
             cr: 0,
+            low: 0,
             write_high: false,
             read_high: false,
             latch: None,
@@ -290,7 +293,7 @@ impl Channel {
             _ => {
                 self.write_high = !self.write_high;
                 if self.write_high {
-                    self.cr = self.cr & 0xff00 | u16::from(v);
+                    self.low = v;
                     if mode == 0 {
                         // Half a count stops mode 0 and drops OUT at once.
                         self.halted = true;
@@ -299,7 +302,7 @@ impl Channel {
                     }
                     return 0;
                 }
-                self.cr = self.cr & 0xff | u16::from(v) << 8;
+                self.cr = u16::from_le_bytes([self.low, v]);
             }
         }
         self.null = true;

@@ -64,6 +64,8 @@ struct ChannelV1 {
     ce: u32,
     #[n(17)]
     at: u64,
+    #[n(18)]
+    low: u8,
 }
 
 impl From<&Channel> for ChannelV1 {
@@ -87,6 +89,7 @@ impl From<&Channel> for ChannelV1 {
             odd,
             ce,
             at,
+            low,
         } = *c;
         Self {
             control: control.into_bits(),
@@ -107,6 +110,7 @@ impl From<&Channel> for ChannelV1 {
             odd,
             ce,
             at,
+            low,
         }
     }
 }
@@ -131,6 +135,7 @@ fn channel(s: &StateIn<'_>, v: ChannelV1) -> Result<Channel, StateError> {
         odd,
         ce,
         at,
+        low,
     } = v;
     if ce > 0x1_0000 || live && loaded && ce == 0 && matches!(control >> 1 & 7, 0 | 1 | 4 | 5) {
         return Err(s.bad("ce", u64::from(ce)));
@@ -154,6 +159,7 @@ fn channel(s: &StateIn<'_>, v: ChannelV1) -> Result<Channel, StateError> {
         odd,
         ce,
         at,
+        low,
     })
 }
 

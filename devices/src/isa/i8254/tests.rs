@@ -154,6 +154,20 @@ fn a_new_count_in_mode_2_waits_for_the_end_of_the_period() {
 }
 
 #[test]
+fn half_a_new_count_changes_nothing() {
+    let mut b = bench();
+    b.out8(0x61, 1);
+    set(&mut b, 2, 2, 0x0300);
+    to_clk(&mut b, 10);
+    b.out8(0x42, 0x05);
+    to_clk(&mut b, 1 + 0x300);
+    assert_eq!(latched(&mut b, 2), 0x300, "the old count again");
+    b.out8(0x42, 0x00);
+    to_clk(&mut b, 1 + 0x600);
+    assert_eq!(latched(&mut b, 2), 5);
+}
+
+#[test]
 fn gate_low_sets_out_high_in_mode_2_and_high_starts_the_period_again() {
     let mut b = bench();
     b.out8(0x61, 1);

@@ -88,6 +88,22 @@ impl Mc146818 {
         }
     }
 
+    /// The memory sizes that a BIOS not our own looks for: base and extended KiB (15h-18h, 30h, 31h), 64 KiB pieces
+    /// above 16 MiB (34h, 35h), and the checksum over 10h-2Dh.
+    pub fn set_memory(&mut self, ram: u64) {
+        let extended = (ram >> 10).saturating_sub(1024).min(0xffff) as u16;
+        let above = (ram >> 16).saturating_sub(256).min(0xffff) as u16;
+        for (reg, v) in [(0x15, 640), (0x17, extended), (0x30, extended), (0x34, above)] {
+            let [low, high] = u16::to_le_bytes(v);
+            self.set_cmos(reg, low);
+            self.set_cmos(reg + 1, high);
+        }
+        let sum = self.regs.bytes[0x10..=0x2d].iter().map(|b| u16::from(*b)).sum::<u16>();
+        let [low, high] = sum.to_le_bytes();
+        self.set_cmos(0x2e, high);
+        self.set_cmos(0x2f, low);
+    }
+
     pub fn cmos(&self, reg: u8) -> u8 {
         self.regs.bytes[usize::from(reg)]
     }

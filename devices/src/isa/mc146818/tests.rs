@@ -313,6 +313,18 @@ fn the_builder_fills_cmos_but_not_the_clock() {
 }
 
 #[test]
+fn memory_sizes_and_their_checksum_are_where_a_bios_looks() {
+    let mut b = bench();
+    b.dev.set_cmos(0x10, 0x40);
+    b.dev.set_memory(256 << 20);
+    assert_eq!([0x15, 0x16].map(|r| get(&mut b, r)), [0x80, 0x02]);
+    assert_eq!([0x17, 0x18, 0x30, 0x31].map(|r| get(&mut b, r)), [0xff; 4], "63 MiB and more");
+    assert_eq!([0x34, 0x35].map(|r| get(&mut b, r)), [0x00, 0x0f], "240 MiB above 16");
+    let sum: u16 = (0x10..=0x2d).map(|r| u16::from(get(&mut b, r))).sum();
+    assert_eq!(u16::from(get(&mut b, 0x2e)) << 8 | u16::from(get(&mut b, 0x2f)), sum);
+}
+
+#[test]
 fn nothing_wakes_the_machine_while_no_interrupt_is_wanted() {
     let b = bench();
     assert_eq!(b.next_timer(), None);
