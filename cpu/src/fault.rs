@@ -21,7 +21,6 @@ const MARK: u32 = 1 << 15;
 impl Fault {
     pub(crate) const DE: u8 = 0;
     pub(crate) const DB: u8 = 1;
-    pub(crate) const NMI: u8 = 2;
     pub(crate) const BP: u8 = 3;
     pub(crate) const OF: u8 = 4;
     pub(crate) const BR: u8 = 5;

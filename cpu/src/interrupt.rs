@@ -77,12 +77,6 @@ impl Cpu {
         }
     }
 
-    /// NMI, at an instruction boundary. Blocked until the next IRET.
-    pub(crate) fn deliver_nmi(&mut self, io: &mut dyn GuestIo) -> Result<(), Stop> {
-        self.nmi_blocked = true;
-        self.deliver_external(io, Fault::NMI)
-    }
-
     fn deliver_from_here(&mut self, io: &mut dyn GuestIo, first: Fault) -> Result<(), Stop> {
         let mut fault = first;
         loop {

@@ -219,12 +219,6 @@ impl Cpu {
         Ok(())
     }
 
-    pub(crate) fn lin_read8(&mut self, io: &mut dyn GuestIo, lin: u32, p: Priv) -> Result<u8, Fault> {
-        let mut b = [0; 1];
-        self.lin_read(io, lin, &mut b, self.user(p))?;
-        Ok(b[0])
-    }
-
     pub(crate) fn lin_read16(&mut self, io: &mut dyn GuestIo, lin: u32, p: Priv) -> Result<u16, Fault> {
         let mut b = [0; 2];
         self.lin_read(io, lin, &mut b, self.user(p))?;

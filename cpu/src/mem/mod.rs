@@ -13,3 +13,6 @@ mod walk;
 
 pub(crate) use linear::{Access, CodePage, Priv};
 pub(crate) use tlb::Tlb;
+
+#[cfg(test)]
+mod tests;
