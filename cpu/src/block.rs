@@ -6,7 +6,7 @@
 //! decoded while a block of the cache executes: a store into decoded bytes queues the range, and the run loop drops
 //! the blocks at the end of the storing instruction.
 //!
-//! A block remembers its last two successors ([`Link`]), so that loops do not search. A link names the linear
+//! A block remembers its last few successors ([`Link`]), so that loops do not search. A link names the linear
 //! address and the epoch of the address translation that it was made for, and the target's serial number, which
 //! moves when the target is dropped.
 
@@ -149,7 +149,7 @@ pub(crate) struct Block {
     key: u8,
     /// The last instruction is such that the run loop must look at everything: no links.
     pub(crate) leaves: bool,
-    links: [Link; 2],
+    links: [Link; LINKS],
 }
 
 impl Block {
@@ -182,6 +182,11 @@ const BUCKETS: usize = 32 * 1024;
 const JUMPS: usize = 4096;
 /// Most instructions of a block; a power of two.
 pub(crate) const MAX_INSNS: usize = 64;
+
+/// Successors that a block remembers.
+const LINKS: usize = 4;
+/// Most conditional jumps of a block: with what follows the last, one successor for each link.
+pub(crate) const MAX_BRANCHES: usize = LINKS - 1;
 
 pub(crate) struct Cache {
     pool: Vec<Insn>,
@@ -233,11 +238,10 @@ impl Cache {
     #[inline(always)]
     pub(crate) fn follow(&self, id: u32, key: u64) -> Option<u32> {
         let b = &self.blocks[id as usize];
-        if b.links[0].key == key {
-            return self.live(b.links[0]);
-        }
-        if b.links[1].key == key {
-            return self.live(b.links[1]);
+        for l in &b.links {
+            if l.key == key {
+                return self.live(*l);
+            }
         }
         None
     }
@@ -245,7 +249,7 @@ impl Cache {
     pub(crate) fn remember(&mut self, from: u32, key: u64, to: u32) {
         let serial = self.blocks[to as usize].serial;
         let b = &mut self.blocks[from as usize];
-        b.links[1] = b.links[0];
+        b.links.copy_within(..LINKS - 1, 1);
         b.links[0] = Link { key, id: to, serial };
     }
 
@@ -330,7 +334,7 @@ impl Cache {
             next: self.buckets[bucket],
             key: new.key,
             leaves: new.leaves,
-            links: [NO_LINK; 2],
+            links: [NO_LINK; LINKS],
         };
         let id = match self.free_blocks.pop() {
             Some(id) => {

@@ -16,6 +16,7 @@ const HAS_CODE: u32 = 1 << 8;
 const TRAP: u32 = 1 << 9;
 const RETRY: u32 = 1 << 10;
 const NEW_TASK: u32 = 1 << 11;
+const JUMP: u32 = 1 << 11;
 const MARK: u32 = 1 << 15;
 
 impl Fault {
@@ -120,6 +121,16 @@ impl Fault {
         Self::pack(RETRY)
     }
 
+    /// No exception: the instruction is done and went elsewhere than to the next one. Conditional jumps in the middle
+    /// of a decoded block leave it in this way.
+    pub(crate) const fn jump() -> Self {
+        Self::pack(JUMP)
+    }
+
+    pub(crate) const fn is_jump(self) -> bool {
+        self.0.get() & JUMP != 0
+    }
+
     pub(crate) const fn is_retry(self) -> bool {
         self.0.get() & RETRY != 0
     }
@@ -167,6 +178,9 @@ impl std::fmt::Debug for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.is_retry() {
             return f.write_str("retry");
+        }
+        if self.is_jump() {
+            return f.write_str("jump");
         }
         write!(f, "#{}", self.vector())?;
         match self.code() {

@@ -3,13 +3,14 @@
 //! What is looked at, in this order, at each boundary where something can have changed (`run`): a kick; the budget of
 //! [`GuestIo::poll`]; stores into decoded code; debug traps; INTR; HLT. Between blocks that end in a near jump only
 //! the kick and the budget are looked at (`chain`): nothing else can change there, because whatever changes it ends
-//! its block (attribute LEAVE of the opcode map) or sets `Cpu::end_block`.
+//! its block (attribute LEAVE of the opcode map) or sets `Cpu::end_block`. A block goes on behind a conditional jump;
+//! one that is taken leaves it.
 //!
 //! Where instructions are counted exactly, interrupts come at exact counts: a block is cut where the budget ends.
 
 use hv_vcpu::{GuestIo, HvError, Kicker, Stop};
 
-use crate::block::{Block, Cache, MAX_INSNS, NewBlock, key, link_key};
+use crate::block::{Block, Cache, MAX_BRANCHES, MAX_INSNS, NewBlock, key, link_key};
 use crate::cpu::{CS, Cpu, eflags};
 use crate::debug::dr6;
 use crate::decode::{Decoded, MAX_LEN, Short, decode};
@@ -47,6 +48,9 @@ fn execute(cpu: &mut Cpu, io: &mut dyn GuestIo, insns: &[Insn]) -> End {
         cpu.done = k as u32;
         cpu.eip = start.wrapping_add(u32::from(insn.end));
         if let Err(f) = (insn.exec)(cpu, io, insn) {
+            if f.is_jump() {
+                return End::Done(k + 1);
+            }
             cpu.insn_eip = start.wrapping_add(u32::from(insn.end)).wrapping_sub(u32::from(insn.len));
             return End::Fault(k, f);
         }
@@ -141,7 +145,8 @@ impl Engine {
             };
             cpu.icount += n as u64;
             cpu.done = 0;
-            if leaves || cpu.end_block || n < whole || cpu.icount >= cpu.poll_at || self.kicker.is_kicked() {
+            if (leaves && n == whole) || cpu.end_block || cpu.icount >= cpu.poll_at || self.kicker.is_kicked()
+            {
                 return Ok(());
             }
             let lin = cpu.seg[CS].base.wrapping_add(cpu.eip);
@@ -303,13 +308,15 @@ impl Engine {
         let mut insns = Vec::with_capacity(16);
         let mut len = 0;
         let mut leaves = false;
+        let mut branches = 0;
         while insns.len() < MAX_INSNS {
             let Ok(mut d) = decode(&bytes[len..], big) else { break };
             len += usize::from(d.insn.len);
             d.insn.end = len as u16;
             insns.push(d.insn);
             leaves = d.attr & attr::LEAVE != 0;
-            if d.attr & (attr::LEAVE | attr::JUMP) != 0 {
+            branches += usize::from(d.attr & attr::BRANCH != 0);
+            if d.attr & (attr::LEAVE | attr::JUMP) != 0 || branches == MAX_BRANCHES {
                 break;
             }
         }

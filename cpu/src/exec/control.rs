@@ -27,11 +27,15 @@ pub(crate) fn jmp<S: Operand>(cpu: &mut Cpu, _: &mut dyn GuestIo, i: &Insn) -> E
     Ok(())
 }
 
+/// A conditional jump that is taken: the block goes on behind it otherwise.
+#[inline(always)]
+fn jumped<S: Operand>(cpu: &mut Cpu, i: &Insn) -> Exec {
+    cpu.eip = relative::<S>(cpu, i)?;
+    Err(Fault::jump())
+}
+
 pub(crate) fn jcc<const CC: u8, S: Operand>(cpu: &mut Cpu, _: &mut dyn GuestIo, i: &Insn) -> Exec {
-    if cpu.flags.cond::<CC>() {
-        cpu.eip = relative::<S>(cpu, i)?;
-    }
-    Ok(())
+    if cpu.flags.cond::<CC>() { jumped::<S>(cpu, i) } else { Ok(()) }
 }
 
 pub(crate) fn jmp_rm<S: Operand, const MEM: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, i: &Insn) -> Exec {
@@ -105,12 +109,9 @@ pub(crate) fn r#loop<L: Loop, S: Operand>(cpu: &mut Cpu, _: &mut dyn GuestIo, i:
     let target = if go { relative::<S>(cpu, i)? } else { cpu.eip };
     cpu.gpr[ECX] = cpu.gpr[ECX] & !i.amask | count & i.amask;
     cpu.eip = target;
-    Ok(())
+    if go { Err(Fault::jump()) } else { Ok(()) }
 }
 
 pub(crate) fn jcxz<S: Operand>(cpu: &mut Cpu, _: &mut dyn GuestIo, i: &Insn) -> Exec {
-    if cpu.gpr[ECX] & i.amask == 0 {
-        cpu.eip = relative::<S>(cpu, i)?;
-    }
-    Ok(())
+    if cpu.gpr[ECX] & i.amask == 0 { jumped::<S>(cpu, i) } else { Ok(()) }
 }

@@ -54,6 +54,8 @@ pub(crate) mod attr {
     pub(crate) const MODRM: u16 = 1 << 5;
     /// Changes EIP near: ends a block, whose successors are remembered.
     pub(crate) const JUMP: u16 = 1 << 6;
+    /// Changes EIP near, or not: a block goes on behind it.
+    pub(crate) const BRANCH: u16 = 1 << 8;
     /// Ends a block, and the run loop looks at everything afterwards: changes CS, mode, privilege, paging, IF, SS,
     /// or does I/O.
     pub(crate) const LEAVE: u16 = 1 << 7;

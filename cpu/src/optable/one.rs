@@ -1,6 +1,6 @@
 //! One-byte opcodes. SDM vol. 2, table A-2, and the opcode extensions of table A-6.
 
-use super::attr::{JUMP, LEAVE, LOCK, LOW3, MEM};
+use super::attr::{BRANCH, JUMP, LEAVE, LOCK, LOW3, MEM};
 use super::{Entry, Imm, any, byte, form, group, op, rm, sized, wide, x87};
 use crate::exec::alu::{self, Adc, Add, And, Cmp, Or, Sbb, Sub, Test, Xor};
 use crate::exec::control::{self, Always, WhileNotZero, WhileZero};
@@ -127,22 +127,22 @@ const fn entry(n: u8) -> Entry {
         0x6d => op("INS", Imm::None, LEAVE, sized!(string::ins)),
         0x6e => op("OUTSB", Imm::None, LEAVE, any!(string::outs::<u8>)),
         0x6f => op("OUTS", Imm::None, LEAVE, sized!(string::outs)),
-        0x70 => op("JO", Imm::Jb, JUMP, sized!(control::jcc; 0)),
-        0x71 => op("JNO", Imm::Jb, JUMP, sized!(control::jcc; 1)),
-        0x72 => op("JB", Imm::Jb, JUMP, sized!(control::jcc; 2)),
-        0x73 => op("JAE", Imm::Jb, JUMP, sized!(control::jcc; 3)),
-        0x74 => op("JE", Imm::Jb, JUMP, sized!(control::jcc; 4)),
-        0x75 => op("JNE", Imm::Jb, JUMP, sized!(control::jcc; 5)),
-        0x76 => op("JBE", Imm::Jb, JUMP, sized!(control::jcc; 6)),
-        0x77 => op("JA", Imm::Jb, JUMP, sized!(control::jcc; 7)),
-        0x78 => op("JS", Imm::Jb, JUMP, sized!(control::jcc; 8)),
-        0x79 => op("JNS", Imm::Jb, JUMP, sized!(control::jcc; 9)),
-        0x7a => op("JP", Imm::Jb, JUMP, sized!(control::jcc; 10)),
-        0x7b => op("JNP", Imm::Jb, JUMP, sized!(control::jcc; 11)),
-        0x7c => op("JL", Imm::Jb, JUMP, sized!(control::jcc; 12)),
-        0x7d => op("JGE", Imm::Jb, JUMP, sized!(control::jcc; 13)),
-        0x7e => op("JLE", Imm::Jb, JUMP, sized!(control::jcc; 14)),
-        0x7f => op("JG", Imm::Jb, JUMP, sized!(control::jcc; 15)),
+        0x70 => op("JO", Imm::Jb, BRANCH, sized!(control::jcc; 0)),
+        0x71 => op("JNO", Imm::Jb, BRANCH, sized!(control::jcc; 1)),
+        0x72 => op("JB", Imm::Jb, BRANCH, sized!(control::jcc; 2)),
+        0x73 => op("JAE", Imm::Jb, BRANCH, sized!(control::jcc; 3)),
+        0x74 => op("JE", Imm::Jb, BRANCH, sized!(control::jcc; 4)),
+        0x75 => op("JNE", Imm::Jb, BRANCH, sized!(control::jcc; 5)),
+        0x76 => op("JBE", Imm::Jb, BRANCH, sized!(control::jcc; 6)),
+        0x77 => op("JA", Imm::Jb, BRANCH, sized!(control::jcc; 7)),
+        0x78 => op("JS", Imm::Jb, BRANCH, sized!(control::jcc; 8)),
+        0x79 => op("JNS", Imm::Jb, BRANCH, sized!(control::jcc; 9)),
+        0x7a => op("JP", Imm::Jb, BRANCH, sized!(control::jcc; 10)),
+        0x7b => op("JNP", Imm::Jb, BRANCH, sized!(control::jcc; 11)),
+        0x7c => op("JL", Imm::Jb, BRANCH, sized!(control::jcc; 12)),
+        0x7d => op("JGE", Imm::Jb, BRANCH, sized!(control::jcc; 13)),
+        0x7e => op("JLE", Imm::Jb, BRANCH, sized!(control::jcc; 14)),
+        0x7f => op("JG", Imm::Jb, BRANCH, sized!(control::jcc; 15)),
 
         0x80 | 0x82 => immediates!(byte, Imm::Ib),
         0x81 => immediates!(wide, Imm::Iz),
@@ -217,10 +217,10 @@ const fn entry(n: u8) -> Entry {
         0xd7 => op("XLAT", Imm::None, 0, any!(mov::xlat)),
         0xd8..=0xdf => x87::ESCAPES[(n - 0xd8) as usize],
 
-        0xe0 => op("LOOPNE", Imm::Jb, JUMP, sized!(control::r#loop; WhileNotZero)),
-        0xe1 => op("LOOPE", Imm::Jb, JUMP, sized!(control::r#loop; WhileZero)),
-        0xe2 => op("LOOP", Imm::Jb, JUMP, sized!(control::r#loop; Always)),
-        0xe3 => op("JCXZ", Imm::Jb, JUMP, sized!(control::jcxz)),
+        0xe0 => op("LOOPNE", Imm::Jb, BRANCH, sized!(control::r#loop; WhileNotZero)),
+        0xe1 => op("LOOPE", Imm::Jb, BRANCH, sized!(control::r#loop; WhileZero)),
+        0xe2 => op("LOOP", Imm::Jb, BRANCH, sized!(control::r#loop; Always)),
+        0xe3 => op("JCXZ", Imm::Jb, BRANCH, sized!(control::jcxz)),
         0xe4 => op("IN", Imm::Ib, LEAVE, any!(port::r#in::<u8, true>)),
         0xe5 => op("IN", Imm::Ib, LEAVE, ports!(port::r#in, true)),
         0xe6 => op("OUT", Imm::Ib, LEAVE, any!(port::out::<u8, true>)),

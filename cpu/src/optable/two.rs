@@ -1,6 +1,6 @@
 //! Opcodes 0F xx. SDM vol. 2, table A-3, and the opcode extensions of table A-6.
 
-use super::attr::{ANY_MOD, JUMP, LEAVE, LOCK, LOW3, MEM};
+use super::attr::{ANY_MOD, BRANCH, LEAVE, LOCK, LOW3, MEM};
 use super::{Entry, Imm, any, form, group, op, rm, sized, sse, wide};
 use crate::exec::bit::{self, Bt, Btc, Btr, Bts};
 use crate::exec::shift::{self, Shld, Shrd};
@@ -109,22 +109,22 @@ const fn entry(n: u8) -> Entry {
         0x4d => rm("CMOVGE", Imm::None, 0, cmov!(13)),
         0x4e => rm("CMOVLE", Imm::None, 0, cmov!(14)),
         0x4f => rm("CMOVG", Imm::None, 0, cmov!(15)),
-        0x80 => op("JO", Imm::Jz, JUMP, sized!(control::jcc; 0)),
-        0x81 => op("JNO", Imm::Jz, JUMP, sized!(control::jcc; 1)),
-        0x82 => op("JB", Imm::Jz, JUMP, sized!(control::jcc; 2)),
-        0x83 => op("JAE", Imm::Jz, JUMP, sized!(control::jcc; 3)),
-        0x84 => op("JE", Imm::Jz, JUMP, sized!(control::jcc; 4)),
-        0x85 => op("JNE", Imm::Jz, JUMP, sized!(control::jcc; 5)),
-        0x86 => op("JBE", Imm::Jz, JUMP, sized!(control::jcc; 6)),
-        0x87 => op("JA", Imm::Jz, JUMP, sized!(control::jcc; 7)),
-        0x88 => op("JS", Imm::Jz, JUMP, sized!(control::jcc; 8)),
-        0x89 => op("JNS", Imm::Jz, JUMP, sized!(control::jcc; 9)),
-        0x8a => op("JP", Imm::Jz, JUMP, sized!(control::jcc; 10)),
-        0x8b => op("JNP", Imm::Jz, JUMP, sized!(control::jcc; 11)),
-        0x8c => op("JL", Imm::Jz, JUMP, sized!(control::jcc; 12)),
-        0x8d => op("JGE", Imm::Jz, JUMP, sized!(control::jcc; 13)),
-        0x8e => op("JLE", Imm::Jz, JUMP, sized!(control::jcc; 14)),
-        0x8f => op("JG", Imm::Jz, JUMP, sized!(control::jcc; 15)),
+        0x80 => op("JO", Imm::Jz, BRANCH, sized!(control::jcc; 0)),
+        0x81 => op("JNO", Imm::Jz, BRANCH, sized!(control::jcc; 1)),
+        0x82 => op("JB", Imm::Jz, BRANCH, sized!(control::jcc; 2)),
+        0x83 => op("JAE", Imm::Jz, BRANCH, sized!(control::jcc; 3)),
+        0x84 => op("JE", Imm::Jz, BRANCH, sized!(control::jcc; 4)),
+        0x85 => op("JNE", Imm::Jz, BRANCH, sized!(control::jcc; 5)),
+        0x86 => op("JBE", Imm::Jz, BRANCH, sized!(control::jcc; 6)),
+        0x87 => op("JA", Imm::Jz, BRANCH, sized!(control::jcc; 7)),
+        0x88 => op("JS", Imm::Jz, BRANCH, sized!(control::jcc; 8)),
+        0x89 => op("JNS", Imm::Jz, BRANCH, sized!(control::jcc; 9)),
+        0x8a => op("JP", Imm::Jz, BRANCH, sized!(control::jcc; 10)),
+        0x8b => op("JNP", Imm::Jz, BRANCH, sized!(control::jcc; 11)),
+        0x8c => op("JL", Imm::Jz, BRANCH, sized!(control::jcc; 12)),
+        0x8d => op("JGE", Imm::Jz, BRANCH, sized!(control::jcc; 13)),
+        0x8e => op("JLE", Imm::Jz, BRANCH, sized!(control::jcc; 14)),
+        0x8f => op("JG", Imm::Jz, BRANCH, sized!(control::jcc; 15)),
         0x90 => rm("SETO", Imm::None, 0, form!(bit::setcc; 0)),
         0x91 => rm("SETNO", Imm::None, 0, form!(bit::setcc; 1)),
         0x92 => rm("SETB", Imm::None, 0, form!(bit::setcc; 2)),
