@@ -7,10 +7,11 @@
 
 use board::testkit::Bench;
 use board::{
-    Decode, Device, HostEvent, IntCtl, Key, Pointer, Reset, Route, SerialPort, StateOut, Width, Win, WinKind,
+    Decode, Device, Dir, Dreq, HostEvent, IntCtl, IsaDma, Key, Pointer, Reset, Route, SerialPort, StateOut,
+    Width, Win, WinKind,
 };
 use devices::chipset::{i440bx, piix4};
-use devices::isa::{i8042, i8254, i8259, mc146818, ns16550};
+use devices::isa::{i8042, i8237, i8254, i8259, mc146818, ns16550, w83977};
 
 const ROUNDS: u32 = 60_000;
 
@@ -220,6 +221,36 @@ fn piix4_pm_takes_anything() {
         if r.below(200) == 0 {
             b.cfg_write(piix4::pm::CONFIG, 0x40, Width::D, 0x400);
             b.cfg_write(piix4::pm::CONFIG, 0x80, Width::B, 1);
+        }
+    });
+}
+
+#[test]
+fn i8237_takes_anything() {
+    use i8237::{HIGH, I8237, LOW, PAGE8F, PAGE81, PAGE87, PAGE89};
+    let b = Bench::new(|_| I8237::new());
+    let ports = [(LOW, 0x00), (HIGH, 0xc0), (PAGE81, 0x81), (PAGE87, 0x87), (PAGE89, 0x89), (PAGE8F, 0x8f)];
+    torment(b, &ports, |b, r| {
+        if r.below(8) != 0 {
+            return;
+        }
+        let mut data = vec![0x5a; r.below(600) as usize];
+        let dir = [Dir::ToMemory, Dir::FromMemory, Dir::Verify][r.below(3) as usize];
+        let dreq = Dreq(r.below(10) as u8);
+        let left = b.dev.left(dreq);
+        let moved = b.dev.transfer(dreq, &b.ram, &mut data, dir);
+        assert!(moved.bytes <= data.len());
+        assert!(moved.bytes <= left.unwrap_or(0), "not beyond the terminal count");
+    });
+}
+
+#[test]
+fn w83977_takes_anything() {
+    let b = Bench::new(|_| w83977::W83977::new());
+    torment(b, &[(w83977::CONFIG, 0x370)], |b, r| {
+        if r.below(20) == 0 {
+            b.out8(0x370, 0x87);
+            b.out8(0x370, 0x87);
         }
     });
 }
