@@ -102,6 +102,19 @@ fn the_cursor_covers_its_lines_and_blinks() {
 }
 
 #[test]
+fn a_cursor_that_moves_or_goes_leaves_nothing_behind() {
+    let mut c = text_screen();
+    for at in [1234u32, 100, 101, 1999, 4000, 0] {
+        c.cr(0x0e, (at >> 8) as u8);
+        c.cr(0x0f, at as u8);
+        c.picture();
+    }
+    c.cr(0x0a, 0x20);
+    let p = c.picture();
+    same(&p, 720, 400, |x, y| text_dot(x, y, cell_at));
+}
+
+#[test]
 fn an_idle_text_screen_draws_nothing_and_a_changed_cell_its_row() {
     let mut c = text_screen();
     c.cr(0x0a, 0x20);
@@ -412,6 +425,13 @@ fn linear_8_bits_goes_through_the_dac() {
     c.b.advance(17 * board::MILLISECOND);
     let lines = c.pushed();
     assert!(lines.contains(&300) && lines.len() <= 7, "{lines:?}");
+    // Line 25 begins in one page, and its last part lies in the next: either draws it.
+    for at in [800 * 25, 800 * 25 + 799] {
+        c.b.write8(LFB + at, c.b.now() as u8);
+        c.b.advance(17 * board::MILLISECOND);
+        assert!(c.pushed().contains(&25), "byte {at}");
+    }
+    c.picture();
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn text_with_high_speed_fonts() {
         }
     }
     for cell in 0..80 * 30 {
-        c.b.write16(LFB + cell * 4, ((cell * 5 % 128) << 8 | cell % 256) as u16);
+        c.b.write16(LFB + cell * 4, ((cell * 5 % 128 * 256) + cell % 256) as u16);
     }
     let p = c.picture();
     same(&p, 640, 480, |x, y| {
