@@ -74,14 +74,15 @@ fn read_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32) -> Result
     Ok(F80 { m, se: cpu.read16(io, seg, off + 8)? })
 }
 
-/// In two stores if the first cannot succeed where the second faults: in one page, upwards to the limit.
+/// In two stores if the second cannot fault where the first succeeds: in one page, within the limit.
 #[inline(always)]
 fn write_m80(cpu: &mut Cpu, io: &mut dyn GuestIo, seg: usize, off: u32, v: F80) -> Exec {
     let s = &cpu.seg[seg & 7];
     let one_page = s.base.wrapping_add(off) & 0xfff <= 0xff6;
-    if one_page && s.wlim >= 0 && off <= u32::MAX - 9 && !cpu.tlb.alignment_checks() {
-        cpu.write16(io, seg, off + 8, v.se)?;
-        return cpu.write64(io, seg, off, v.m);
+    let inside = i64::from(off) + 9 <= s.wlim && off <= u32::MAX - 9;
+    if one_page && inside && !cpu.tlb.alignment_checks() {
+        cpu.write64(io, seg, off, v.m)?;
+        return cpu.write16(io, seg, off + 8, v.se);
     }
     cpu.align_at(seg, off, ALIGN_M80, 10, Access::Write)?;
     cpu.write_bytes(io, seg, off, &v.to_bytes())
