@@ -69,20 +69,19 @@ impl Channel {
         self.drives.iter().flatten().any(|d| d.core.tf.status.bsy() || d.dmarq().is_some())
     }
 
-    /// The data port, by words or double words (8-bit reads take single bytes, as some DOS programs want).
+    /// The data port, by words or double words (8-bit reads take single bytes, as some DOS programs want). With
+    /// the value, whether a DRQ block ended.
     #[inline]
-    pub(crate) fn read_data(&mut self, cx: &mut Cx<'_>, n: usize) -> u32 {
+    pub(crate) fn read_data(&mut self, cx: &mut Cx<'_>, n: usize) -> (u32, bool) {
         match self.selected() {
             Some(d) => d.read_data(cx, n),
-            None => u32::MAX,
+            None => (u32::MAX, false),
         }
     }
 
     #[inline]
-    pub(crate) fn write_data(&mut self, cx: &mut Cx<'_>, n: usize, v: u32) {
-        if let Some(d) = self.selected() {
-            d.write_data(cx, n, v);
-        }
+    pub(crate) fn write_data(&mut self, cx: &mut Cx<'_>, n: usize, v: u32) -> bool {
+        self.selected().is_some_and(|d| d.write_data(cx, n, v))
     }
 
     /// Command block registers 1 to 7. Reading Status (7) takes INTRQ back.

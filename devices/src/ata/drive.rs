@@ -91,18 +91,23 @@ impl Drive {
         }
     }
 
-    pub(crate) fn read_data(&mut self, cx: &mut Cx<'_>, n: usize) -> u32 {
+    /// The value, and whether a DRQ block ended with it: else nothing but the data port moved.
+    #[inline]
+    pub(crate) fn read_data(&mut self, cx: &mut Cx<'_>, n: usize) -> (u32, bool) {
         let (v, ended) = self.core.data_in(n);
         if ended {
             self.block_ended(cx);
         }
-        v
+        (v, ended)
     }
 
-    pub(crate) fn write_data(&mut self, cx: &mut Cx<'_>, n: usize, v: u32) {
-        if self.core.data_out(n, v) {
+    #[inline]
+    pub(crate) fn write_data(&mut self, cx: &mut Cx<'_>, n: usize, v: u32) -> bool {
+        let ended = self.core.data_out(n, v);
+        if ended {
             self.block_ended(cx);
         }
+        ended
     }
 
     fn block_ended(&mut self, cx: &mut Cx<'_>) {

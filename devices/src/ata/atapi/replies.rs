@@ -135,7 +135,7 @@ pub(super) fn dvd_structure(format: u8, layer: u8, blocks: u32) -> Option<Vec<u8
         0 => {
             b.extend([0x01, 0x0f, 0x01, 0x00]);
             b.extend(0x3_0000_u32.to_be_bytes());
-            b.extend((0x3_0000 + blocks.saturating_sub(1)).to_be_bytes());
+            b.extend(0x3_0000_u32.saturating_add(blocks.saturating_sub(1)).to_be_bytes());
             b.resize(4 + 2048, 0);
         }
         // Copyright: none, all regions.

@@ -86,7 +86,7 @@ fn bcd(v: u32) -> u8 {
 pub(super) fn whole(lba: u32, user: &[u8]) -> [u8; 2352] {
     let mut s = [0; 2352];
     s[..12].copy_from_slice(&SYNC);
-    let frames = lba + 150;
+    let frames = lba.saturating_add(150);
     s[12..16].copy_from_slice(&[bcd(frames / 75 / 60), bcd(frames / 75 % 60), bcd(frames % 75), 1]);
     s[16..2064].copy_from_slice(user);
     let sum = edc(&s[..2064]);

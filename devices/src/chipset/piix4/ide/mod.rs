@@ -153,9 +153,11 @@ impl Piix4Ide {
     fn read_command_block(&mut self, cx: &mut Cx<'_>, ch: usize, at: At) -> u32 {
         let n = at.width.bytes();
         if at.off == 0 {
-            let v = self.sides[ch].cable.read_data(cx, n as usize);
-            // Only the end of a DRQ block changes lines; looking always costs little.
-            self.settle(cx, ch);
+            let (v, ended) = self.sides[ch].cable.read_data(cx, n as usize);
+            // Between the ends of DRQ blocks no line moves: millions of words pass here.
+            if ended {
+                self.settle(cx, ch);
+            }
             return v & at.width.ones();
         }
         let v = (0..n).map(|i| u32::from(self.sides[ch].cable.read_reg(at.off + i)) << (8 * i)).sum();
@@ -165,8 +167,10 @@ impl Piix4Ide {
 
     fn write_command_block(&mut self, cx: &mut Cx<'_>, ch: usize, at: At, v: u32) {
         if at.off == 0 {
-            self.sides[ch].cable.write_data(cx, at.width.bytes() as usize, v);
-            return self.settle(cx, ch);
+            if self.sides[ch].cable.write_data(cx, at.width.bytes() as usize, v) {
+                self.settle(cx, ch);
+            }
+            return;
         }
         for i in 0..at.width.bytes() {
             let b = (v >> (8 * i)) as u8;

@@ -6,6 +6,7 @@ mod config;
 mod disk;
 mod presence;
 mod saved;
+mod wild;
 
 use board::testkit::Bench;
 use board::{DiskDone, DiskFault, DiskJob, DiskOp, HostEvent, HostJob, Line, Route, Width};
