@@ -16,7 +16,7 @@ const HAS_CODE: u32 = 1 << 8;
 const TRAP: u32 = 1 << 9;
 const RETRY: u32 = 1 << 10;
 const NEW_TASK: u32 = 1 << 11;
-const JUMP: u32 = 1 << 11;
+const JUMP: u32 = 1 << 12;
 const MARK: u32 = 1 << 15;
 
 impl Fault {
