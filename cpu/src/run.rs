@@ -150,7 +150,7 @@ impl Engine {
                 return Ok(());
             }
             let lin = cpu.seg[CS].base.wrapping_add(cpu.eip);
-            let link = link_key(cpu.tlb.epoch, lin);
+            let link = link_key(cpu.tlb.epoch(cpu.cpl == 3), lin);
             id = match self.cache.follow(id, link) {
                 Some(next) => next,
                 None => match self.successor(io, id, link) {
@@ -267,7 +267,7 @@ impl Engine {
     fn locate(&mut self, io: &mut dyn GuestIo) -> Result<Next, Fault> {
         let key = self.key();
         let lin = self.cpu.seg[CS].base.wrapping_add(self.cpu.eip);
-        if let Some(id) = self.cache.jump(link_key(self.cpu.tlb.epoch, lin), key) {
+        if let Some(id) = self.cache.jump(link_key(self.cpu.tlb.epoch(key & key::USER != 0), lin), key) {
             return Ok(Next::Block(id));
         }
         if self.cpu.eip > self.cpu.seg[CS].limit {
@@ -295,7 +295,7 @@ impl Engine {
                 single @ Next::Single(_) => return Ok(single),
             },
         };
-        self.cache.remember_jump(link_key(self.cpu.tlb.epoch, lin), key, id);
+        self.cache.remember_jump(link_key(self.cpu.tlb.epoch(key & key::USER != 0), lin), key, id);
         Ok(Next::Block(id))
     }
 

@@ -79,6 +79,7 @@ impl Cpu {
                 read: !watched,
                 write,
                 fetch: t.executable,
+                fetching: access == Access::Fetch,
                 global: t.global,
                 large: t.large,
             };

@@ -42,13 +42,19 @@ pub(crate) struct Fill {
     pub(crate) arena: u32,
     pub(crate) read: bool,
     pub(crate) write: bool,
+    /// Instructions may be fetched from the page.
     pub(crate) fetch: bool,
+    /// They are now: data accesses leave a fetch tag as it is.
+    pub(crate) fetching: bool,
     pub(crate) global: bool,
     pub(crate) large: bool,
 }
 
 const LISTED: u8 = 1;
 const GLOBAL: u8 = 2;
+
+const EVICTED: u8 = 1;
+const EVICTED_LOCAL: u8 = 2;
 
 pub(crate) struct Tlb {
     // Four sets, so that an index masked with the length needs no bounds check.
@@ -60,8 +66,14 @@ pub(crate) struct Tlb {
     marks: Box<[u8; 4 * SLOTS]>,
     /// One bit for each 4 MiB of linear space where a slot stems from a large page.
     large: [u32; 32],
-    /// Moves whenever a translation may have changed: what holds derived addresses compares it.
-    pub(crate) epoch: u32,
+    /// For the supervisor's and the user's set: moves when a translation that instructions were fetched through goes.
+    /// Links between decoded blocks hold as long as it stands. Data pages come and go without moving it.
+    epochs: [u32; 2],
+    /// Since the epoch moved, a slot with a fetch tag made room for another page: [`EVICTED`] and, if that page was not
+    /// global, [`EVICTED_LOCAL`]. A flush cannot see any more that it would have gone.
+    evicted: Box<[u8; 2 * SLOTS]>,
+    /// All of `evicted` of either set.
+    evicted_any: [u8; 2],
     pub(crate) fills: u64,
     pub(crate) flushes: u64,
 }
@@ -74,7 +86,9 @@ impl Tlb {
             live: Vec::with_capacity(2 * SLOTS),
             marks: Box::new([0; 4 * SLOTS]),
             large: [0; 32],
-            epoch: 0,
+            epochs: [0; 2],
+            evicted: Box::new([0; 2 * SLOTS]),
+            evicted_any: [0; 2],
             fills: 0,
             flushes: 0,
         }
@@ -86,6 +100,19 @@ impl Tlb {
             (false, true) => USER,
             (false, false) => SUPERVISOR,
         };
+    }
+
+    /// The epoch of code at this privilege.
+    #[inline(always)]
+    pub(crate) fn epoch(&self, user: bool) -> u32 {
+        self.epochs[usize::from(user)]
+    }
+
+    fn move_epoch(&mut self, n: usize) {
+        self.epochs[n] = self.epochs[n].wrapping_add(1);
+        if std::mem::take(&mut self.evicted_any[n]) != 0 {
+            self.evicted[n * SLOTS..][..SLOTS].fill(0);
+        }
     }
 
     #[inline(always)]
@@ -108,12 +135,15 @@ impl Tlb {
         let i = index(set, f.lin);
         let page = f.lin & !0xfff;
         let tag = |on: bool| if on { page } else { INVALID };
-        self.slots[i] = Slot {
-            read: tag(f.read),
-            write: tag(f.write),
-            fetch: tag(f.fetch),
-            addend: f.arena.wrapping_sub(page),
-        };
+        let old = self.slots[i];
+        let addend = f.arena.wrapping_sub(page);
+        let fetch = tag(f.fetch && (f.fetching || (old.fetch == page && old.addend == addend)));
+        if old.fetch != INVALID && (fetch != old.fetch || addend != old.addend) {
+            let bits = if self.marks[i] & GLOBAL != 0 { EVICTED } else { EVICTED | EVICTED_LOCAL };
+            self.evicted[i & (2 * SLOTS - 1)] |= bits;
+            self.evicted_any[usize::from(set == USER)] |= bits;
+        }
+        self.slots[i] = Slot { read: tag(f.read), write: tag(f.write), fetch, addend };
         if self.marks[i] & LISTED == 0 {
             self.live.push(i as u16);
         }
@@ -124,44 +154,53 @@ impl Tlb {
         self.fills += 1;
     }
 
-    /// Drops all slots for which `drop` holds.
-    fn sweep(&mut self, drop: impl Fn(&Slot, u8) -> bool) {
+    /// Drops all slots for which `drop` holds; `evicted` says which evictions it would have met.
+    fn sweep(&mut self, evicted: u8, drop: impl Fn(&Slot, u8) -> bool) {
         let (slots, marks) = (&mut self.slots, &mut self.marks);
+        let mut fetch_gone = [false; 2];
         self.live.retain(|&i| {
             let i = usize::from(i);
             let gone = drop(&slots[i], marks[i]);
             if gone {
+                fetch_gone[usize::from(i >= USER)] |= slots[i].fetch != INVALID;
                 slots[i] = EMPTY;
                 marks[i] = 0;
             }
             !gone
         });
+        for (n, gone) in fetch_gone.into_iter().enumerate() {
+            if gone || self.evicted_any[n] & evicted != 0 {
+                self.move_epoch(n);
+            }
+        }
     }
 
     pub(crate) fn flush_all(&mut self) {
         self.flushes += 1;
-        self.epoch = self.epoch.wrapping_add(1);
-        self.sweep(|_, _| true);
+        self.sweep(EVICTED, |_, _| true);
         self.large = [0; 32];
     }
 
     pub(crate) fn flush_non_global(&mut self) {
         self.flushes += 1;
-        self.epoch = self.epoch.wrapping_add(1);
-        self.sweep(|_, marks| marks & GLOBAL == 0);
+        self.sweep(EVICTED_LOCAL, |_, marks| marks & GLOBAL == 0);
     }
 
     /// INVLPG: the page of `lin`, global or not; all pieces of it if it may be a large page.
     pub(crate) fn flush_page(&mut self, lin: u32) {
-        self.epoch = self.epoch.wrapping_add(1);
         if self.large[(lin >> 27) as usize] & 1 << (lin >> 22 & 31) != 0 {
-            self.sweep(|s, _| s.page().is_some_and(|p| p >> 22 == lin >> 22));
+            self.sweep(EVICTED, |s, _| s.page().is_some_and(|p| p >> 22 == lin >> 22));
             return;
         }
-        for set in [SUPERVISOR, USER] {
+        for (n, set) in [SUPERVISOR, USER].into_iter().enumerate() {
             let i = index(set, lin);
+            let mut fetch_gone = self.evicted[i & (2 * SLOTS - 1)] != 0;
             if self.slots[i].page() == Some(lin & !0xfff) {
+                fetch_gone |= self.slots[i].fetch != INVALID;
                 self.slots[i] = EMPTY;
+            }
+            if fetch_gone {
+                self.move_epoch(n);
             }
         }
     }
@@ -170,8 +209,10 @@ impl Tlb {
     pub(crate) fn drop_slot(&mut self, set: usize, lin: u32) {
         let i = index(set, lin);
         if self.slots[i].page() == Some(lin & !0xfff) {
+            if self.slots[i].fetch != INVALID {
+                self.move_epoch(usize::from(set == USER));
+            }
             self.slots[i] = EMPTY;
-            self.epoch = self.epoch.wrapping_add(1);
         }
     }
 
