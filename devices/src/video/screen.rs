@@ -102,14 +102,14 @@ impl Screen {
             all |= fonts != self.fonts;
             self.fonts = fonts;
         }
-        // A row of characters is a run of lines with one counter value.
+        // A row of characters is a run of lines with one counter value (and one CGA row bit, if that is on).
         let mut cells = Vec::with_capacity(self.cells.len());
         let mut changed = vec![false; pic.height as usize];
         let mut y = 0;
         while y < pic.height {
             let line = pic.line(y);
             let mut end = y + 1;
-            while end < pic.height && pic.line(end).counter == line.counter {
+            while end < pic.height && pic.cells_key(pic.line(end)) == pic.cells_key(line) {
                 end += 1;
             }
             let at = cells.len();

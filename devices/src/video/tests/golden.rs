@@ -115,6 +115,18 @@ fn a_cursor_that_moves_or_goes_leaves_nothing_behind() {
 }
 
 #[test]
+fn text_with_cga_row_addressing_is_compared_where_it_is_drawn() {
+    let mut c = text_screen();
+    c.cr(0x11, 0);
+    c.cr(0x17, 0xa2);
+    c.picture();
+    // Odd lines come from 2000h on.
+    c.b.write16(0xb_a000, 0x1f41);
+    c.picture();
+    assert!(c.pushed().contains(&1));
+}
+
+#[test]
 fn an_idle_text_screen_draws_nothing_and_a_changed_cell_its_row() {
     let mut c = text_screen();
     c.cr(0x0a, 0x20);

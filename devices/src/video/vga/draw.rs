@@ -179,7 +179,7 @@ impl Vga {
 
     /// The cells (code and attribute) that a line of text shows.
     pub fn cells(&self, v: Vram<'_>, pic: &Picture, line: Line, out: &mut Vec<u16>) {
-        out.extend((0..=pic.chars).map(|n| v.planes(pic.planar(line.counter + n, 0)) as u16));
+        out.extend((0..=pic.chars).map(|n| v.planes(pic.planar(line.counter + n, line.row_scan)) as u16));
     }
 
     /// The fonts of a text picture: twice the same if there is one.

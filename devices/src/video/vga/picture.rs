@@ -178,6 +178,12 @@ impl Picture {
         Line { counter, row_scan: n % self.rows, pan }
     }
 
+    /// Lines with the same key show the same cells of text.
+    pub fn cells_key(&self, line: Line) -> (u32, u32) {
+        let bits = u32::from(self.cga_row) | u32::from(self.hercules_row) << 1;
+        (line.counter, line.row_scan & bits)
+    }
+
     /// The planar address for a counter value. VGA memory address mapping: CR14 b6, CR17 b6, b5, b1, b0.
     #[inline]
     pub(super) fn planar(&self, counter: u32, row_scan: u32) -> u32 {
