@@ -138,6 +138,7 @@ impl Cpu {
     }
 
     /// As `read128`; #GP(0) unless the linear address is a multiple of 16.
+    #[inline(always)]
     pub(crate) fn read128_aligned(
         &mut self,
         io: &mut dyn GuestIo,
@@ -150,6 +151,7 @@ impl Cpu {
         self.read128(io, seg, off)
     }
 
+    #[inline(always)]
     pub(crate) fn write128_aligned(
         &mut self,
         io: &mut dyn GuestIo,

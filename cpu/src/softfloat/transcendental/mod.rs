@@ -60,12 +60,13 @@ const fn odd_reciprocals<const N: usize>() -> [u128; N] {
     c
 }
 
-const SIN: [u128; 17] = factorials(1, 2);
-const COS: [u128; 17] = factorials(0, 2);
+/// Terms enough for 2^-90 at the largest argument of each series; results are cut or rounded to 67 bits at most.
+const SIN: [u128; 13] = factorials(1, 2);
+const COS: [u128; 13] = factorials(0, 2);
 /// 2^127 / (k + 1)!
-const EXPM1: [u128; 32] = factorials(1, 1);
-/// The atanh series at (sqrt(2) - 1) / (sqrt(2) + 1) = 0.1716 needs 25 terms for 2^-127.
-const ODD: [u128; 26] = odd_reciprocals();
+const EXPM1: [u128; 24] = factorials(1, 1);
+/// The atanh series at (sqrt(2) - 1) / (sqrt(2) + 1) = 0.1716.
+const ODD: [u128; 18] = odd_reciprocals();
 
 /// c0 - c1 z + c2 z^2 ..., z in units of 2^-128, result in units of 2^-127.
 fn alternating(c: &[u128], z: u128) -> u128 {
@@ -200,7 +201,7 @@ pub fn tan(n: &Num, env: &mut Env) -> Trig {
 
 /// atan(t) for 0 < t <= 1.
 fn atan_unit(t: X) -> X {
-    let series = |z: X| z.mul(below_one(alternating(&ODD[..14], square(z))));
+    let series = |z: X| z.mul(below_one(alternating(&ODD[..9], square(z))));
     if t.exp < -5 {
         return series(t);
     }
