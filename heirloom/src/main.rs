@@ -1,1 +1,85 @@
-fn main() {}
+//! `heirloom`: the command. One file for each subcommand; everything that is more than a command is in the
+//! libraries below.
+
+mod control;
+mod ctl;
+mod doctor;
+mod list;
+mod run;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "heirloom",
+    version,
+    about = "Runs the desktops that companies could not leave behind on today's hosts",
+    after_help = "Exit codes: 0 powered off or expectation met, 1 host error, 2 usage, 3 guest crashed, 124 time-out."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Sub,
+}
+
+#[derive(Subcommand)]
+enum Sub {
+    /// Power on a machine and stay with it until it is off
+    Run(Box<run::Args>),
+    /// Control a running machine
+    Ctl(ctl::Args),
+    /// List running machines
+    List(list::Args),
+    /// Say what this host can do for Heirloom, and what to mend
+    Doctor(doctor::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr();
+    let done = match cli.command {
+        Sub::Run(a) => run::run(*a),
+        Sub::Ctl(a) => ctl::run(a),
+        Sub::List(a) => list::run(&a),
+        Sub::Doctor(a) => doctor::run(&a),
+    };
+    done.unwrap_or_else(|e| {
+        eprintln!("heirloom: {}", one_line(&e));
+        ExitCode::from(if e.is::<Usage>() || e.is::<vmm::spec::Faults>() { 2 } else { 1 })
+    })
+}
+
+/// The user asked for something that can't be: exit code 2.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// An error and its causes on one line, without a cause that the error before it already says.
+fn one_line(e: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in e.chain() {
+        let c = cause.to_string();
+        if !text.contains(&c) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&c);
+        }
+    }
+    text
+}
+
+fn log_to_stderr() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("HEIRLOOM_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+}

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use host_io::display::Frame;
+use host_io::display::{Frame, write_png};
 use vmm::spec::{self, DiskSpec, DisplaySpec, MachineSpec, SerialSpec};
 use vmm::{Choice, ClockKind, LinuxBoot, Machine, Outcome, Parts};
 
@@ -137,7 +137,7 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     let (expect, timeout, screenshot, stats) = (a.expect.clone(), a.timeout, a.screenshot.clone(), a.stats);
     let spec = resolve(a)?;
     let parts = parts(&spec)?;
-    let frame = Arc::new(Frame::new());
+    let frame = Frame::new();
     let ender = Ender::default();
     let link = ports::Link::default();
 
@@ -164,9 +164,6 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         })?;
     }
     on_signals(ender.clone())?;
-    if screenshot.is_some() {
-        frame.want_always();
-    }
 
     let outcome = machine.run();
     drop(viewers);
@@ -175,8 +172,8 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     drop(machine);
     drop(raw);
     if let Some(file) = &screenshot {
-        let png = frame.png().context("cannot take a screenshot")?;
-        std::fs::write(file, png).with_context(|| format!("cannot write {}", file.display()))?;
+        let (mode, px) = frame.snapshot();
+        write_png(file, mode, &px)?;
     }
     let (guest_ns, instructions) = handle.progress();
     if stats {

@@ -167,6 +167,12 @@ impl Handle {
         self.ask(Command::Redraw)
     }
 
+    /// Asks for a whole picture without waiting for it.
+    pub fn request_redraw(&self) -> Result<(), Gone> {
+        let (tx, _) = mpsc::channel();
+        self.send(Command::Redraw(tx))
+    }
+
     pub fn status(&self) -> Result<Status, Gone> {
         self.ask(Command::Status)
     }

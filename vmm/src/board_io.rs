@@ -7,24 +7,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use board::{
-    At, CONFIG_ADDRESS, CONFIG_DATA, Cx, Decode, Decoder, Device, Effects, Hit, HostEvent, HostJob, IntCtl, IsaDma,
-    Lines, NoDma, Power, Reset, SlotId, Tick, Width, Win,
+    At, CONFIG_ADDRESS, CONFIG_DATA, Cx, Decode, Decoder, Device, Effects, Hit, HostEvent, HostJob, IntCtl, Lines, NoDma, Power, Reset, SlotId, Tick, Width, Win,
 };
+use devices::chipset::piix4::isa::Piix4Isa;
+use devices::isa::i8237::I8237;
+use devices::isa::i8259::I8259;
 use hv_vcpu::{CpuidTable, GuestIo, Kicker};
 use ram::GuestRam;
 
 use crate::clock::{Clock, ClockKind};
 use crate::disks::Disks;
 
-/// The 8259 pair is called in the middle of instructions, the 8237 pair in the middle of other chips' calls.
-pub(crate) trait PicChip: Device + IntCtl {}
-impl<T: Device + IntCtl> PicChip for T {}
-pub(crate) trait DmaChip: Device + IsaDma {}
-impl<T: Device + IsaDma> DmaChip for T {}
-
+// Chips that are called in the middle of instructions or of other chips' calls are concrete fields; the rest is boxed.
 const PIC: usize = 0;
 const DMA: usize = 1;
-const FIRST_CHIP: usize = 2;
+const ISA: usize = 2;
+const FIRST_CHIP: usize = 3;
 
 /// How long a disk takes on the instruction clock, where the host's own time may not show.
 const INLINE_DISK: Tick = 100 * board::MICROSECOND;
@@ -33,8 +31,9 @@ pub(crate) struct Board {
     pub(crate) ram: Arc<GuestRam>,
     pub(crate) clock: Clock,
     pub(crate) disks: Disks,
-    pic: Box<dyn PicChip>,
-    dma: Box<dyn DmaChip>,
+    pic: I8259,
+    dma: I8237,
+    isa: Piix4Isa,
     chips: Vec<Box<dyn Device>>,
     lines: Lines,
     fx: Effects,
@@ -44,9 +43,6 @@ pub(crate) struct Board {
     power: Option<Power>,
     /// INTR, kept so that the processor's look at it costs a load.
     intr: bool,
-    ferr_line: Option<board::Line>,
-    ferr: bool,
-    ignne: bool,
     /// Answers of inline disk jobs, by guest time.
     later: BTreeMap<(Tick, u64), (SlotId, HostEvent)>,
     later_seq: u64,
@@ -64,17 +60,18 @@ struct Stats {
 
 /// Chips and wires as `board_map` made them.
 pub(crate) struct Built {
-    pub(crate) pic: Box<dyn PicChip>,
-    pub(crate) dma: Box<dyn DmaChip>,
+    pub(crate) pic: I8259,
+    pub(crate) dma: I8237,
+    pub(crate) isa: Piix4Isa,
     pub(crate) chips: Vec<Box<dyn Device>>,
     pub(crate) places: Vec<(SlotId, Win, Decode)>,
     pub(crate) lines: Lines,
-    pub(crate) ferr_line: Option<board::Line>,
 }
 
 impl Board {
     pub(crate) const PIC_SLOT: SlotId = SlotId(PIC as u16);
     pub(crate) const DMA_SLOT: SlotId = SlotId(DMA as u16);
+    pub(crate) const ISA_SLOT: SlotId = SlotId(ISA as u16);
 
     /// Slot of the `n`th boxed chip.
     pub(crate) const fn slot(n: usize) -> SlotId {
@@ -82,13 +79,14 @@ impl Board {
     }
 
     pub(crate) fn new(ram: Arc<GuestRam>, clock: Clock, disks: Disks, built: Built) -> Self {
-        let Built { pic, dma, chips, places, lines, ferr_line } = built;
+        let Built { pic, dma, isa, chips, places, lines } = built;
         let mut b = Self {
             ram,
             clock,
             disks,
             pic,
             dma,
+            isa,
             chips,
             lines,
             fx: Effects::default(),
@@ -97,9 +95,6 @@ impl Board {
             kicker: Kicker::new(),
             power: None,
             intr: false,
-            ferr_line,
-            ferr: false,
-            ignne: false,
             later: BTreeMap::new(),
             later_seq: 0,
             stats: Stats::default(),
@@ -116,8 +111,9 @@ impl Board {
 
     fn device(&self, slot: SlotId) -> &dyn Device {
         match usize::from(slot.0) {
-            PIC => self.pic.as_ref(),
-            DMA => self.dma.as_ref(),
+            PIC => &self.pic,
+            DMA => &self.dma,
+            ISA => &self.isa,
             n => self.chips[n - FIRST_CHIP].as_ref(),
         }
     }
@@ -135,9 +131,10 @@ impl Board {
         let now = self.clock.now();
         let (lines, ram, fx) = (&mut self.lines, &*self.ram, &mut self.fx);
         let r = match usize::from(slot.0) {
-            PIC => f(self.pic.as_mut(), &mut Cx::new(slot, now, lines, ram, self.dma.as_mut(), fx)),
-            DMA => f(self.dma.as_mut(), &mut Cx::new(slot, now, lines, ram, &mut NoDma, fx)),
-            n => f(self.chips[n - FIRST_CHIP].as_mut(), &mut Cx::new(slot, now, lines, ram, self.dma.as_mut(), fx)),
+            PIC => f(&mut self.pic, &mut Cx::new(slot, now, lines, ram, &mut self.dma, fx)),
+            DMA => f(&mut self.dma, &mut Cx::new(slot, now, lines, ram, &mut NoDma, fx)),
+            ISA => f(&mut self.isa, &mut Cx::new(slot, now, lines, ram, &mut self.dma, fx)),
+            n => f(self.chips[n - FIRST_CHIP].as_mut(), &mut Cx::new(slot, now, lines, ram, &mut self.dma, fx)),
         };
         self.settle(slot);
         r
@@ -199,8 +196,6 @@ impl Board {
         self.fx.timers.clear();
         self.later.clear();
         self.config_address = 0;
-        self.ferr = false;
-        self.ignne = false;
         self.ram.set_a20(true);
         for slot in self.slots() {
             self.call(slot, |d, cx| d.reset(cx, kind));
@@ -356,15 +351,6 @@ impl GuestIo for Board {
     fn pio_write(&mut self, port: u16, width: hv_vcpu::Width, v: u32) {
         let mut v = v;
         self.pio(port, width.bytes(), &mut v, true);
-        // Any write to F0h clears the coprocessor's error latch; the PIIX4 asserts IGNNE# if FERR# was active
-        // (82371AB, 4.2.2.4: Coprocessor Error Register).
-        if port == 0xf0 && self.ferr {
-            self.ignne = true;
-            if let Some(l) = self.ferr_line {
-                self.lines.lower(l);
-                self.settle(Self::PIC_SLOT);
-            }
-        }
     }
 
     fn mmio_read(&mut self, gpa: u64, buf: &mut [u8]) {
@@ -433,20 +419,13 @@ impl GuestIo for Board {
     }
 
     fn ferr(&mut self, asserted: bool) {
-        if self.ferr == asserted {
-            return;
-        }
-        self.ferr = asserted;
-        if !asserted {
-            self.ignne = false;
-        }
-        if let Some(l) = self.ferr_line {
-            self.lines.set(l, asserted);
-            self.settle(Self::PIC_SLOT);
-        }
+        let now = self.clock.now();
+        let mut cx = Cx::new(Self::ISA_SLOT, now, &mut self.lines, &self.ram, &mut self.dma, &mut self.fx);
+        self.isa.ferr(&mut cx, asserted);
+        self.settle(Self::ISA_SLOT);
     }
 
     fn ignne(&self) -> bool {
-        self.ignne
+        self.isa.ignne()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use board::{Disk, Media, Reset, Scanout, SerialPort};
+use board::{Disk, HostEvent, Media, Reset, Scanout, SerialPort};
 use hv_vcpu::{CpuState, CpuidTable, HvError, Unavailable, Vcpu};
 use ram::{GuestRam, RamError};
 
@@ -126,7 +126,8 @@ impl Machine {
                 None => continue,
                 Some(Drive::Disk { disk }) => {
                     let media = Media { sectors: disk.sectors(), read_only: disk.read_only() };
-                    (Some(disk), board_map::Found::Disk(media))
+                    let geometry = disk.geometry();
+                    (Some(disk), board_map::Found::Disk(media, geometry))
                 }
                 Some(Drive::Cdrom { medium }) => {
                     let media = medium.as_ref().map(|d| Media { sectors: d.sectors(), read_only: true });
@@ -162,6 +163,11 @@ impl Machine {
         };
         m.load_kernel()?;
         Ok(m)
+    }
+
+    /// After the run: lets the display push what it last showed.
+    pub fn draw_last_frame(&mut self) {
+        self.board.host_event(self.roles.vga, HostEvent::Redraw);
     }
 
     /// The remote control, for other threads.

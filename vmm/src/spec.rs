@@ -213,7 +213,7 @@ impl MachineSpec {
         Reader::new(text, source)?.read(|r| {
         r.text("name", name, |v| s.name = v);
         r.number("memory", memory, |v| s.memory_mib = v);
-        let video = |v| if [1, 2, 4, 8, 16].contains(&v) { Ok(v as u32) } else { Err(format!("video memory of {v} MiB; use 1, 2, 4, 8 or 16")) };
+        let video = |v| if [1, 2, 4, 8].contains(&v) { Ok(v as u32) } else { Err(format!("video memory of {v} MiB; use 1, 2, 4 or 8")) };
         r.number("video", video, |v| s.video_mib = v);
         r.text("engine", engine, |v| s.engine = v);
         r.text("clock", clock, |v| s.clock = v);

@@ -1,1 +1,55 @@
-fn main() {}
+//! `cargo xtask`: everything a developer or CI does with the tree. Each word is one file.
+
+mod check;
+mod demo;
+mod guests;
+mod setup;
+mod shell;
+mod test;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "xtask", about = "Builds, sets up, demonstrates and tests Heirloom")]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Install what the build, the guests and the tests need (Debian packages, Rust targets)
+    Setup,
+    /// Assemble the test guests from Debian's packages under target/guests
+    Guests {
+        /// Make them anew even if they are there
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// Boot a Debian desktop machine's VHD and show it
+    Demo {
+        /// Unattended: log in, look round, power off; exit 0 if all went well
+        #[arg(long)]
+        check: bool,
+    },
+    /// Set up, then run every test
+    Test {
+        /// Only the fast ones: no whole guests
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Formatting, lints, crate edges, file sizes, comments on unsafe blocks
+    Check,
+}
+
+fn main() -> Result<()> {
+    std::env::set_current_dir(shell::root())?;
+    match Cli::parse().what {
+        What::Setup => setup::run(),
+        What::Guests { fresh } => guests::run(fresh),
+        What::Demo { check } => demo::run(check),
+        What::Test { quick } => test::run(quick),
+        What::Check => check::run(),
+    }
+}

@@ -13,7 +13,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use board::Pointer;
-use host_io::display::Frame;
+use host_io::display::{Frame, encode_png};
 use host_io::input;
 use vmm::Handle;
 
@@ -24,7 +24,7 @@ use super::{ErrorBody, KeyBody, MouseBody, StatusBody, TypeBody, UnknownBody};
 pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) machine: Handle,
-    pub(crate) frame: Arc<Frame>,
+    pub(crate) frame: Frame,
     /// Where the pointer is as far as we sent it; None before the first movement.
     pub(crate) pointer: Arc<Mutex<Option<(i32, i32)>>>,
 }
@@ -132,14 +132,15 @@ async fn status(State(t): State<Target>) -> Result<Json<StatusBody>, Failed> {
 async fn screenshot(State(t): State<Target>) -> Result<Response, Failed> {
     let png = ask(move || {
         t.machine.redraw().map_err(gone)?;
-        t.frame.png().map_err(|e| Failed(StatusCode::CONFLICT, e.to_string()))
+        let (mode, px) = t.frame.snapshot();
+        encode_png(mode, &px).map_err(|e| Failed(StatusCode::CONFLICT, e.to_string()))
     })
     .await?;
     Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
 }
 
 async fn type_text(State(t): State<Target>, Json(b): Json<TypeBody>) -> Done {
-    let keys = input::text(&b.text).map_err(|e| Failed(StatusCode::UNPROCESSABLE_ENTITY, e.to_string()))?;
+    let keys = input::type_text(&b.text).map_err(|e| Failed(StatusCode::UNPROCESSABLE_ENTITY, e.to_string()))?;
     press(t, keys).await
 }
 

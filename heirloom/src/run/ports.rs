@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use board::{Disk, SerialPort};
 use host_io::disk;
 use host_io::display::Frame;
-use host_io::display::vnc::{self, VncServer};
+use host_io::display::vnc::{VncConfig, VncServer, parse_address};
+use host_io::input::InputEvent;
 use host_io::serial::{Expect, Input, Port};
 use vmm::spec::{DiskSpec, DisplaySpec, MachineSpec, SerialSpec};
 use vmm::{Drive, Handle, Ports};
@@ -43,7 +44,7 @@ impl Link {
 /// disk goes to the secondary channel's master, where every system looks for it.
 pub(crate) fn open(
     s: &MachineSpec,
-    frame: &Arc<Frame>,
+    frame: &Frame,
     link: &Link,
     ender: &Ender,
     expect: Option<&str>,
@@ -82,7 +83,7 @@ pub(crate) fn open(
         let e = ender.clone();
         serial[0] = Some(Box::new(Expect::new(serial[0].take(), want, Box::new(move || e.end(End::Expected)))));
     }
-    Ok((Ports { drives, serial, display: Box::new(frame.clone()) }, terminal))
+    Ok((Ports { drives, serial, display: Box::new(frame.scanout()) }, terminal))
 }
 
 /// Ctrl-] on a terminal ends the machine; bytes before it still reach the guest.
@@ -101,29 +102,35 @@ fn leaving(input: Input, ender: Ender) -> Input {
 }
 
 fn open_disk(d: &DiskSpec) -> Result<Box<dyn Disk>> {
-    let image = disk::open(&d.path, d.read_only || d.overlay)?;
-    Ok(if d.overlay { Box::new(disk::Overlay::new(image)) } else { image })
+    let mode = if d.read_only || d.overlay { disk::Mode::ReadOnly } else { disk::Mode::ReadWrite };
+    let image = disk::open_disk(&d.path, mode)?.into_disk();
+    if !d.overlay {
+        return Ok(image);
+    }
+    Ok(Box::new(disk::Overlay::new(image).context("cannot create a temporary file for a disk overlay")?))
 }
 
 fn open_iso(p: &Path) -> Result<Box<dyn Disk>> {
-    Ok(disk::open_iso(p)?)
+    Ok(disk::open_cdrom(p)?.0.into_disk())
 }
 
 /// Starts the viewers' servers.
-pub(crate) fn displays(s: &MachineSpec, frame: &Arc<Frame>, machine: &Handle) -> Result<Vec<VncServer>> {
+pub(crate) fn displays(s: &MachineSpec, frame: &Frame, machine: &Handle) -> Result<Vec<VncServer>> {
     let mut all = Vec::new();
     for d in &s.display {
         if let DisplaySpec::Vnc { address, password } = d {
             let h = machine.clone();
-            let events = Box::new(move |ev| {
+            let input = Box::new(move |ev| {
                 // A machine that is gone takes no input.
                 let _ = match ev {
-                    vnc::InputEvent::Key { key, down } => h.key(key, down),
-                    vnc::InputEvent::Pointer(p) => h.pointer(p),
-                    vnc::InputEvent::Connected => h.redraw(),
+                    InputEvent::Key { key, down } => h.key(key, down),
+                    InputEvent::Pointer(p) => h.pointer(p),
+                    InputEvent::Redraw => h.request_redraw(),
                 };
             });
-            all.push(VncServer::start(address, password.as_deref(), &s.name, frame.clone(), events)?);
+            let config =
+                VncConfig { address: parse_address(address)?, password: password.clone(), name: s.name.clone() };
+            all.push(VncServer::start(config, frame.clone(), input)?);
         }
     }
     Ok(all)

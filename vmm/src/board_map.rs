@@ -1,0 +1,226 @@
+//! The Virtual PC board as one table: which chip sits where, and which wire goes to which interrupt.
+//!
+//! | chip | place | interrupt |
+//! |---|---|---|
+//! | 8259 pair | 20h, A0h, ELCR 4D0h | |
+//! | 8237 pair | 00h, C0h, pages 81h-8Fh | |
+//! | 440BX | PCI 0:0.0 | |
+//! | PIIX4 ISA bridge | PCI 0:7.0, 80h, 84h-86h, 88h, 8Ch-8Eh, 92h, F0h, CF9h | 13 |
+//! | PIIX4 IDE | PCI 0:7.1; puts 1F0h/3F6h, 170h/376h and its bus master where its registers say | 14, 15 |
+//! | PIIX4 power management | PCI 0:7.3, B2h; PM and SMBus blocks where its registers say | 9 (SCI) |
+//! | S3 Trio64 | PCI 0:8.0; VGA ports and memory, frame buffer where its registers say | PIRQ of device 8 |
+//! | 8254 | 40h-43h, 61h | 0 |
+//! | MC146818 | 70h-77h | 8 |
+//! | 8042 | 60h, 64h | 1, 12 |
+//! | 16550 x 2 | 3F8h, 2F8h | 4, 3 |
+//! | W83977 | 370h | |
+//! | firmware trap | 510h | |
+
+use std::sync::Arc;
+
+use board::{Decode, Device, Lines, Media, Route, Scanout, SerialPort, SlotId, Win};
+use devices::ata::DriveSpec;
+use devices::ata::atapi::CdSpec;
+use devices::ata::hard_disk::DiskSpec;
+use devices::chipset::i440bx::{self, I440bx, RomPages};
+use devices::chipset::piix4::{ide, isa, pm};
+use devices::isa::{i8042, i8237, i8254, i8259, mc146818, ns16550, w83977};
+use devices::video::s3trio64::{self, S3Trio64};
+use firmware::{BootDevice, Firmware};
+use ram::{GuestRam, Slot};
+
+use crate::board_io::{Board, Built};
+use crate::machine::Parts;
+
+/// IDE units.
+pub(crate) const DRIVES: usize = 4;
+const ROM_BYTES: u32 = 256 << 10;
+/// The chip select of the flash: the last 256 KiB below 4 GiB.
+const ROM_HIGH: u32 = 0u32.wrapping_sub(ROM_BYTES);
+/// First low page of the ROM's image below 1 MiB.
+const ROM_LOW_PAGE: u32 = 0xc0;
+
+/// Arena bytes beyond main RAM: ROM and frame buffer.
+pub(crate) const fn slot_bytes(vram: u32) -> u64 {
+    ROM_BYTES as u64 + vram as u64
+}
+
+/// What hangs on an IDE cable, as the builder found it.
+pub(crate) enum Found {
+    Disk(Media, Option<board::Geometry>),
+    Cdrom(Option<Media>),
+}
+
+/// Slots of chips that commands from outside go to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Roles {
+    pub(crate) kbc: SlotId,
+    pub(crate) vga: SlotId,
+    pub(crate) com: [SlotId; 2],
+    pub(crate) ide: SlotId,
+    pub(crate) pm: SlotId,
+}
+
+/// Chips and places while the board is being put together.
+#[derive(Default)]
+struct Kit {
+    chips: Vec<Box<dyn Device>>,
+    places: Vec<(SlotId, Win, Decode)>,
+    lines: Lines,
+}
+
+impl Kit {
+    fn irq(&mut self, n: u8) -> board::Line {
+        self.lines.connect(Route::Isa(n))
+    }
+
+    /// A PCI interrupt pin (0 = INTA#) of a device, through the board's wiring to the PIRQ router.
+    fn pci_irq(&mut self, dev: u8, pin: u8) -> board::Line {
+        self.lines.connect(Route::Pirq(firmware::wiring::pirq(dev, pin)))
+    }
+
+    fn add(&mut self, chip: impl Device + 'static, places: &[(Win, Decode)]) -> SlotId {
+        let slot = Board::slot(self.chips.len());
+        self.chips.push(Box::new(chip));
+        self.put(slot, places);
+        slot
+    }
+
+    fn put(&mut self, slot: SlotId, places: &[(Win, Decode)]) {
+        self.places.extend(places.iter().map(|&(w, d)| (slot, w, d)));
+    }
+}
+
+const fn pci(dev: u8, func: u8) -> Decode {
+    Decode::Config { dev, func }
+}
+
+/// Puts the ROM's bytes into a slot: at the top of 4 GiB, and what PAM shows of it below 1 MiB.
+fn rom(ram: &GuestRam, image: &[u8]) -> (Slot, Vec<RomPages>) {
+    let slot = ram.allocate(ROM_BYTES, false);
+    let at = ram.extent(slot).start;
+    // A smaller image repeats, as it does on a bus that decodes fewer address lines.
+    let mut filled = 0;
+    while filled < ROM_BYTES {
+        ram.arena().copy_in(at + filled, image);
+        filled += image.len() as u32;
+    }
+    ram.place(slot, Some(ROM_HIGH));
+    let low = |pages: std::ops::RangeInclusive<u8>| {
+        let offset = (u32::from(*pages.start()) - ROM_LOW_PAGE) << ram::PAGE_SHIFT;
+        RomPages { pages, offset }
+    };
+    // Our own image has a video BIOS at C0000h; another BIOS brings a system ROM only.
+    let own = image.len() as u32 == ROM_BYTES;
+    let pages = if own { vec![low(0xc0..=0xff)] } else { vec![low(0xe0..=0xff)] };
+    (slot, pages)
+}
+
+pub(crate) fn build(
+    parts: &Parts,
+    ram: &Arc<GuestRam>,
+    drives: [Option<Found>; DRIVES],
+    serial: [Option<Box<dyn SerialPort>>; 2],
+    display: Box<dyn Scanout>,
+) -> (Built, Roles) {
+    use Decode::Pio;
+    let mut k = Kit::default();
+    let vram = parts.vram_mib << 20;
+    let image = parts.bios.clone().unwrap_or_else(firmware::rom_image);
+    let (rom_slot, rom_pages) = rom(ram, &image);
+
+    k.put(Board::PIC_SLOT, &[(i8259::MASTER, Pio(0x20)), (i8259::SLAVE, Pio(0xa0)), (i8259::ELCR, Pio(0x4d0))]);
+    k.put(
+        Board::DMA_SLOT,
+        &[
+            (i8237::LOW, Pio(0x00)),
+            (i8237::HIGH, Pio(0xc0)),
+            (i8237::PAGE81, Pio(0x81)),
+            (i8237::PAGE87, Pio(0x87)),
+            (i8237::PAGE89, Pio(0x89)),
+            (i8237::PAGE8F, Pio(0x8f)),
+        ],
+    );
+    let irq13 = k.irq(13);
+    k.put(
+        Board::ISA_SLOT,
+        &[
+            (isa::CONFIG, pci(7, 0)),
+            (isa::POST80, Pio(0x80)),
+            (isa::POST84, Pio(0x84)),
+            (isa::POST88, Pio(0x88)),
+            (isa::POST8C, Pio(0x8c)),
+            (isa::PORT92, Pio(0x92)),
+            (isa::COPROC, Pio(0xf0)),
+            (isa::RESET_CONTROL, Pio(0xcf9)),
+        ],
+    );
+
+    k.add(I440bx::new(rom_slot, rom_pages), &[(i440bx::CONFIG, pci(0, 0))]);
+    let wiring = ide::Wiring { irq14: k.irq(14), irq15: k.irq(15) };
+    let mut unit = 0;
+    let specs = drives.map(|d| {
+        unit += 1;
+        d.map(|d| drive(unit - 1, d))
+    });
+    let ide_slot = k.add(ide::Piix4Ide::new(wiring, specs), &[(ide::CONFIG, pci(7, 1))]);
+    let sci = k.irq(9);
+    let pm_slot = k.add(pm::Piix4Pm::new(sci), &[(pm::CONFIG, pci(7, 3)), (pm::APM, Pio(0xb2))]);
+    let inta = k.pci_irq(8, 0);
+    let vga = k.add(S3Trio64::new(ram, vram, inta, display), &[(s3trio64::CONFIG, pci(8, 0))]);
+
+    let irq0 = k.irq(0);
+    k.add(i8254::I8254::new(irq0), &[(i8254::TIMER, Pio(0x40)), (i8254::PORT61, Pio(0x61))]);
+    let irq8 = k.irq(8);
+    let rtc = mc146818::Mc146818::new(irq8, parts.start_seconds as i64);
+    k.add(rtc, &[(mc146818::RTC, Pio(0x70))]);
+    let (irq1, irq12) = (k.irq(1), k.irq(12));
+    let kbc = k.add(i8042::I8042::new(irq1, irq12), &[(i8042::DATA, Pio(0x60)), (i8042::COMMAND, Pio(0x64))]);
+    let [com1, com2] = serial;
+    let mut uart = |name, irq, port, end: Option<Box<dyn SerialPort>>| {
+        let line = k.irq(irq);
+        let end = end.unwrap_or_else(|| Box::new(Unplugged));
+        k.add(ns16550::Ns16550::new(name, line, end), &[(ns16550::UART, Pio(port))])
+    };
+    let com = [uart("com1", 4, 0x3f8, com1), uart("com2", 3, 0x2f8, com2)];
+    k.add(w83977::W83977::new(), &[(w83977::CONFIG, Pio(0x370))]);
+    if parts.bios.is_none() {
+        let bios = Firmware::new(firmware_config(parts, vram), ram.clone());
+        k.add(bios, &[(firmware::TRAP, Pio(firmware::TRAP_AT))]);
+    }
+
+    let Kit { chips, places, lines } = k;
+    let built = Built { pic: i8259::I8259::new(), dma: i8237::I8237::new(), isa: isa::Piix4Isa::new(irq13), chips, places, lines };
+    (built, Roles { kbc, vga, com, ide: ide_slot, pm: pm_slot })
+}
+
+/// Nothing in the socket: bytes go nowhere, modem inputs are off.
+struct Unplugged;
+
+impl SerialPort for Unplugged {
+    fn send(&mut self, _byte: u8) {}
+
+    fn connected(&self) -> bool {
+        false
+    }
+}
+
+fn drive(unit: usize, d: Found) -> DriveSpec {
+    let serial = format!("HL{unit:08}");
+    match d {
+        Found::Disk(media, geometry) => DriveSpec::Disk(DiskSpec { sectors: media.sectors, serial, geometry }),
+        Found::Cdrom(media) => DriveSpec::Cd(CdSpec { serial, media }),
+    }
+}
+
+fn firmware_config(parts: &Parts, vram: u32) -> firmware::Config {
+    firmware::Config {
+        ram_bytes: parts.memory_mib << 20,
+        boot_order: parts.boot.chars().filter_map(BootDevice::from_letter).collect(),
+        uuid: parts.uuid,
+        vram_bytes: vram,
+        // No floppy controller is on this board yet.
+        floppies: [0, 0],
+        ..firmware::Config::default()
+    }
+}
