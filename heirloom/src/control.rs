@@ -82,7 +82,9 @@ fn make_directory() -> Result<PathBuf> {
     match fs::DirBuilder::new().recursive(true).mode(0o700).create(&d) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(e).with_context(|| format!("cannot create the control directory {}", d.display())),
+        Err(e) => {
+            return Err(e).with_context(|| format!("cannot create the control directory {}", d.display()));
+        }
     }
     let m = fs::symlink_metadata(&d).with_context(|| format!("cannot look at {}", d.display()))?;
     if !m.is_dir() || m.uid() != rustix::process::getuid().as_raw() {
@@ -110,7 +112,9 @@ pub(crate) fn names() -> Result<Vec<String>> {
     let entries = match fs::read_dir(&d) {
         Ok(e) => e,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(e).with_context(|| format!("cannot read the control directory {}", d.display())),
+        Err(e) => {
+            return Err(e).with_context(|| format!("cannot read the control directory {}", d.display()));
+        }
     };
     let mut names: Vec<String> = entries
         .filter_map(|e| e.ok()?.file_name().to_str()?.strip_suffix(".sock").map(str::to_owned))
@@ -126,7 +130,8 @@ pub(crate) fn request(name: &str, method: &str, path: &str, body: Option<Vec<u8>
     let at = socket(name);
     if !alive(&at) {
         let running = names().unwrap_or_default();
-        let others = if running.is_empty() { "none is".into() } else { format!("running: {}", running.join(", ")) };
+        let others =
+            if running.is_empty() { "none is".into() } else { format!("running: {}", running.join(", ")) };
         bail!("no machine named {name:?} is running ({others})");
     }
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -11,7 +11,9 @@ use crate::control::{self, KeyBody, MouseBody, StatusBody, TypeBody, UnknownBody
 use crate::doctor::say;
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  heirloom ctl accounts screenshot now.png\n  heirloom ctl accounts key ctrl-alt-del\n  heirloom ctl accounts type 'hello\\n'")]
+#[command(
+    after_help = "Examples:\n  heirloom ctl accounts screenshot now.png\n  heirloom ctl accounts key ctrl-alt-del\n  heirloom ctl accounts type 'hello\\n'"
+)]
 pub(crate) struct Args {
     /// The machine's name (see `heirloom list`)
     name: String,
@@ -69,7 +71,10 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
             } else {
                 let secs = s.guest_ns as f64 / 1e9;
                 let halted = if s.halted { ", halted" } else { "" };
-                say(&format!("{}: {} on {}, {} MiB, {secs:.1} s, {} instructions{halted}", s.name, s.phase, s.engine, s.memory_mib, s.instructions));
+                say(&format!(
+                    "{}: {} on {}, {} MiB, {secs:.1} s, {} instructions{halted}",
+                    s.name, s.phase, s.engine, s.memory_mib, s.instructions
+                ));
             }
         }
         What::Pause => plain("/v1/pause")?,
@@ -93,7 +98,10 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
                 say(&serde_json::to_string_pretty(&all)?);
             } else {
                 for u in &all {
-                    say(&format!("{:<14} window {} offset {:#06x}: {} times", u.chip, u.window, u.offset, u.count));
+                    say(&format!(
+                        "{:<14} window {} offset {:#06x}: {} times",
+                        u.chip, u.window, u.offset, u.count
+                    ));
                 }
                 if all.is_empty() {
                     say("every access so far met a register");

@@ -3,6 +3,7 @@
 
 mod control;
 mod ctl;
+mod disk;
 mod doctor;
 mod list;
 mod run;
@@ -30,6 +31,8 @@ enum Sub {
     Run(Box<run::Args>),
     /// Control a running machine
     Ctl(ctl::Args),
+    /// Create, describe, convert and check disk images
+    Disk(disk::Args),
     /// List running machines
     List(list::Args),
     /// Say what this host can do for Heirloom, and what to mend
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Sub::Run(a) => run::run(*a),
         Sub::Ctl(a) => ctl::run(a),
+        Sub::Disk(a) => disk::run(a),
         Sub::List(a) => list::run(&a),
         Sub::Doctor(a) => doctor::run(&a),
     };

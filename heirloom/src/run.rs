@@ -18,9 +18,11 @@ use crate::terminal::Raw;
 use crate::{Usage, doctor};
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  heirloom run --memory 512 --disk xp.vhd --display vnc=127.0.0.1:5900\n  \
+#[command(
+    after_help = "Examples:\n  heirloom run --memory 512 --disk xp.vhd --display vnc=127.0.0.1:5900\n  \
     heirloom run --kernel vmlinuz --initrd initrd.img --append console=ttyS0 --serial stdio\n  \
-    heirloom run accounts.toml\n\nWith --serial stdio, Ctrl-] leaves (the machine is powered off).")]
+    heirloom run accounts.toml\n\nWith --serial stdio, Ctrl-] leaves (the machine is powered off)."
+)]
 pub(crate) struct Args {
     /// A machine's spec file (TOML); flags given beside it win
     spec: Option<PathBuf>,
@@ -151,8 +153,12 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     })?;
     let handle = machine.handle();
     link.connect(handle.clone());
-    let target =
-        Target { name: spec.name.clone(), machine: handle.clone(), frame: frame.clone(), pointer: Arc::default() };
+    let target = Target {
+        name: spec.name.clone(),
+        machine: handle.clone(),
+        frame: frame.clone(),
+        pointer: Arc::default(),
+    };
     let server = Server::start(target)?;
     let viewers = ports::displays(&spec, &frame, &handle)?;
     ender.attach(handle.clone());
@@ -201,7 +207,8 @@ fn resolve(a: Args) -> Result<MachineSpec> {
     let mut s = match &a.spec {
         None => MachineSpec::default(),
         Some(p) => {
-            let text = std::fs::read_to_string(p).map_err(|e| Usage(format!("cannot read spec {}: {e}", p.display())))?;
+            let text = std::fs::read_to_string(p)
+                .map_err(|e| Usage(format!("cannot read spec {}: {e}", p.display())))?;
             let mut s = MachineSpec::parse(&text, &p.display().to_string())?;
             // Paths in a spec are relative to it.
             let base = p.parent().map(PathBuf::from).unwrap_or_default();
@@ -241,7 +248,9 @@ fn resolve(a: Args) -> Result<MachineSpec> {
 }
 
 fn parts(s: &MachineSpec) -> Result<Parts> {
-    let read = |p: &PathBuf, what: &str| std::fs::read(p).with_context(|| format!("cannot read {what} {}", p.display()));
+    let read = |p: &PathBuf, what: &str| {
+        std::fs::read(p).with_context(|| format!("cannot read {what} {}", p.display()))
+    };
     let linux = match &s.kernel {
         None => None,
         Some(k) => Some(LinuxBoot {

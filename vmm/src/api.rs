@@ -1,6 +1,6 @@
 //! How an embedder talks to a running machine.
 
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -67,7 +67,10 @@ pub enum Command {
     Reset(Sender<()>),
     PowerOff,
     PowerButton,
-    Key { key: Key, down: bool },
+    Key {
+        key: Key,
+        down: bool,
+    },
     Pointer(Pointer),
     /// Pushes a whole frame to the scanout, then answers.
     Redraw(Sender<()>),
@@ -75,7 +78,11 @@ pub enum Command {
     Unknowns(Sender<Vec<Unknown>>),
     Metrics(Sender<Vec<(String, u64)>>),
     /// Puts a medium into a drive, or takes it out.
-    Insert { unit: u8, disk: Option<(Box<dyn board::Disk>, Media)>, done: Sender<Result<(), String>> },
+    Insert {
+        unit: u8,
+        disk: Option<(Box<dyn board::Disk>, Media)>,
+        done: Sender<Result<(), String>>,
+    },
 }
 
 #[derive(Default)]
@@ -186,7 +193,11 @@ impl Handle {
     }
 
     /// Puts a disk into a removable drive (channel * 2 + device), or takes out what is there.
-    pub fn insert(&self, unit: u8, disk: Option<(Box<dyn board::Disk>, Media)>) -> Result<Result<(), String>, Gone> {
+    pub fn insert(
+        &self,
+        unit: u8,
+        disk: Option<(Box<dyn board::Disk>, Media)>,
+    ) -> Result<Result<(), String>, Gone> {
         self.ask(|done| Command::Insert { unit, disk, done })
     }
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use board::{
-    At, CONFIG_ADDRESS, CONFIG_DATA, Cx, Decode, Decoder, Device, Effects, Hit, HostEvent, HostJob, IntCtl, Lines, NoDma, Power, Reset, SlotId, Tick, Width, Win,
+    At, CONFIG_ADDRESS, CONFIG_DATA, Cx, Decode, Decoder, Device, Effects, Hit, HostEvent, HostJob, IntCtl,
+    Lines, NoDma, Power, Reset, SlotId, Tick, Width, Win,
 };
 use devices::chipset::piix4::isa::Piix4Isa;
 use devices::isa::i8237::I8237;
@@ -134,7 +135,9 @@ impl Board {
             PIC => f(&mut self.pic, &mut Cx::new(slot, now, lines, ram, &mut self.dma, fx)),
             DMA => f(&mut self.dma, &mut Cx::new(slot, now, lines, ram, &mut NoDma, fx)),
             ISA => f(&mut self.isa, &mut Cx::new(slot, now, lines, ram, &mut self.dma, fx)),
-            n => f(self.chips[n - FIRST_CHIP].as_mut(), &mut Cx::new(slot, now, lines, ram, &mut self.dma, fx)),
+            n => {
+                f(self.chips[n - FIRST_CHIP].as_mut(), &mut Cx::new(slot, now, lines, ram, &mut self.dma, fx))
+            }
         };
         self.settle(slot);
         r
@@ -175,7 +178,8 @@ impl Board {
     fn start(&mut self, slot: SlotId, job: HostJob) {
         let HostJob::Disk(job) = job;
         if let Some(done) = self.disks.submit(slot, job) {
-            let at = self.clock.now() + if self.clock.kind() == ClockKind::Instructions { INLINE_DISK } else { 0 };
+            let at =
+                self.clock.now() + if self.clock.kind() == ClockKind::Instructions { INLINE_DISK } else { 0 };
             self.later_seq += 1;
             self.later.insert((at, self.later_seq), (slot, HostEvent::Disk(done)));
             self.kicker.kick();
@@ -238,7 +242,8 @@ impl Board {
 
     pub(crate) fn metrics(&self) -> Vec<(String, u64)> {
         let Stats { pio, mmio, interrupts, timers, polls } = self.stats;
-        let own = [("pio", pio), ("mmio", mmio), ("interrupts", interrupts), ("timers", timers), ("polls", polls)];
+        let own =
+            [("pio", pio), ("mmio", mmio), ("interrupts", interrupts), ("timers", timers), ("polls", polls)];
         let mut all: Vec<(String, u64)> = own.into_iter().map(|(n, v)| (format!("board.{n}"), v)).collect();
         for slot in self.slots() {
             let d = self.device(slot);

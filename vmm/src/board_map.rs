@@ -129,7 +129,10 @@ pub(crate) fn build(
     let image = parts.bios.clone().unwrap_or_else(firmware::rom_image);
     let (rom_slot, rom_pages) = rom(ram, &image);
 
-    k.put(Board::PIC_SLOT, &[(i8259::MASTER, Pio(0x20)), (i8259::SLAVE, Pio(0xa0)), (i8259::ELCR, Pio(0x4d0))]);
+    k.put(
+        Board::PIC_SLOT,
+        &[(i8259::MASTER, Pio(0x20)), (i8259::SLAVE, Pio(0xa0)), (i8259::ELCR, Pio(0x4d0))],
+    );
     k.put(
         Board::DMA_SLOT,
         &[
@@ -190,7 +193,14 @@ pub(crate) fn build(
     }
 
     let Kit { chips, places, lines } = k;
-    let built = Built { pic: i8259::I8259::new(), dma: i8237::I8237::new(), isa: isa::Piix4Isa::new(irq13), chips, places, lines };
+    let built = Built {
+        pic: i8259::I8259::new(),
+        dma: i8237::I8237::new(),
+        isa: isa::Piix4Isa::new(irq13),
+        chips,
+        places,
+        lines,
+    };
     (built, Roles { kbc, vga, com, ide: ide_slot, pm: pm_slot })
 }
 
@@ -208,7 +218,9 @@ impl SerialPort for Unplugged {
 fn drive(unit: usize, d: Found) -> DriveSpec {
     let serial = format!("HL{unit:08}");
     match d {
-        Found::Disk(media, geometry) => DriveSpec::Disk(DiskSpec { sectors: media.sectors, serial, geometry }),
+        Found::Disk(media, geometry) => {
+            DriveSpec::Disk(DiskSpec { sectors: media.sectors, serial, geometry })
+        }
         Found::Cdrom(media) => DriveSpec::Cd(CdSpec { serial, media }),
     }
 }

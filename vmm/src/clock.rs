@@ -83,7 +83,8 @@ impl Clock {
         match self.kind {
             ClockKind::Host => LOOK,
             ClockKind::Instructions => {
-                let left = next.map_or(u64::MAX, |t| t.saturating_sub(self.base).div_ceil(NS_PER_INSTRUCTION));
+                let left =
+                    next.map_or(u64::MAX, |t| t.saturating_sub(self.base).div_ceil(NS_PER_INSTRUCTION));
                 left.clamp(1, LONGEST)
             }
         }

@@ -12,7 +12,10 @@ enum Worker {
     Empty,
     /// Jobs run inside `submit`; the machine delivers the answer at a fixed guest time.
     Inline(Box<dyn Disk>),
-    Thread { jobs: Sender<(SlotId, DiskJob)>, thread: Option<JoinHandle<()>> },
+    Thread {
+        jobs: Sender<(SlotId, DiskJob)>,
+        thread: Option<JoinHandle<()>>,
+    },
 }
 
 /// All drives of the machine, by unit number.
@@ -29,7 +32,8 @@ impl Disks {
 
     /// Puts a disk behind a drive.
     pub(crate) fn insert(&mut self, unit: u8, disk: Box<dyn Disk>) -> std::io::Result<()> {
-        let worker = if self.inline { Worker::Inline(disk) } else { spawn(unit, disk, self.mailbox.clone())? };
+        let worker =
+            if self.inline { Worker::Inline(disk) } else { spawn(unit, disk, self.mailbox.clone())? };
         if let Some(u) = self.units.get_mut(usize::from(unit)) {
             *u = worker;
         }

@@ -23,7 +23,9 @@ pub struct LinuxBoot {
 pub enum LinuxError {
     #[error("{path} is not a Linux bzImage: {why}")]
     NotAKernel { path: PathBuf, why: &'static str },
-    #[error("initrd {path} of {bytes} bytes does not fit into {memory_mib} MiB of guest memory; raise --memory")]
+    #[error(
+        "initrd {path} of {bytes} bytes does not fit into {memory_mib} MiB of guest memory; raise --memory"
+    )]
     InitrdTooBig { path: PathBuf, bytes: usize, memory_mib: u64 },
     #[error("the kernel command line has {got} bytes; {path} takes {most}")]
     CmdlineTooLong { path: PathBuf, got: usize, most: usize },
@@ -71,7 +73,8 @@ impl LinuxBoot {
             let limit = if version >= 0x0203 { dword(0x22c) } else { 0x37ff_ffff };
             let top = (u64::from(limit) + 1).min(ram.main_len() - (1 << 20)) & !0xfff;
             let at = top.checked_sub((initrd.len() as u64).next_multiple_of(4096));
-            let kernel_end = u64::from(LOADED_HIGH) + u64::from(dword(0x260)).max((k.len() - setup_len) as u64);
+            let kernel_end =
+                u64::from(LOADED_HIGH) + u64::from(dword(0x260)).max((k.len() - setup_len) as u64);
             let Some(at) = at.filter(|&a| a >= kernel_end) else {
                 return Err(LinuxError::InitrdTooBig {
                     path: self.initrd_path.clone(),

@@ -17,9 +17,13 @@ use crate::mailbox::Mailbox;
 
 /// What is behind an IDE drive at power-on.
 pub enum Drive {
-    Disk { disk: Box<dyn Disk> },
+    Disk {
+        disk: Box<dyn Disk>,
+    },
     /// A CD-ROM drive, with or without a medium.
-    Cdrom { medium: Option<Box<dyn Disk>> },
+    Cdrom {
+        medium: Option<Box<dyn Disk>>,
+    },
 }
 
 /// The outside world, given by the embedder.
@@ -118,7 +122,8 @@ impl Machine {
         let vram = parts.vram_mib << 20;
         let ram = Arc::new(GuestRam::new(parts.memory_mib << 20, board_map::slot_bytes(vram))?);
         let mailbox = Mailbox::default();
-        let mut disks = Disks::new(board_map::DRIVES, mailbox.clone(), parts.clock == ClockKind::Instructions);
+        let mut disks =
+            Disks::new(board_map::DRIVES, mailbox.clone(), parts.clock == ClockKind::Instructions);
         let mut found = [const { None }; board_map::DRIVES];
         let Ports { drives, serial, display } = ports;
         for (unit, d) in drives.into_iter().enumerate() {

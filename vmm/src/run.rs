@@ -68,7 +68,8 @@ impl Machine {
                 self.sleep();
                 continue;
             }
-            let stop = self.vcpu.run(&mut self.board).map_err(|source| RunError::Engine { engine, source })?;
+            let stop =
+                self.vcpu.run(&mut self.board).map_err(|source| RunError::Engine { engine, source })?;
             self.note_progress();
             if let Next::End(o) = self.power()? {
                 return Ok(o);
@@ -215,7 +216,11 @@ impl Machine {
             Command::Insert { unit, disk, done } => {
                 let (disk, media) = disk.map_or((None, None), |(d, m)| (Some(d), Some(m)));
                 let r = match disk {
-                    Some(d) => self.board.disks.insert(unit, d).map_err(|e| format!("cannot start a disk thread: {e}")),
+                    Some(d) => self
+                        .board
+                        .disks
+                        .insert(unit, d)
+                        .map_err(|e| format!("cannot start a disk thread: {e}")),
                     None => Ok(()),
                 };
                 if r.is_ok() {
@@ -242,8 +247,13 @@ impl Machine {
 
     fn unknowns(&self) -> Vec<Unknown> {
         let of = self.board.unknowns();
-        of.map(|(slot, win, offset, count)| Unknown { chip: self.board.name(slot).into(), window: win.0, offset, count })
-            .collect()
+        of.map(|(slot, win, offset, count)| Unknown {
+            chip: self.board.name(slot).into(),
+            window: win.0,
+            offset,
+            count,
+        })
+        .collect()
     }
 }
 

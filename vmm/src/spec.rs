@@ -128,7 +128,9 @@ const NAME_MOST: usize = 80;
 pub fn engine(s: &str) -> Result<Choice, String> {
     match s {
         "auto" => Ok(Choice::Auto),
-        _ => Engine::from_name(s).map(Choice::This).ok_or_else(|| format!("no engine {s:?}; use auto, software or kvm")),
+        _ => Engine::from_name(s)
+            .map(Choice::This)
+            .ok_or_else(|| format!("no engine {s:?}; use auto, software or kvm")),
     }
 }
 
@@ -158,7 +160,9 @@ pub fn boot(s: &str) -> Result<String, String> {
     if !s.is_empty() && s.char_indices().all(once) {
         Ok(s.into())
     } else {
-        Err(format!("boot order {s:?}; use each of the letters a (floppy), c (hard disk), d (CD), n (network) at most once"))
+        Err(format!(
+            "boot order {s:?}; use each of the letters a (floppy), c (hard disk), d (CD), n (network) at most once"
+        ))
     }
 }
 
@@ -198,7 +202,8 @@ pub fn display(s: &str) -> Result<DisplaySpec, String> {
         Some(("vnc", a)) if a.contains(':') => {
             let mut password = None;
             for w in words {
-                password = Some(w.strip_prefix("password=").filter(|p| !p.is_empty()).ok_or_else(bad)?.to_owned());
+                password =
+                    Some(w.strip_prefix("password=").filter(|p| !p.is_empty()).ok_or_else(bad)?.to_owned());
             }
             Ok(DisplaySpec::Vnc { address: a.into(), password })
         }
@@ -211,36 +216,46 @@ impl MachineSpec {
     pub fn parse(text: &str, source: &str) -> Result<Self, Faults> {
         let mut s = Self::default();
         Reader::new(text, source)?.read(|r| {
-        r.text("name", name, |v| s.name = v);
-        r.number("memory", memory, |v| s.memory_mib = v);
-        let video = |v| if [1, 2, 4, 8].contains(&v) { Ok(v as u32) } else { Err(format!("video memory of {v} MiB; use 1, 2, 4 or 8")) };
-        r.number("video", video, |v| s.video_mib = v);
-        r.text("engine", engine, |v| s.engine = v);
-        r.text("clock", clock, |v| s.clock = v);
-        r.flag("nx", |v| s.nx = v);
-        r.text("boot", boot, |v| s.boot = v);
-        let path = |p: &str| if p.is_empty() { Err("an empty path".to_owned()) } else { Ok(PathBuf::from(p)) };
-        r.text("kernel", path, |v| s.kernel = Some(v));
-        r.text("initrd", path, |v| s.initrd = Some(v));
-        r.text("append", |t| Ok(t.to_owned()), |v| s.append = v);
-        r.text("bios", path, |v| s.bios = Some(v));
-        r.texts("serial", serial, |v| s.serial.push(v));
-        r.texts("display", display, |v| s.display.push(v));
-        r.tables("disk", |t| {
-            let mut d = DiskSpec { path: PathBuf::new(), read_only: false, overlay: false };
-            t.text("path", path, |v| d.path = v);
-            t.flag("read_only", |v| d.read_only = v);
-            t.flag("overlay", |v| d.overlay = v);
-            t.needs("path");
-            s.disks.push(d);
-        });
-        r.tables("cdrom", |t| {
-            let mut p = None;
-            t.text("path", path, |v| p = Some(v));
-            s.cdroms.push(p);
-        });
+            r.text("name", name, |v| s.name = v);
+            r.number("memory", memory, |v| s.memory_mib = v);
+            let video = |v| {
+                if [1, 2, 4, 8].contains(&v) {
+                    Ok(v as u32)
+                } else {
+                    Err(format!("video memory of {v} MiB; use 1, 2, 4 or 8"))
+                }
+            };
+            r.number("video", video, |v| s.video_mib = v);
+            r.text("engine", engine, |v| s.engine = v);
+            r.text("clock", clock, |v| s.clock = v);
+            r.flag("nx", |v| s.nx = v);
+            r.text("boot", boot, |v| s.boot = v);
+            let path =
+                |p: &str| if p.is_empty() { Err("an empty path".to_owned()) } else { Ok(PathBuf::from(p)) };
+            r.text("kernel", path, |v| s.kernel = Some(v));
+            r.text("initrd", path, |v| s.initrd = Some(v));
+            r.text("append", |t| Ok(t.to_owned()), |v| s.append = v);
+            r.text("bios", path, |v| s.bios = Some(v));
+            r.texts("serial", serial, |v| s.serial.push(v));
+            r.texts("display", display, |v| s.display.push(v));
+            r.tables("disk", |t| {
+                let mut d = DiskSpec { path: PathBuf::new(), read_only: false, overlay: false };
+                t.text("path", path, |v| d.path = v);
+                t.flag("read_only", |v| d.read_only = v);
+                t.flag("overlay", |v| d.overlay = v);
+                t.needs("path");
+                s.disks.push(d);
+            });
+            r.tables("cdrom", |t| {
+                let mut p = None;
+                t.text("path", path, |v| p = Some(v));
+                s.cdroms.push(p);
+            });
         })?;
-        s.check().map_err(|what| Faults { source: source.into(), all: what.into_iter().map(|what| Fault { line: 0, what }).collect() })?;
+        s.check().map_err(|what| Faults {
+            source: source.into(),
+            all: what.into_iter().map(|what| Fault { line: 0, what }).collect(),
+        })?;
         Ok(s)
     }
 

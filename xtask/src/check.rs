@@ -39,7 +39,10 @@ pub(crate) fn run() -> Result<()> {
     }
     say("check: lints");
     // Lints include: no unsafe outside its places, a SAFETY comment on every unsafe block.
-    shell::run(&mut command(&cargo(), ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    shell::run(&mut command(
+        &cargo(),
+        ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"],
+    ))
 }
 
 fn edges() -> Result<()> {
@@ -107,7 +110,8 @@ fn device_pages(bad: &mut Vec<String>) -> Result<()> {
         if !text.contains("impl Device for") {
             continue;
         }
-        let Some(page) = text.lines().find_map(|l| l.split("docs/devices/").nth(1)?.split(".md").next()) else {
+        let Some(page) = text.lines().find_map(|l| l.split("docs/devices/").nth(1)?.split(".md").next())
+        else {
             bad.push(format!("{} does not name its page (docs/devices/NAME.md)", f.display()));
             continue;
         };

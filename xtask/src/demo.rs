@@ -39,7 +39,10 @@ fn attended(heirloom: &Path, disk: &Path) -> Result<()> {
     say("A Virtual PC is starting Debian from target/demo.vhd.");
     say(&format!("  see it       vncviewer {VNC}     (any VNC viewer)"));
     say(&format!("  log in       root, password {PASSWORD}"));
-    say(&format!("  from here    {0} ctl {NAME} status | screenshot now.png | type 'ls\\n' | shutdown", heirloom.display()));
+    say(&format!(
+        "  from here    {0} ctl {NAME} status | screenshot now.png | type 'ls\\n' | shutdown",
+        heirloom.display()
+    ));
     say("  stop         poweroff in the guest, or Ctrl-C here");
     say("");
     let status = machine(heirloom, disk, "none").args(["--display", &format!("vnc={VNC}")]).status()?;
@@ -62,7 +65,9 @@ impl Console {
         let stream = loop {
             match UnixStream::connect(path) {
                 Ok(s) => break s,
-                Err(e) if begin.elapsed() > Duration::from_secs(10) => return Err(e).context("no serial console"),
+                Err(e) if begin.elapsed() > Duration::from_secs(10) => {
+                    return Err(e).context("no serial console");
+                }
                 Err(_) => std::thread::sleep(Duration::from_millis(20)),
             }
             if let Some(s) = child.try_wait()? {

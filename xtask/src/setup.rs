@@ -27,7 +27,8 @@ const PACKAGES: &[(&str, &str)] = &[
 pub(crate) fn run_once() -> Result<()> {
     let missing: Vec<&str> =
         PACKAGES.iter().filter(|(_, file)| !std::path::Path::new(file).exists()).map(|(p, _)| *p).collect();
-    let foreign = String::from_utf8_lossy(&quiet(&mut command("dpkg", ["--print-foreign-architectures"]))?).into_owned();
+    let foreign = String::from_utf8_lossy(&quiet(&mut command("dpkg", ["--print-foreign-architectures"]))?)
+        .into_owned();
     let need_i386 = !foreign.lines().any(|l| l.trim() == "i386");
     if missing.is_empty() && !need_i386 {
         return Ok(());
@@ -40,7 +41,11 @@ pub(crate) fn run_once() -> Result<()> {
         bail!("need root to install packages; run as root: apt-get install {}", missing.join(" "));
     }
     let admin = |program: &str, args: &[&str]| {
-        let mut c = if root { command(program, args) } else { command("sudo", std::iter::once(&program).chain(args)) };
+        let mut c = if root {
+            command(program, args)
+        } else {
+            command("sudo", std::iter::once(&program).chain(args))
+        };
         c.env("DEBIAN_FRONTEND", "noninteractive");
         c
     };
@@ -66,5 +71,3 @@ pub(crate) fn run() -> Result<()> {
     say("setup: everything is there");
     Ok(())
 }
-
-

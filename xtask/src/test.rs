@@ -24,5 +24,3 @@ pub(crate) fn run(quick: bool) -> Result<()> {
     say(&format!("test: {} s", begin.elapsed().as_secs()));
     done
 }
-
-

@@ -42,7 +42,8 @@ impl Server {
         if super::alive(&path) {
             bail!("a machine named {:?} is already running; use --name", target.name);
         }
-        let listener = UnixListener::bind(&path).with_context(|| format!("cannot create control socket {}", path.display()))?;
+        let listener = UnixListener::bind(&path)
+            .with_context(|| format!("cannot create control socket {}", path.display()))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         let rt = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -83,7 +84,9 @@ fn gone(e: impl std::fmt::Display) -> Failed {
 
 /// Asks the machine on a thread that may block.
 async fn ask<T: Send + 'static>(f: impl FnOnce() -> Result<T, Failed> + Send + 'static) -> Result<T, Failed> {
-    tokio::task::spawn_blocking(f).await.unwrap_or_else(|e| Err(Failed(StatusCode::INTERNAL_SERVER_ERROR, e.to_string())))
+    tokio::task::spawn_blocking(f)
+        .await
+        .unwrap_or_else(|e| Err(Failed(StatusCode::INTERNAL_SERVER_ERROR, e.to_string())))
 }
 
 type Done = Result<StatusCode, Failed>;
@@ -140,7 +143,8 @@ async fn screenshot(State(t): State<Target>) -> Result<Response, Failed> {
 }
 
 async fn type_text(State(t): State<Target>, Json(b): Json<TypeBody>) -> Done {
-    let keys = input::type_text(&b.text).map_err(|e| Failed(StatusCode::UNPROCESSABLE_ENTITY, e.to_string()))?;
+    let keys =
+        input::type_text(&b.text).map_err(|e| Failed(StatusCode::UNPROCESSABLE_ENTITY, e.to_string()))?;
     press(t, keys).await
 }
 
@@ -178,7 +182,8 @@ async fn mouse(State(t): State<Target>, Json(b): Json<MouseBody>) -> Done {
 
 async fn unknowns(State(t): State<Target>) -> Result<Json<Vec<UnknownBody>>, Failed> {
     let all = ask(move || t.machine.unknowns().map_err(gone)).await?;
-    let body = |u: vmm::Unknown| UnknownBody { chip: u.chip, window: u.window, offset: u.offset, count: u.count };
+    let body =
+        |u: vmm::Unknown| UnknownBody { chip: u.chip, window: u.window, offset: u.offset, count: u.count };
     Ok(Json(all.into_iter().map(body).collect()))
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use board::{Disk, SerialPort};
 use host_io::disk;
 use host_io::display::Frame;
@@ -81,7 +81,8 @@ pub(crate) fn open(
     }
     if let Some(want) = expect {
         let e = ender.clone();
-        serial[0] = Some(Box::new(Expect::new(serial[0].take(), want, Box::new(move || e.end(End::Expected)))));
+        serial[0] =
+            Some(Box::new(Expect::new(serial[0].take(), want, Box::new(move || e.end(End::Expected)))));
     }
     Ok((Ports { drives, serial, display: Box::new(frame.scanout()) }, terminal))
 }
@@ -104,10 +105,7 @@ fn leaving(input: Input, ender: Ender) -> Input {
 fn open_disk(d: &DiskSpec) -> Result<Box<dyn Disk>> {
     let mode = if d.read_only || d.overlay { disk::Mode::ReadOnly } else { disk::Mode::ReadWrite };
     let image = disk::open_disk(&d.path, mode)?.into_disk();
-    if !d.overlay {
-        return Ok(image);
-    }
-    Ok(Box::new(disk::Overlay::new(image).context("cannot create a temporary file for a disk overlay")?))
+    Ok(if d.overlay { Box::new(disk::Overlay::new(image)) } else { image })
 }
 
 fn open_iso(p: &Path) -> Result<Box<dyn Disk>> {
@@ -128,8 +126,11 @@ pub(crate) fn displays(s: &MachineSpec, frame: &Frame, machine: &Handle) -> Resu
                     InputEvent::Redraw => h.request_redraw(),
                 };
             });
-            let config =
-                VncConfig { address: parse_address(address)?, password: password.clone(), name: s.name.clone() };
+            let config = VncConfig {
+                address: parse_address(address)?,
+                password: password.clone(),
+                name: s.name.clone(),
+            };
             all.push(VncServer::start(config, frame.clone(), input)?);
         }
     }

@@ -30,7 +30,6 @@ pub use self::info::{CheckReport, ImageInfo, VhdInfo, check, info};
 pub use self::overlay::Overlay;
 use self::raw::Raw;
 use self::store::{FileStore, Store};
-pub use self::overlay::Overlay;
 pub use self::vhd::VhdType;
 
 pub(crate) const SECTOR: u64 = 512;

@@ -18,7 +18,7 @@ const PAGES: u32 = 0x2000;
 const DONE: u16 = 0x80;
 
 /// Loop iterations of the speed test, and how long they may take: a hundredth of what hardware virtualization does.
-const LOOPS: u32 = 200_000;
+const LOOPS: u32 = 50_000;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Counts down from [`LOOPS`], then writes AL to port 80h and halts.

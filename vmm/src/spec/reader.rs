@@ -43,8 +43,14 @@ impl<'i> Reader<'i> {
 
     /// Reads the file's top table with `f`; Err with all faults if there is any.
     pub(super) fn read(mut self, f: impl FnOnce(&mut Table<'_, 'i>)) -> Result<(), Faults> {
-        let mut t =
-            Table { text: self.text, table: &self.root, at: 0..0, known: Vec::new(), faults: &mut self.faults, root: true };
+        let mut t = Table {
+            text: self.text,
+            table: &self.root,
+            at: 0..0,
+            known: Vec::new(),
+            faults: &mut self.faults,
+            root: true,
+        };
         f(&mut t);
         t.unknown();
         self.faults.sort_by_key(|f| f.line);
@@ -67,7 +73,12 @@ impl<'i> Table<'_, 'i> {
         self.fault(at, format!("{key} is of type {}; use {want}", v.type_str()));
     }
 
-    pub(super) fn text<T>(&mut self, key: &'static str, check: impl Fn(&str) -> Result<T, String>, set: impl FnOnce(T)) {
+    pub(super) fn text<T>(
+        &mut self,
+        key: &'static str,
+        check: impl Fn(&str) -> Result<T, String>,
+        set: impl FnOnce(T),
+    ) {
         let Some((v, at)) = self.take(key) else { return };
         match v.as_str().map(check) {
             None => self.ill_typed(key, at.start, &v, "a string"),
@@ -76,12 +87,19 @@ impl<'i> Table<'_, 'i> {
         }
     }
 
-    pub(super) fn number<T>(&mut self, key: &'static str, check: impl Fn(u64) -> Result<T, String>, set: impl FnOnce(T)) {
+    pub(super) fn number<T>(
+        &mut self,
+        key: &'static str,
+        check: impl Fn(u64) -> Result<T, String>,
+        set: impl FnOnce(T),
+    ) {
         let Some((v, at)) = self.take(key) else { return };
         let number = v.as_integer().map(|i| u64::from_str_radix(i.as_str(), i.radix()));
         match number {
             None => self.ill_typed(key, at.start, &v, "a whole number"),
-            Some(Err(_)) => self.fault(at.start, format!("{key} is out of range; use a positive whole number")),
+            Some(Err(_)) => {
+                self.fault(at.start, format!("{key} is out of range; use a positive whole number"))
+            }
             Some(Ok(n)) => match check(n) {
                 Ok(v) => set(v),
                 Err(what) => self.fault(at.start, format!("{key}: {what}")),
@@ -97,7 +115,12 @@ impl<'i> Table<'_, 'i> {
         }
     }
 
-    pub(super) fn texts<T>(&mut self, key: &'static str, check: impl Fn(&str) -> Result<T, String>, mut add: impl FnMut(T)) {
+    pub(super) fn texts<T>(
+        &mut self,
+        key: &'static str,
+        check: impl Fn(&str) -> Result<T, String>,
+        mut add: impl FnMut(T),
+    ) {
         let Some((v, at)) = self.take(key) else { return };
         let Some(list) = v.as_array() else {
             return self.ill_typed(key, at.start, &v, "a list of strings");

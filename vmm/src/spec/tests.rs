@@ -22,7 +22,10 @@ fn all_faults_come_at_once_with_their_lines() {
     let f = MachineSpec::parse(text, "m.toml").unwrap_err();
     let lines: Vec<usize> = f.all.iter().map(|f| f.line).collect();
     assert_eq!(lines, [1, 2, 3, 4, 5, 6, 7], "{f}");
-    assert!(f.to_string().starts_with("m.toml:1: memory: memory of 3 MiB; use 4 to 3712\nm.toml:2: no key \"memroy\""));
+    assert!(
+        f.to_string()
+            .starts_with("m.toml:1: memory: memory of 3 MiB; use 4 to 3712\nm.toml:2: no key \"memroy\"")
+    );
 }
 
 #[test]
@@ -33,7 +36,8 @@ fn broken_toml_names_the_line() {
 
 #[test]
 fn what_no_single_field_shows_is_checked() {
-    let f = MachineSpec::parse("append = 'quiet'\nserial = ['stdio', 'stdio', 'none']\n", "m.toml").unwrap_err();
+    let f =
+        MachineSpec::parse("append = 'quiet'\nserial = ['stdio', 'stdio', 'none']\n", "m.toml").unwrap_err();
     assert_eq!(f.all.len(), 3, "{f}");
     assert!(MachineSpec::parse(&"[[disk]]\npath = 'a'\n".repeat(5), "m.toml").is_err());
 }

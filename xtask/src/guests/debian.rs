@@ -70,7 +70,8 @@ pub(super) fn make(at: &Path) -> Result<()> {
 
 fn tree(work: &Path) -> Result<()> {
     let mirror = mirror()?;
-    let mut c = command("mmdebstrap", ["--quiet", "--architectures=i386", "--variant=minbase", "--mode=auto"]);
+    let mut c =
+        command("mmdebstrap", ["--quiet", "--architectures=i386", "--variant=minbase", "--mode=auto"]);
     c.arg(format!("--include={PACKAGES}"));
     for (hook, script) in [("essential", ESSENTIAL), ("customize", CUSTOMIZE)] {
         let file = work.join(hook);
@@ -109,12 +110,14 @@ fn mirror() -> Result<Mirror> {
 
 fn entry(uri: &str, suite: &str, signed_by: Option<&str>) -> Option<Mirror> {
     let base = !suite.contains(['-', '/']) && uri.trim_end_matches('/').ends_with("debian");
-    let signed = signed_by.filter(|s| s.starts_with('/')).map_or(String::new(), |s| format!("[signed-by={s}] "));
+    let signed =
+        signed_by.filter(|s| s.starts_with('/')).map_or(String::new(), |s| format!("[signed-by={s}] "));
     base.then(|| Mirror { suite: suite.into(), line: format!("deb {signed}{uri} {suite} main") })
 }
 
 fn deb822(block: &str) -> Option<Mirror> {
-    let field = |name: &str| block.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':').map(str::trim));
+    let field =
+        |name: &str| block.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':').map(str::trim));
     field("Types")?.split_whitespace().find(|t| *t == "deb")?;
     field("Components")?.split_whitespace().find(|c| *c == "main")?;
     let (uri, signed) = (field("URIs")?.split_whitespace().next()?, field("Signed-By"));
@@ -135,12 +138,23 @@ fn file_system(work: &Path, raw: &Path) -> Result<()> {
     let tree = work.join("root");
     fs::create_dir_all(&tree)?;
     // fakeroot would do without root too, but setup has root anyway.
-    quiet(command("tar", ["-x", "-p", "--numeric-owner", "--exclude=./dev/*", "-f"]).arg(work.join("root.tar")).arg("-C").arg(&tree))?;
+    quiet(
+        command("tar", ["-x", "-p", "--numeric-owner", "--exclude=./dev/*", "-f"])
+            .arg(work.join("root.tar"))
+            .arg("-C")
+            .arg(&tree),
+    )?;
     fs::write(tree.join("boot/grub/grub.cfg"), GRUB_CFG)?;
-    let mut c = command("mke2fs", ["-q", "-t", "ext4", "-L", "heirloom", "-O", "^metadata_csum,^64bit,^orphan_file", "-d"]);
+    let mut c = command(
+        "mke2fs",
+        ["-q", "-t", "ext4", "-L", "heirloom", "-O", "^metadata_csum,^64bit,^orphan_file", "-d"],
+    );
     quiet(c.arg(&tree).arg(&part).arg(format!("{PARTITION_MIB}M"))).or_else(|_| {
         // Older mke2fs does not know the newest feature's name.
-        let mut c = command("mke2fs", ["-q", "-F", "-t", "ext4", "-L", "heirloom", "-O", "^metadata_csum,^64bit", "-d"]);
+        let mut c = command(
+            "mke2fs",
+            ["-q", "-F", "-t", "ext4", "-L", "heirloom", "-O", "^metadata_csum,^64bit", "-d"],
+        );
         quiet(c.arg(&tree).arg(&part).arg(format!("{PARTITION_MIB}M")))
     })?;
     let mut out = File::create(raw)?;
@@ -180,8 +194,26 @@ fn boot_loader(work: &Path, raw: &Path) -> Result<()> {
     const BLOCK_LIST: usize = 0x1f4;
     const LOAD_SEGMENT: u16 = 0x820;
     let core = work.join("core.img");
-    let modules =
-        ["biosdisk", "part_msdos", "ext2", "normal", "linux", "search", "search_label", "serial", "terminal", "configfile", "ls", "cat", "echo", "halt", "reboot", "boot", "minicmd", "test"];
+    let modules = [
+        "biosdisk",
+        "part_msdos",
+        "ext2",
+        "normal",
+        "linux",
+        "search",
+        "search_label",
+        "serial",
+        "terminal",
+        "configfile",
+        "ls",
+        "cat",
+        "echo",
+        "halt",
+        "reboot",
+        "boot",
+        "minicmd",
+        "test",
+    ];
     let mut c = command("grub-mkimage", ["-O", "i386-pc", "-d", GRUB, "-p", "(hd0,msdos1)/boot/grub", "-o"]);
     quiet(c.arg(&core).args(modules))?;
     let mut core = fs::read(&core)?;

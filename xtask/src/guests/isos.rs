@@ -7,10 +7,8 @@ use anyhow::Result;
 
 use crate::shell::{command, quiet};
 
-const SHIPPED: &[(&str, &str)] = &[
-    ("grub.iso", "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"),
-    ("ipxe.iso", "/usr/lib/ipxe/ipxe.iso"),
-];
+const SHIPPED: &[(&str, &str)] =
+    &[("grub.iso", "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"), ("ipxe.iso", "/usr/lib/ipxe/ipxe.iso")];
 
 /// A boot loader prompt that waits for ever and offers the test kernel.
 const ISOLINUX: &str = "serial 0 115200\nprompt 1\ntimeout 0\nsay heirloom isolinux\ndefault linux\nlabel linux\n  kernel /vmlinuz\n  append initrd=/initrd.gz console=ttyS0 check=1\n";
@@ -27,7 +25,12 @@ pub(super) fn make(at: &Path) -> Result<()> {
     }
     super::make(&at.join("isolinux.iso"), || {
         let linux = at.join("linux");
-        isolinux(at, "isolinux", ISOLINUX, &[(&linux.join("vmlinuz"), "vmlinuz"), (&linux.join("initrd.gz"), "initrd.gz")])
+        isolinux(
+            at,
+            "isolinux",
+            ISOLINUX,
+            &[(&linux.join("vmlinuz"), "vmlinuz"), (&linux.join("initrd.gz"), "initrd.gz")],
+        )
     })?;
     super::make(&at.join("memtest.iso"), || {
         isolinux(at, "memtest", MEMTEST, &[(Path::new("/boot/memtest86+ia32.bin"), "memtest")])
@@ -46,7 +49,16 @@ fn isolinux(at: &Path, name: &str, config: &str, files: &[(&Path, &str)]) -> Res
     fs::write(root.join("isolinux.cfg"), config)?;
     let mut c = command("xorriso", ["-as", "mkisofs", "-quiet", "-J", "-R", "-o"]);
     c.arg(at.join(format!("{name}.iso")));
-    c.args(["-b", "isolinux.bin", "-c", "boot.cat", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"]);
+    c.args([
+        "-b",
+        "isolinux.bin",
+        "-c",
+        "boot.cat",
+        "-no-emul-boot",
+        "-boot-load-size",
+        "4",
+        "-boot-info-table",
+    ]);
     quiet(c.arg(&root))?;
     fs::remove_dir_all(&root)?;
     Ok(())

@@ -8,8 +8,18 @@ use anyhow::{Context, Result};
 use crate::shell::{command, quiet};
 
 /// Modules that a PC of this kind needs, with what they depend on.
-const MODULES: &[&str] =
-    &["ata_piix", "sd_mod", "sr_mod", "psmouse", "ext4", "isofs", "evdev", "button", "i2c_piix4", "serio_raw"];
+const MODULES: &[&str] = &[
+    "ata_piix",
+    "sd_mod",
+    "sr_mod",
+    "psmouse",
+    "ext4",
+    "isofs",
+    "evdev",
+    "button",
+    "i2c_piix4",
+    "serio_raw",
+];
 
 /// First program in the guest. What it does is on the kernel's command line:
 /// `check=1` prints what the kernel found and powers off; `spin=1` runs the loop of the benchmark; else a shell.
@@ -84,7 +94,10 @@ fn modules(parts: &Path, root: &Path) -> Result<()> {
             stem.replace('-', "_") == *m
         };
         // Built into the kernel: nothing to load.
-        let Some((path, needs)) = dep.lines().filter_map(|l| l.split_once(':')).find(|(p, _)| named(p)) else { continue };
+        let Some((path, needs)) = dep.lines().filter_map(|l| l.split_once(':')).find(|(p, _)| named(p))
+        else {
+            continue;
+        };
         let chain = needs.split_whitespace().rev().chain([path]);
         for p in chain.map(PathBuf::from) {
             if !order.contains(&p) {
