@@ -104,6 +104,49 @@ fn the_second_page_of_an_instruction_can_be_mapped_anew() {
     assert_eq!(s.gpr[0], 0x0202_0101);
 }
 
+/// A caller that knows a function by address calls it, has its page leave the TLB by a load from a page 4 MiB on, maps
+/// the page anew, flushes and calls again.
+fn remapped(flush: fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> u32 {
+    let (directory, tables) = (0x2000_u32, 0x3000_u32);
+    let mut m = Machine::new(&move |a| {
+        let mut top = a.create_label();
+        a.mov(ebp, 2)?;
+        a.mov(edi, DATA)?;
+        a.set_label(&mut top)?;
+        a.call(edi)?;
+        a.lea(ebx, ptr(ebx * 4 + eax))?;
+        a.mov(ecx, dword_ptr(DATA + 0x40_0000))?;
+        a.mov(dword_ptr(tables + 4 * (DATA >> 12)), 0x5_0003)?;
+        flush(a)?;
+        a.dec(ebp)?;
+        a.jne(top)?;
+        a.hlt()
+    });
+    m.load(DATA, &[MOV_EAX, 1, 0, 0, 0, 0xc3]);
+    m.load(0x5_0000, &[MOV_EAX, 2, 0, 0, 0, 0xc3]);
+    for n in 0..2048_u32 {
+        m.load(directory + 4 * (n / 1024), &((tables + n / 1024 * 0x1000) | 3).to_le_bytes());
+        m.load(tables + 4 * n, &(n << 12 | 3).to_le_bytes());
+    }
+    m.edit(|s| {
+        s.cr3 = directory;
+        s.cr0 |= 1 << 31;
+    });
+    m.run().gpr[3]
+}
+
+#[test]
+fn a_function_mapped_anew_is_found_where_it_is_after_a_flush() {
+    assert_eq!(remapped(|a| a.invlpg(byte_ptr(edi))), 4 + 2);
+    let reload = |a: &mut CodeAssembler| {
+        a.mov(eax, cr3)?;
+        a.mov(cr3, eax)
+    };
+    assert_eq!(remapped(reload), 4 + 2);
+    // Not flushed, the old translation may serve on: it is in no TLB any more but in the caller's memory of it.
+    assert!([4 + 1, 4 + 2].contains(&remapped(|a| a.nop())));
+}
+
 #[test]
 fn data_next_to_code_does_not_drop_the_code() {
     let mut m = Machine::new(&|a| {
