@@ -17,7 +17,7 @@ mod pixel;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -132,18 +132,21 @@ impl Drop for VncServer {
         self.service.stop.store(true, Ordering::Relaxed);
         // A connection of our own takes the listener out of `accept`.
         let mut knock = self.address;
-        if knock.ip().is_unspecified() {
-            knock.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        match knock.ip() {
+            ip if !ip.is_unspecified() => {}
+            IpAddr::V4(_) => knock.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            IpAddr::V6(_) => knock.set_ip(IpAddr::V6(Ipv6Addr::LOCALHOST)),
         }
-        drop(TcpStream::connect_timeout(&knock, Duration::from_secs(1)));
+        let heard = TcpStream::connect_timeout(&knock, Duration::from_secs(1)).is_ok();
+        if let Some(l) = self.listener.take().filter(|_| heard) {
+            drop(l.join());
+        }
+        // Nobody joins any more: all that are here can be hung up on.
         for socket in self.service.clients().values() {
             // One that has gone already is as good.
             drop(socket.shutdown(Shutdown::Both));
         }
         self.service.frame.poke();
-        if let Some(l) = self.listener.take() {
-            drop(l.join());
-        }
     }
 }
 
