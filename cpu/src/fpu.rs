@@ -7,14 +7,9 @@
 
 use crate::softfloat::F80;
 
-/// Status word bits. SDM vol. 1, figure 8-4.
+/// Status word bits. SDM vol. 1, figure 8-4. The exception flags other than IE are `softfloat`'s.
 pub(crate) mod sw {
     pub(crate) const IE: u16 = 1 << 0;
-    pub(crate) const DE: u16 = 1 << 1;
-    pub(crate) const ZE: u16 = 1 << 2;
-    pub(crate) const OE: u16 = 1 << 3;
-    pub(crate) const UE: u16 = 1 << 4;
-    pub(crate) const PE: u16 = 1 << 5;
     pub(crate) const SF: u16 = 1 << 6;
     pub(crate) const ES: u16 = 1 << 7;
     pub(crate) const C0: u16 = 1 << 8;

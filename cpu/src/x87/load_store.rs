@@ -163,14 +163,6 @@ pub(crate) fn fld_sti(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec 
     Ok(())
 }
 
-/// What a store does before it writes: the value, under the environment whose flags it raised. `None` for an empty
-/// register with the stack fault unmasked, or an unmasked exception that forbids the store.
-struct Stored<T> {
-    value: T,
-    env: Env,
-    empty: bool,
-}
-
 /// Stores ST(0) as `f` converts it; an empty register gives `indefinite`.
 #[inline(always)]
 fn store<T: Copy>(
@@ -201,20 +193,16 @@ fn store<T: Copy>(
         write(cpu, io, usize::from(insn.seg), off, value)?;
     }
     note_memory(cpu, insn, off);
-    finish_store(&mut cpu.fpu, Stored { value: (), env, empty }, forbidden, pop);
-    Ok(())
-}
-
-#[inline(always)]
-fn finish_store(fpu: &mut Fpu, s: Stored<()>, forbidden: bool, pop: bool) {
-    if s.empty {
+    let fpu = &mut cpu.fpu;
+    if empty {
         fpu.stack_fault(false);
     } else {
-        fpu.commit(&s.env);
+        fpu.commit(&env);
     }
     if pop && !forbidden {
         fpu.pop();
     }
+    Ok(())
 }
 
 pub(crate) fn fst_m32<const POP: bool>(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {

@@ -7,8 +7,8 @@
 //! waiting instruction: with CR0.NE it raises #MF, without it asserts FERR# and waits for IGNNE# or an interrupt
 //! (SDM vol. 1, 8.7 and appendix D.2).
 //!
-//! Not emulated: the exact bits that a partially undefined case leaves (CCs after an unmasked stack fault in
-//! FPREM and so on) beyond what the comparison tests with a host processor cover.
+//! What the SDM leaves undefined (condition codes and C1 after most instructions) is as the comparison tests with
+//! a host processor found it.
 //!
 //! Sources: SDM vol. 1 chapter 8; SDM vol. 2; the aliases (DC D0, DD C8, DF C0 ...) from public opcode maps.
 

@@ -47,7 +47,7 @@ pub(crate) fn fcmov<const CC: u8, const NOT: bool>(cpu: &mut Cpu, io: &mut dyn G
     let i = insn.modrm & 7;
     if fpu.is_empty(0) || fpu.is_empty(i) {
         if fpu.stack_fault(false) {
-            // Whether the condition holds does not matter here; host processors store the NaN only if it does.
+            // Whether or not the condition holds.
             fpu.set_st(0, F80::INDEFINITE);
         }
         return Ok(());
