@@ -146,10 +146,17 @@ impl SegReg {
 
     /// Sets `rlim` and `wlim` after a change of anything else.
     pub(crate) fn derive(&mut self) {
-        let quick = if self.limit == u32::MAX { i64::MAX } else { i64::from(self.limit) };
+        let quick = if self.unlimited() { i64::MAX } else { i64::from(self.limit) };
         let up = !self.expands_down();
         self.rlim = if up && self.readable() { quick } else { -1 };
         self.wlim = if up && self.writable() { quick } else { -1 };
+    }
+
+    /// All of the address space from 0: an access may run from its end into its beginning. Anywhere else that is
+    /// beyond the limit (SDM vol. 3, 5.3 leaves both open; so do Intel's processors have it).
+    #[inline(always)]
+    pub(crate) fn unlimited(&self) -> bool {
+        self.limit == u32::MAX && self.base == 0
     }
 }
 

@@ -55,8 +55,12 @@ impl Cpu {
         }
         let d = self.far_target(io, selector)?;
         if d.is_segment() {
-            let cs = self.direct_cs(io, selector, &d, offset)?;
+            // The limit is looked at after the pushes, as the order of faults on processors shows.
+            let cs = self.direct_cs(io, selector, &d, 0)?;
             let sp = self.push_here(io, &back, wide)?;
+            if offset > cs.limit {
+                return Err(Fault::gp(0));
+            }
             self.set_sp(sp);
             self.set_cs(cs, self.cpl, offset);
             return Ok(());

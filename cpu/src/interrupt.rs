@@ -334,7 +334,7 @@ impl SegReg {
         let inside = if self.expands_down() {
             off > self.limit && last <= if self.big() { u64::from(u32::MAX) } else { 0xffff }
         } else {
-            self.limit == u32::MAX || last <= u64::from(self.limit)
+            self.unlimited() || last <= u64::from(self.limit)
         };
         if inside { Ok(()) } else { Err(()) }
     }

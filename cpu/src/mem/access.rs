@@ -209,7 +209,7 @@ impl Cpu {
         let inside = if s.expands_down() {
             off > s.limit && last <= if s.big() { u64::from(u32::MAX) } else { 0xffff }
         } else {
-            s.limit == u32::MAX || last <= u64::from(s.limit)
+            s.unlimited() || last <= u64::from(s.limit)
         };
         if inside { Ok(s.base.wrapping_add(off)) } else { Err(fault) }
     }
