@@ -97,7 +97,7 @@ pub(crate) struct SegReg {
     pub(crate) limit: u32,
     pub(crate) attr: u32,
     /// The last byte that the quick check lets a data access read, -1 if the slow path must decide (null,
-    /// unreadable, expand-down), `i64::MAX` for a limit of FFFFFFFFh, which offsets never exceed.
+    /// unreadable, expand-down), `i64::MAX` for all 4 GiB from base 0, which offsets never exceed.
     pub(crate) rlim: i64,
     /// The same for writes.
     pub(crate) wlim: i64,

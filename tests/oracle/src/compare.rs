@@ -118,6 +118,10 @@ fn compare_fx(case: &Case, host: &Regs, guest: &Regs, out: &mut Vec<String>) {
             out.push(format!("ST{i}: host {:04x}:{:016x}, ours {:04x}:{:016x}", a.1, a.0, b.1, b.0));
         }
     }
+    let (a, b) = (h.u32(8), g.u32(8));
+    if a != b {
+        out.push(format!("FIP: host {a:08x}, ours {b:08x}"));
+    }
     let (a, b) = (h.u32(24), g.u32(24));
     if a != b {
         out.push(format!("MXCSR: host {a:08x}, ours {b:08x}"));

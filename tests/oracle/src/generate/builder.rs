@@ -33,6 +33,13 @@ impl Item {
         &self.bytes[..usize::from(self.len)]
     }
 
+    /// Its target moved by `n` items.
+    pub(super) fn shift_target(&mut self, n: usize) {
+        if let Some(f) = &mut self.fix {
+            f.item += n;
+        }
+    }
+
     /// Turns it into NOPs of the same length.
     pub fn blank(&mut self) {
         self.bytes = [0x90; 15];
@@ -161,6 +168,8 @@ pub(super) struct Build<'a> {
     pub(super) iret: bool,
     /// Random bytes are asked for.
     any_bytes: bool,
+    /// Holds an instruction that is only fit for the first time round.
+    pub(super) once: bool,
     /// What follows removes what is not comparable.
     pub(super) scrubbing: bool,
     info: &'a mut InstructionInfoFactory,
@@ -325,6 +334,7 @@ impl Build<'_> {
         // The host's kernel slows down programs that lock across a cache line.
         let locked = i.has_lock_prefix() || i.mnemonic() == M::Xchg && i.op0_kind() == OpKind::Memory;
         if locked {
+            self.once = true;
             let size = i.memory_size().size() as u32;
             // A bit offset in a register leads elsewhere.
             let far = family_of(i.code()) == Family::Bit && i.op1_kind() == OpKind::Register;
@@ -382,6 +392,7 @@ impl Build<'_> {
                 if count.is_none_or(|c| c & 31 > 16) {
                     return false;
                 }
+                self.once = true;
             }
             // They write pointers that depend on where the instructions are, or on the model; see `composite`.
             M::Fnstenv | M::Fnsave | M::Fxsave if !self.scrubbing => return false,
@@ -539,12 +550,16 @@ impl Generator {
             modifies_code: false,
             iret: false,
             scrubbing: false,
+            once: false,
             any_bytes: family == Family::Bytes,
             info: &mut self.info,
             forms: self.forms,
         };
         while b.items.len() < count {
             b.next(family);
+        }
+        if b.rng.per_mille(120) {
+            b.around_again();
         }
         let len: u32 = b.items.iter().map(|i| u32::from(i.len)).sum::<u32>() + 8;
         let room = CODE_LEN as u32 - 64 - len;
@@ -557,7 +572,7 @@ impl Generator {
         };
         let mut regs = regs;
         regs.eip = start.wrapping_sub(code_base);
-        Case {
+        let mut case = Case {
             seed,
             family,
             regs,
@@ -573,7 +588,9 @@ impl Generator {
             modifies_code: b.modifies_code,
             iret: b.iret,
             items: b.items,
-        }
+        };
+        case.follow_flags();
+        case
     }
 }
 

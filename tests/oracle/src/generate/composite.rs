@@ -252,6 +252,38 @@ impl Build<'_> {
         }
     }
 
+    /// Makes the whole sequence run a few times, so that code that was decoded once runs again. Only where every path
+    /// comes by the end, and nothing inexact would be computed with.
+    pub(super) fn around_again(&mut self) {
+        if self.code16
+            || self.segments
+            || self.once
+            || self.undefined.branches
+            || self.x87_inexact
+            || self.sse_inexact
+        {
+            return;
+        }
+        let counter = DATA + 4 * self.rng.below(16);
+        let mut b = Bytes::of(&[0xc7, 0x05]);
+        b.push32(counter);
+        let times = 2 + self.rng.below(3);
+        b.push32(times);
+        self.push(&b, None);
+        // The instructions so far become the body: they move behind the one that sets the counter.
+        let Some(set) = self.items.pop() else { return };
+        self.items.insert(0, set);
+        for i in &mut self.items {
+            i.shift_target(1);
+        }
+        let mut b = Bytes::of(&[0x83, 0x2d]);
+        b.push32(counter);
+        b.push(1);
+        self.push(&b, None);
+        let b = Bytes::of(&[0x0f, 0x8f, 0, 0, 0, 0]);
+        self.push(&b, Some(Fix { at: 2, size: 4, relative: true, item: 1, plus: 0 }));
+    }
+
     /// Four bytes of code that are legal whatever the one that gets changed becomes.
     fn slot(&mut self) -> [u8; 4] {
         const ONE: [u8; 24] = [

@@ -1,0 +1,50 @@
+//! The software processor and the host's own agree on a fixed set of cases of every family.
+//!
+//! A failure prints a short case and how to run it again. The long run is the command:
+//! `cargo run --release -p oracle -- --count 100000`.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use oracle::compare::Verdict;
+use oracle::generate::Family;
+use oracle::report::describe;
+use oracle::session::Session;
+
+const SEEDS: std::ops::Range<u64> = 0..10_000;
+
+#[test]
+fn processors_agree() {
+    let mut session = match Session::new(&cpu::Software) {
+        Ok(s) => s,
+        Err(e) => {
+            // Kernels without 32-bit code, modify_ldt or FSGSBASE; not a finding about our processor.
+            println!("skipped: {e}");
+            return;
+        }
+    };
+    let mut reports = Vec::new();
+    for family in Family::ALL {
+        let (mut agreed, mut differed) = (0, 0);
+        for seed in SEEDS {
+            let case = session.case(seed, family);
+            let outcome = session.run(&case);
+            match outcome.verdict {
+                Verdict::Agree => agreed += 1,
+                Verdict::Skip(_) => {}
+                Verdict::Differ(_) => {
+                    differed += 1;
+                    if differed == 1 {
+                        let small = session.minimise(&case);
+                        let outcome = session.run(&small);
+                        reports.push(describe(&small, &session.memory_of(&small), &outcome));
+                    }
+                }
+            }
+        }
+        println!("{}: {agreed} agree, {differed} differ", family.name());
+        // Skipping must stay the exception, or the test proves nothing.
+        assert!(agreed + differed > (SEEDS.end - SEEDS.start) * 95 / 100, "{} skips too much", family.name());
+    }
+    assert!(reports.is_empty(), "{} families differ:\n{}", reports.len(), reports.join("\n"));
+    let (ran, all) = session.coverage().counts();
+    assert!(ran + 8 >= all, "only {ran} of {all} encodings ran, missing {:?}", session.coverage().missing());
+}
