@@ -169,16 +169,17 @@ pub async fn clock(bus: &Bus) {
     bus.inb(0x71).await;
 }
 
-/// IDETIM: decode on, fastest PIO timing; UDMA where the drive was set to it.
-pub async fn ide_timing(bus: &Bus, drives: &[Drive]) {
-    let mut udma = 0;
-    for channel in 0..2u8 {
+/// IDETIM: both channels decode, fastest PIO timing.
+pub async fn ide_ports(bus: &Bus) {
+    for reg in [0x40, 0x42] {
         // IORDY sampling 3, recovery 1 clocks; TIME, IE, PPE for both drives.
-        bus.pci_write16(IDE, 0x40 + 2 * channel, 0xa377).await;
-        for d in drives.iter().filter(|d| d.unit / 2 == channel && d.dma) {
-            udma |= 1u8 << d.unit;
-        }
+        bus.pci_write16(IDE, reg, 0xa377).await;
     }
+}
+
+/// UDMA timing where a drive was set to it.
+pub async fn ide_timing(bus: &Bus, drives: &[Drive]) {
+    let udma = drives.iter().filter(|d| d.dma).fold(0u8, |v, d| v | 1 << d.unit);
     bus.pci_write8(IDE, 0x48, udma).await;
     // Cycle time 2 for each: UDMA mode 2.
     bus.pci_write16(IDE, 0x4a, 0x2222).await;

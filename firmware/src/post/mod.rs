@@ -39,6 +39,7 @@ pub async fn run(bus: &Bus) {
 }
 
 async fn disks(bus: &Bus) {
+    chipset::ide_ports(bus).await;
     let found = ata::detect(bus).await;
     let bmiba = bus.pci_read32(wiring::IDE, 0x20).await as u16 & 0xfff0;
     for channel in 0..2u8 {

@@ -42,8 +42,9 @@ pub const STRAY_SLAVE: u16 = 0x5010;
 pub const INT18: u16 = 0x5020;
 pub const INT70: u16 = 0x5030;
 pub const INT74: u16 = 0x5040;
-pub const INT75: u16 = 0x5050;
-pub const INT76: u16 = 0x5060;
+const INT19: u16 = 0x5050;
+pub const INT75: u16 = 0x50b0;
+pub const INT76: u16 = 0x50d0;
 /// Far entries: they make an interrupt frame of the far call first.
 pub const PNP_REAL: u16 = 0x5080;
 pub const APM_REAL: u16 = 0x50a0;
@@ -76,7 +77,7 @@ pub fn fill(rom: &mut [u8], k: &Kernel) -> Result<(), IcedError> {
         (0xe739, 0x14),
         (0xf859, 0x15),
         (0xefd2, 0x17),
-        (0xe6f2, 0x19),
+        (INT19, 0x19),
         (0xec59, 0x40),
         (INT18, 0x18),
         (INT70, 0x70),
@@ -98,6 +99,8 @@ pub fn fill(rom: &mut [u8], k: &Kernel) -> Result<(), IcedError> {
     jump(rom, 0xfe6e, CLOCK)?;
     jump(rom, 0xe82e, KEYS)?;
     jump(rom, 0xe05b, POST)?;
+    // The configuration table begins three bytes on.
+    jump(rom, 0xe6f2, INT19)?;
     code(rom, TICK, tick)?;
     code(rom, CLOCK, |a| clock(a, k.enter))?;
     code(rom, KEYS, |a| keys(a, k.enter))?;

@@ -66,6 +66,12 @@ pub fn checksum(bytes: &[u8]) -> u8 {
     0u8.wrapping_sub(bytes.iter().fold(0, |s: u8, b| s.wrapping_add(*b)))
 }
 
+/// Places code or a table.
+///
+/// # Panics
+/// If something else is there already: the layout is ours, and tests build it.
 pub fn put(rom: &mut [u8], at: u16, bytes: &[u8]) {
-    rom[usize::from(at)..usize::from(at) + bytes.len()].copy_from_slice(bytes);
+    let to = &mut rom[usize::from(at)..usize::from(at) + bytes.len()];
+    assert!(to.iter().all(|b| *b == 0), "the ROM has two things at {at:04x}");
+    to.copy_from_slice(bytes);
 }

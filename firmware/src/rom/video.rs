@@ -3,7 +3,7 @@
 //! | offset | what |
 //! |---|---|
 //! | 0000 | 55 AA, size, initialisation at 3 |
-//! | 0020 | PCI data structure |
+//! | 0028 | PCI data structure |
 //! | 0080 | static tables: functionality, save pointer, VBE mode list and strings |
 //! | 0300 | entries: INT 10h, window function |
 //! | 1000 | fonts: 8x16, 8x14, 8x8 |
@@ -42,10 +42,10 @@ pub fn fill(rom: &mut [u8], k: &Kernel) -> Result<(), IcedError> {
     // Near jump to the initialisation, which returns far.
     let rel = (INIT - 6).to_le_bytes();
     put(rom, 3, &[0xe9, rel[0], rel[1]]);
-    put(rom, 0x18, &[0x20, 0x00]);
+    put(rom, 0x18, &[0x28, 0x00]);
     // Programs look for "IBM" at C000:001E to tell a VGA.
     put(rom, 0x1e, b"IBM");
-    put(rom, 0x20, &pcir(rom.len()));
+    put(rom, 0x28, &pcir(rom.len()));
     put(rom, STATIC_TABLE, &FUNCTIONALITY);
     let mut save = [0u8; 28];
     save[..4].copy_from_slice(&[VIDEO_PARAMS as u8, (VIDEO_PARAMS >> 8) as u8, 0x00, 0xc0]);
