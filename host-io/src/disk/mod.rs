@@ -158,7 +158,9 @@ fn open_store<S: Store + 'static>(
         };
         let copy = layout.clone();
         let (disk, format): (Box<dyn Extents>, _) = match copy.dynamic.clone() {
-            Some(blocks) => (Box::new(vhd::Dynamic::new(s, copy, blocks, read_only)), Format::VhdDynamic),
+            Some(blocks) => {
+                (Box::new(vhd::Dynamic::new(s, copy, blocks, &faults, read_only)), Format::VhdDynamic)
+            }
             None => (Box::new(vhd::Fixed::new(s, copy, read_only)), Format::VhdFixed),
         };
         return Ok((Image { disk, format }, Some(layout), faults));

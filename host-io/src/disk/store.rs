@@ -1,7 +1,7 @@
 //! Where an image's bytes live: a file, or memory for tests and fuzzing.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 
 /// Bytes at offsets. A read that reaches beyond the end fails; a write there extends.
 pub trait Store: Send {
@@ -28,7 +28,9 @@ pub struct FileStore {
 
 impl FileStore {
     pub fn new(file: File) -> io::Result<Self> {
-        let len = file.metadata()?.len();
+        let meta = file.metadata()?;
+        // A disk of the host has no length of its own, but an end.
+        let len = if meta.is_file() { meta.len() } else { (&file).seek(SeekFrom::End(0))? };
         Ok(Self { file, len })
     }
 }

@@ -195,6 +195,34 @@ fn one_good_footer_is_enough_and_the_other_is_noted() {
 }
 
 #[test]
+fn the_first_write_mends_a_footer() {
+    let path = std::env::temp_dir().join(format!("heirloom-mend-{}.vhd", std::process::id()));
+    let good = used();
+    let n = good.len();
+    for damage in [0..512, n - 512..n] {
+        let mut b = good.clone();
+        b[damage].fill(0x55);
+        std::fs::write(&path, &b).unwrap();
+        drop(super::super::open(&path, false).unwrap());
+        assert!(std::fs::read(&path).unwrap() == b, "opening changes nothing");
+        let mut d = super::super::open(&path, false).unwrap();
+        let mut sector = [0; 512];
+        d.read(0, &mut sector).unwrap();
+        d.write(0, &sector).unwrap();
+        drop(d);
+        assert!(std::fs::read(&path).unwrap() == good);
+    }
+    // Cut off right behind the last block.
+    std::fs::write(&path, &good[..n - 512]).unwrap();
+    let mut d = super::super::open(&path, false).unwrap();
+    d.write(1, &pattern(1, 1)).unwrap();
+    drop(d);
+    let after = std::fs::read(&path).unwrap();
+    assert!(after.len() == n && after[n - 512..] == good[n - 512..]);
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
 fn other_formats_are_named() {
     for (magic, name) in
         [(&b"QFI\xfb"[..], "QCOW2"), (b"KDMV", "VMDK"), (b"vhdxfile", "VHDX"), (b"<<< Oracle", "VDI")]

@@ -6,7 +6,7 @@ use std::io;
 use board::{Disk, Geometry};
 
 use super::footer::{Footer, UNUSED};
-use super::layout::{Blocks, Layout};
+use super::layout::{Blocks, Layout, VhdFault};
 use crate::disk::store::Store;
 use crate::disk::{Extents, SECTOR, span, zero};
 
@@ -16,6 +16,8 @@ pub(crate) struct Dynamic<S> {
     geometry: Geometry,
     read_only: bool,
     footer: Footer,
+    /// Where a footer is missing or damaged: written anew with the first change to the disk.
+    mend: Vec<u64>,
     blocks: Blocks,
     /// Blocks all of whose sectors are marked in the bitmap: by far the most.
     full: Vec<bool>,
@@ -32,10 +34,24 @@ fn marked(bitmap: &[u8], sector: u32) -> bool {
 }
 
 impl<S: Store> Dynamic<S> {
-    pub(crate) fn new(store: S, layout: Layout, blocks: Blocks, read_only: bool) -> Self {
+    pub(crate) fn new(
+        store: S,
+        layout: Layout,
+        blocks: Blocks,
+        faults: &[VhdFault],
+        read_only: bool,
+    ) -> Self {
         let Layout { footer, sectors, geometry, .. } = layout;
         let full = vec![false; blocks.bat.len()];
-        Self { store, sectors, geometry, read_only, footer, blocks, full, partial: HashMap::new() }
+        let mend = faults
+            .iter()
+            .filter_map(|f| match f {
+                VhdFault::LastFooter => Some(blocks.end),
+                VhdFault::FooterCopy => Some(0),
+                _ => None,
+            })
+            .collect();
+        Self { store, sectors, geometry, read_only, footer, mend, blocks, full, partial: HashMap::new() }
     }
 
     fn block_sectors(&self) -> u64 {
@@ -170,6 +186,10 @@ impl<S: Store> Disk for Dynamic<S> {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         span(self.sectors, lba, buf.len())?;
+        while let Some(&at) = self.mend.last() {
+            self.store.write_at(at, &self.footer.bytes)?;
+            self.mend.pop();
+        }
         for (block, first, part) in self.parts(lba, buf.len()) {
             self.write_block(block, first, &buf[part])?;
         }

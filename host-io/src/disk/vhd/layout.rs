@@ -74,9 +74,8 @@ impl VhdFault {
             Self::FooterSum { .. } | Self::HeaderSum { .. } => {
                 "the file is damaged: restore it from a backup, or copy it again"
             }
-            Self::LastFooter | Self::FooterCopy | Self::CopyDiffers => {
-                "it can be used; `heirloom disk convert` to a new VHD mends it"
-            }
+            Self::LastFooter | Self::FooterCopy => "it can be used, the first write to the disk mends it",
+            Self::CopyDiffers => "it can be used; `heirloom disk convert` to a new VHD mends it",
             Self::Differencing => {
                 "merge it into its parent with the program that made it, then use the parent"
             }
@@ -181,7 +180,7 @@ fn find_footer<S: Store + ?Sized>(
     }
     if let Some(copy) = footer_at(s, 0, FOOTER)?.filter(|c| whole(c) && c.disk_type() != 2) {
         faults.push(VhdFault::LastFooter);
-        // Whatever is at the end, nothing of it is a whole footer: new blocks go behind it all.
+        // Blocks may reach up to the end; see `read_blocks` for where the footer goes.
         return Ok(Some((copy, len.next_multiple_of(SECTOR))));
     }
     match last {
@@ -292,8 +291,15 @@ fn read_blocks<S: Store + ?Sized>(
     s.read_at(table, &mut raw)?;
     let bat: Vec<u32> = (0..need as usize).map(|n| be32(&raw, n * 4)).collect();
     let first = table_end.max(header_end).div_ceil(SECTOR);
-    let blocks = Blocks { table, block_size, bat, end };
+    let mut blocks = Blocks { table, block_size, bat, end };
     check_bat(&blocks, first, faults);
+    if faults.contains(&VhdFault::LastFooter) {
+        // The footer's place is the file's last 512 bytes, unless the file was cut right behind a block.
+        let last = s.len().saturating_sub(FOOTER as u64).next_multiple_of(SECTOR);
+        let used = blocks.bat.iter().filter(|s| **s != UNUSED).max();
+        let used = used.map_or(0, |s| u64::from(*s) * SECTOR + u64::from(block_size + blocks.bitmap_bytes()));
+        blocks.end = last.max(used).max(first * SECTOR);
+    }
     Ok(Some(blocks))
 }
 

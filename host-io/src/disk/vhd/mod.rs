@@ -9,7 +9,8 @@
 //! Order of writes: a new block comes with a footer behind it first, so that the file ends with a footer at any
 //! moment; then its bitmap, where the old footer was, and its data; last its BAT entry. A process killed at
 //! any point leaves an image that opens and holds all that was written; at worst, a block that nobody refers to.
-//! Zeros written where there is no block allocate none.
+//! Zeros written where there is no block allocate none. A footer that is missing while its copy is good is written
+//! anew with the first change.
 //!
 //! Not supported: differencing disks (they come with overlays), disks split into .v01 files.
 

@@ -105,6 +105,12 @@ impl Piix4Ide {
         if ch == 0 { self.wiring.irq14 } else { self.wiring.irq15 }
     }
 
+    /// The registers that `decode` goes by.
+    fn decoded_by(&self) -> (u16, u16, bool, bool) {
+        let ide = |ch| regs::idetim(&self.config, ch).ide();
+        (self.config.get16(0x04), self.config.get16(regs::BMIBA), ide(0), ide(1))
+    }
+
     /// Places the windows as the configuration registers say. 82371AB 5.1.3, 5.1.9, 5.1.11.
     fn decode(&self, cx: &mut Cx<'_>) {
         let io = self.config.io_enabled();
@@ -259,8 +265,11 @@ impl Device for Piix4Ide {
             }
             BM => self.write_bus_master(cx, at, v),
             CONFIG => {
+                let before = self.decoded_by();
                 self.config.write(at, v);
-                self.decode(cx);
+                if self.decoded_by() != before {
+                    self.decode(cx);
+                }
                 // BME may have let a waiting transfer go.
                 self.settle(cx, 0);
                 self.settle(cx, 1);
