@@ -167,6 +167,13 @@ impl<V: Vcpu> Guest<V> {
         Ok(Self { ram, vcpu, template: t, current })
     }
 
+    /// See `GDT_ENTRIES`: entry 15.
+    pub fn set_cpu_number_limit(&mut self, limit: u32) {
+        let limit = u64::from(limit);
+        let d = GDT_ENTRIES[15] | limit & 0xffff | (limit >> 16 & 0xf) << 48;
+        self.ram.write(u64::from(KERNEL_PHYS + GDT + 15 * 8), &d.to_le_bytes());
+    }
+
     /// Writes what differs from what is there.
     pub fn load(&mut self, memory: &Memory) {
         const CHUNK: usize = 256;

@@ -13,6 +13,7 @@ pub mod coverage;
 pub mod generate;
 pub mod guest;
 pub mod host;
+pub mod later;
 pub mod layout;
 pub mod ldt;
 pub mod report;

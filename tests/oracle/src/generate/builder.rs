@@ -88,6 +88,35 @@ pub struct Case {
 }
 
 impl Case {
+    /// A case of given bytes, flat, with the usual start; for tests.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let mut b = [0; 15];
+        let len = bytes.len().min(15);
+        b[..len].copy_from_slice(&bytes[..len]);
+        let code = Decoder::with_ip(32, bytes, 0, DecoderOptions::NONE).decode().code();
+        let item = Item { bytes: b, len: len as u8, undefined_before: 0, code, glued: false, fix: None };
+        let mut regs =
+            Regs { seg: [DS32, CS32, DS32, DS32, DS32, DS32], eip: CODE, eflags: 0x202, ..Regs::default() };
+        regs.gpr[ESP] = STACK + 0x1000;
+        Self {
+            seed: 0,
+            family: Family::Bytes,
+            regs,
+            image: 0,
+            items: vec![item],
+            start: CODE,
+            code_base: 0,
+            code16: false,
+            pae: true,
+            undefined_end: 0,
+            undefined_any: 0,
+            x87_inexact: false,
+            sse_inexact: false,
+            modifies_code: false,
+            iret: false,
+        }
+    }
+
     /// Linear addresses of the items and of the exit jump.
     pub fn addresses(&self) -> Vec<u32> {
         let mut at = self.start;

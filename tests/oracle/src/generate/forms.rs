@@ -156,7 +156,8 @@ pub struct Form {
     pub mandatory: u8,
     /// The encoding exists only without 66, F2 and F3.
     pub no_prefix: bool,
-    pub two_byte: bool,
+    /// The escape bytes in front of the opcode.
+    pub map: &'static [u8],
     pub opcode: u8,
     /// A register in the low three bits of the opcode.
     pub plus_r: bool,
@@ -313,9 +314,11 @@ impl Form {
             MandatoryPrefix::PF2 => mandatory = 0xf2,
             MandatoryPrefix::PF3 => mandatory = 0xf3,
         }
-        let two_byte = match info.table() {
-            OpCodeTableKind::Normal => false,
-            OpCodeTableKind::T0F => true,
+        let map: &[u8] = match info.table() {
+            OpCodeTableKind::Normal => &[],
+            OpCodeTableKind::T0F => &[0x0f],
+            OpCodeTableKind::T0F38 => &[0x0f, 0x38],
+            OpCodeTableKind::T0F3A => &[0x0f, 0x3a],
             _ => return None,
         };
         let (mut modrm, mut imm, mut plus_r) = (ModRm::None, Imm::None, false);
@@ -364,7 +367,7 @@ impl Form {
             family: family_of(code),
             mandatory,
             no_prefix,
-            two_byte,
+            map,
             opcode,
             plus_r,
             group,
@@ -375,6 +378,41 @@ impl Form {
             rep: info.can_use_rep_prefix() || info.can_use_repne_prefix(),
         })
     }
+}
+
+/// One encoding for 32-bit code: register operands 0, memory at `at`, immediates 0.
+pub fn plain_encoding(code: Code, at: u32) -> Option<Vec<u8>> {
+    let f = Form::new(code)?;
+    let mut out = Vec::new();
+    if f.mandatory != 0 {
+        out.push(f.mandatory);
+    }
+    if f.size == 16 {
+        out.push(0x66);
+    }
+    out.extend_from_slice(f.map);
+    out.push(f.opcode);
+    let reg = f.group.unwrap_or(0) << 3;
+    match f.modrm {
+        ModRm::None => {}
+        ModRm::Fixed(b) => out.push(b),
+        ModRm::Reg | ModRm::Any => out.push(0xc0 | reg),
+        ModRm::Mem => {
+            out.push(reg | 5);
+            out.extend_from_slice(&at.to_le_bytes());
+        }
+    }
+    let len = match f.imm {
+        Imm::None => 0,
+        Imm::One => 1,
+        Imm::Two => 2,
+        Imm::Four | Imm::Offset => 4,
+        Imm::TwoOne => 3,
+        Imm::Rel(n) => n,
+        Imm::Far(n) => n + 2,
+    };
+    out.extend((0..len).map(|_| 0));
+    Some(out)
 }
 
 /// All forms, and those of each family.

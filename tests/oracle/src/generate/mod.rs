@@ -8,5 +8,5 @@ mod operands;
 mod values;
 
 pub use builder::{Case, Generator, Item};
-pub use forms::{Family, Form, Forms, family_of, is_allowed};
+pub use forms::{Family, Form, Forms, family_of, is_allowed, plain_encoding};
 pub use values::Images;

@@ -220,9 +220,7 @@ impl Build<'_> {
         for i in 0..prefixes.len {
             out.push(prefixes.b[(i + turn) % prefixes.len]);
         }
-        if form.two_byte {
-            out.push(0x0f);
-        }
+        form.map.iter().for_each(|&b| out.push(b));
         let low =
             if form.plus_r && !matches!(form.modrm, ModRm::Fixed(_)) { self.rng.below(8) as u8 } else { 0 };
         out.push(form.opcode | low);

@@ -33,6 +33,19 @@ pub struct Host {
     _not_send: PhantomData<*mut ()>,
 }
 
+/// The number of the CPU shows in a segment limit; it must not change in the middle.
+fn stay_on_this_cpu() -> io::Result<()> {
+    // SAFETY: plain system calls with a valid set.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(libc::sched_getcpu().max(0) as usize, &mut set);
+        if libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 fn map(at: u32, len: usize, prot: i32) -> io::Result<()> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
     // SAFETY: MAP_FIXED_NOREPLACE never replaces a mapping that Rust knows of.
@@ -75,6 +88,7 @@ impl Host {
         if unsafe { libc::getauxval(libc::AT_HWCAP2) } & HWCAP2_FSGSBASE == 0 {
             return Err(io::Error::other("this kernel does not let programs use WRFSBASE"));
         }
+        stay_on_this_cpu()?;
         let rw = libc::PROT_READ | libc::PROT_WRITE;
         map(CODE, CODE_LEN, rw | libc::PROT_EXEC)?;
         map(DATA, DATA_LEN, rw)?;
