@@ -223,14 +223,14 @@ impl Engine {
     #[cold]
     fn fault(&mut self, io: &mut dyn GuestIo, n: usize, f: Fault) -> Result<(), Stop> {
         let cpu = &mut self.cpu;
-        cpu.icount += n as u64;
+        // A fault counts as one instruction: a guest whose handlers fault must not stop the clock.
+        cpu.icount += n as u64 + 1;
         cpu.done = 0;
         cpu.mov_ss_shadow = false;
         cpu.sti_shadow = false;
         if f.is_retry() {
-            // It waits for something from outside: the clock goes on meanwhile.
+            // It waits for something from outside.
             cpu.eip = cpu.insn_eip;
-            cpu.icount += 1;
             return Ok(());
         }
         cpu.deliver(io, f)
