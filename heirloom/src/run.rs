@@ -258,7 +258,6 @@ fn parts(s: &MachineSpec) -> Result<Parts> {
             initrd: s.initrd.as_ref().map(|i| read(i, "initrd")).transpose()?,
             cmdline: s.append.clone(),
             kernel_path: k.clone(),
-            initrd_path: s.initrd.clone().unwrap_or_default(),
         }),
     };
     Ok(Parts {

@@ -231,6 +231,11 @@ fn firmware_config(parts: &Parts, vram: u32) -> firmware::Config {
         boot_order: parts.boot.chars().filter_map(BootDevice::from_letter).collect(),
         uuid: parts.uuid,
         vram_bytes: vram,
+        linux: parts.linux.as_ref().map(|l| firmware::LinuxImage {
+            kernel: l.kernel.clone(),
+            initrd: l.initrd.clone().unwrap_or_default(),
+            command_line: l.cmdline.clone(),
+        }),
         // No floppy controller is on this board yet.
         floppies: [0, 0],
         ..firmware::Config::default()

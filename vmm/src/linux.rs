@@ -1,12 +1,14 @@
-//! `--kernel`: puts a Linux bzImage, its command line and initrd where the boot protocol wants them and names the
-//! entry for the BIOS, which starts it in place of a boot sector. The kernel's own real-mode part runs, so it
-//! asks our BIOS for memory, disks and video as it would after a boot loader.
+//! `--kernel`: looks at a Linux bzImage before the machine is built, so that a wrong file is an error and not a dead
+//! screen. The firmware starts it in place of a boot sector, by its real-mode entry.
 //!
 //! Linux Documentation/arch/x86/boot.rst, protocol 2.02 and later.
 
+use std::io::Cursor;
 use std::path::PathBuf;
 
-use ram::GuestRam;
+use linux_loader::loader::KernelLoader;
+use linux_loader::loader::bzimage::BzImage;
+use vm_memory::{GuestAddress, GuestMemoryMmap};
 
 /// What to boot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,81 +18,49 @@ pub struct LinuxBoot {
     pub cmdline: String,
     /// For messages.
     pub kernel_path: PathBuf,
-    pub initrd_path: PathBuf,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum LinuxError {
     #[error("{path} is not a Linux bzImage: {why}")]
-    NotAKernel { path: PathBuf, why: &'static str },
+    NotAKernel { path: PathBuf, why: String },
     #[error(
-        "initrd {path} of {bytes} bytes does not fit into {memory_mib} MiB of guest memory; raise --memory"
+        "kernel {path} needs {needs_mib} MiB with its initrd; the machine has {memory_mib}; raise --memory"
     )]
-    InitrdTooBig { path: PathBuf, bytes: usize, memory_mib: u64 },
+    TooBig { path: PathBuf, needs_mib: u64, memory_mib: u64 },
     #[error("the kernel command line has {got} bytes; {path} takes {most}")]
     CmdlineTooLong { path: PathBuf, got: usize, most: usize },
 }
 
-/// Segment of the real-mode part; its stack and heap end below the command line.
-pub(crate) const SETUP_SEGMENT: u16 = 0x1000;
-const CMDLINE: u32 = 0x1_0000 + 0xf000;
-const HEAP_END: u16 = 0xe000 - 0x200;
-const LOADED_HIGH: u32 = 0x10_0000;
+const LOADED_HIGH: u64 = 1 << 20;
+const MIB: u64 = 1 << 20;
 
 impl LinuxBoot {
-    /// Writes everything into guest memory. Called at every power-on and reset: the guest overwrites it.
-    pub(crate) fn load(&self, ram: &GuestRam) -> Result<(), LinuxError> {
-        let k = &self.kernel;
-        let bad = |why| LinuxError::NotAKernel { path: self.kernel_path.clone(), why };
-        let word = |at: usize| k.get(at..at + 2).map_or(0, |b| u16::from_le_bytes([b[0], b[1]]));
-        let dword = |at: usize| u32::from(word(at)) | u32::from(word(at + 2)) << 16;
-        if word(0x1fe) != 0xaa55 || k.get(0x202..0x206) != Some(b"HdrS") {
-            return Err(bad("it has no setup header"));
-        }
-        let version = word(0x206);
+    /// Would this kernel start on a machine with so much memory?
+    pub(crate) fn check(&self, memory_mib: u64) -> Result<(), LinuxError> {
+        let path = || self.kernel_path.clone();
+        let bad = |why: String| LinuxError::NotAKernel { path: path(), why };
+        // A scratch memory for the loader, which checks the image as it loads it.
+        let room = (LOADED_HIGH + self.kernel.len() as u64).next_multiple_of(MIB);
+        let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), room as usize)])
+            .map_err(|e| bad(format!("no memory to look at it ({e})")))?;
+        let mut file = Cursor::new(&self.kernel);
+        let loaded = BzImage::load(&memory, None, &mut file, Some(GuestAddress(LOADED_HIGH)))
+            .map_err(|e| bad(e.to_string()))?;
+        let header = loaded.setup_header.ok_or_else(|| bad("it has no setup header".into()))?;
+        let (version, most, needs) = (header.version, header.cmdline_size, header.init_size);
         if version < 0x0202 {
-            return Err(bad("its boot protocol is older than 2.02"));
+            return Err(bad("its boot protocol is older than 2.02".into()));
         }
-        if k[0x211] & 1 == 0 {
-            return Err(bad("it is a zImage, which loads low"));
+        let most = if version >= 0x0206 { most as usize } else { 255 }.min(0xfff);
+        if self.cmdline.len() > most {
+            return Err(LinuxError::CmdlineTooLong { path: path(), got: self.cmdline.len(), most });
         }
-        let setup_len = (usize::from(if k[0x1f1] == 0 { 4 } else { k[0x1f1] }) + 1) * 512;
-        if k.len() <= setup_len {
-            return Err(bad("it ends within its real-mode part"));
+        let initrd = self.initrd.as_ref().map_or(0, |i| i.len() as u64);
+        let needs = LOADED_HIGH + u64::from(needs).max(self.kernel.len() as u64) + initrd + MIB;
+        if needs > memory_mib * MIB {
+            return Err(LinuxError::TooBig { path: path(), needs_mib: needs.div_ceil(MIB), memory_mib });
         }
-        let most = if version >= 0x0206 { dword(0x238) as usize } else { 255 };
-        if self.cmdline.len() > most.min(0xfff) {
-            let (path, got) = (self.kernel_path.clone(), self.cmdline.len());
-            return Err(LinuxError::CmdlineTooLong { path, got, most: most.min(0xfff) });
-        }
-        let mut setup = k[..setup_len].to_vec();
-        let mut put = |at: usize, b: &[u8]| setup[at..at + b.len()].copy_from_slice(b);
-        put(0x210, &[0xff]); // type_of_loader: undefined
-        put(0x211, &[k[0x211] | 0x80]); // CAN_USE_HEAP
-        put(0x224, &HEAP_END.to_le_bytes());
-        put(0x228, &CMDLINE.to_le_bytes());
-        if let Some(initrd) = &self.initrd {
-            let limit = if version >= 0x0203 { dword(0x22c) } else { 0x37ff_ffff };
-            let top = (u64::from(limit) + 1).min(ram.main_len() - (1 << 20)) & !0xfff;
-            let at = top.checked_sub((initrd.len() as u64).next_multiple_of(4096));
-            let kernel_end =
-                u64::from(LOADED_HIGH) + u64::from(dword(0x260)).max((k.len() - setup_len) as u64);
-            let Some(at) = at.filter(|&a| a >= kernel_end) else {
-                return Err(LinuxError::InitrdTooBig {
-                    path: self.initrd_path.clone(),
-                    bytes: initrd.len(),
-                    memory_mib: ram.main_len() >> 20,
-                });
-            };
-            put(0x218, &(at as u32).to_le_bytes());
-            put(0x21c, &(initrd.len() as u32).to_le_bytes());
-            ram.write(at, initrd);
-        }
-        ram.write(u64::from(SETUP_SEGMENT) << 4, &setup);
-        ram.write(u64::from(LOADED_HIGH), &k[setup_len..]);
-        let mut line = self.cmdline.clone().into_bytes();
-        line.push(0);
-        ram.write(u64::from(CMDLINE), &line);
         Ok(())
     }
 }

@@ -101,7 +101,6 @@ pub struct Machine {
     pub(crate) phase: Phase,
     /// In S1: the processor does not run.
     pub(crate) asleep: bool,
-    linux: Option<LinuxBoot>,
 }
 
 impl Machine {
@@ -111,6 +110,9 @@ impl Machine {
             && ![64, 128, 256].contains(&(b.len() >> 10))
         {
             return Err(BuildError::BiosSize { got: b.len() });
+        }
+        if let Some(l) = &parts.linux {
+            l.check(parts.memory_mib)?;
         }
         let engine = engine::pick(parts.engine, parts.clock == ClockKind::Instructions).map_err(|why| {
             let engine = match parts.engine {
@@ -155,7 +157,7 @@ impl Machine {
         board.set_kicker(vcpu.kicker());
         board.reset(Reset::PowerOn);
 
-        let m = Self {
+        Ok(Self {
             vcpu,
             board,
             engine,
@@ -164,10 +166,7 @@ impl Machine {
             shared: Arc::default(),
             phase: Phase::Built,
             asleep: false,
-            linux: parts.linux.clone(),
-        };
-        m.load_kernel()?;
-        Ok(m)
+        })
     }
 
     /// After the run: lets the display push what it last showed.
@@ -182,10 +181,6 @@ impl Machine {
 
     pub fn engine(&self) -> Engine {
         self.engine
-    }
-
-    pub(crate) fn load_kernel(&self) -> Result<(), LinuxError> {
-        self.linux.as_ref().map_or(Ok(()), |l| l.load(&self.board.ram))
     }
 
     /// CMOS 0Fh, read as software would.

@@ -19,8 +19,6 @@ pub enum RunError {
         #[source]
         source: HvError,
     },
-    #[error("cannot load the kernel again after a reset")]
-    Kernel(#[source] crate::linux::LinuxError),
 }
 
 /// What the loop does next.
@@ -128,7 +126,6 @@ impl Machine {
     fn restart(&mut self, kind: Reset) -> Result<(), RunError> {
         self.asleep = false;
         self.board.reset(kind);
-        self.load_kernel().map_err(RunError::Kernel)?;
         self.init_cpu()?;
         self.shared.tell(&Event::Reset);
         Ok(())
