@@ -48,6 +48,16 @@ const STACK: u32 = 0x20_0000;
 const DIRECTORY: u32 = 0x1000;
 const TABLES: u32 = 0x2000;
 
+const GDT: u32 = 0x7000;
+const IDT: u32 = 0x8000;
+
+/// A code and a data descriptor; an interrupt gate for INT 80h without its offset.
+fn ram_gates(ram: &GuestRam) {
+    ram.write(u64::from(GDT) + 8, &0x00cf_9b00_0000_ffff_u64.to_le_bytes());
+    ram.write(u64::from(GDT) + 16, &0x00cf_9300_0000_ffff_u64.to_le_bytes());
+    ram.write(u64::from(IDT) + 8 * 0x80, &0x0000_8e00_0008_0000_u64.to_le_bytes());
+}
+
 type Program = fn(&mut CodeAssembler) -> Result<(), IcedError>;
 
 fn alu(a: &mut CodeAssembler) -> Result<(), IcedError> {
@@ -185,6 +195,37 @@ fn patch(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.hlt()
 }
 
+/// Counts in a word that shares its page with the code.
+fn near(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    let mut top = a.create_label();
+    a.mov(ecx, 2_000_000)?;
+    a.set_label(&mut top)?;
+    a.add(dword_ptr(CODE + 0x800), ecx)?;
+    a.mov(dword_ptr(CODE + 0x804), ecx)?;
+    a.dec(ecx)?;
+    a.jne(top)?;
+    a.hlt()
+}
+
+/// A system call by INT and IRET to the same ring.
+fn int(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    let (mut top, mut over) = (a.create_label(), a.create_label());
+    a.call(over)?;
+    a.inc(eax)?;
+    a.iretd()?;
+    a.set_label(&mut over)?;
+    a.pop(eax)?;
+    a.mov(word_ptr(IDT + 8 * 0x80), ax)?;
+    a.shr(eax, 16)?;
+    a.mov(word_ptr(IDT + 8 * 0x80 + 6), ax)?;
+    a.mov(ecx, 1_000_000)?;
+    a.set_label(&mut top)?;
+    a.int(0x80)?;
+    a.dec(ecx)?;
+    a.jne(top)?;
+    a.hlt()
+}
+
 fn run(name: &str, program: Program, paging: bool) {
     let ram = Arc::new(GuestRam::new(16 << 20, 0).unwrap());
     let mut a = CodeAssembler::new(32).unwrap();
@@ -200,13 +241,19 @@ fn run(name: &str, program: Program, paging: bool) {
             ram.write(u64::from(table + k * 4), &((n << 22 | k << 12) | 3).to_le_bytes());
         }
     }
-    let mut cpu = cpu::Software.create(ram, &CpuidTable::pentium4(false)).unwrap().vcpu().unwrap();
+    let mut cpu = cpu::Software.create(ram.clone(), &CpuidTable::pentium4(false)).unwrap().vcpu().unwrap();
     let mut s = CpuState::reset(0);
-    let flat = |attr| Segment { selector: 8, base: 0, limit: u32::MAX, attr };
+    let flat =
+        |attr| Segment { selector: if attr & 8 == 0 { 16 } else { 8 }, base: 0, limit: u32::MAX, attr };
     s.seg = [flat(0xc093); 6];
     s.seg[CpuState::CS] = flat(0xc09b);
     s.cr0 = if paging { 0x8000_0011 } else { 0x11 };
     s.cr3 = DIRECTORY;
+    ram_gates(&ram);
+    s.gdtr.base = GDT;
+    s.gdtr.limit = 0xff;
+    s.idtr.base = IDT;
+    s.idtr.limit = 0x7ff;
     s.eip = CODE;
     s.gpr = [0, 0, 0, 0, STACK, 0, 0, 0];
     cpu.set_state(&s).unwrap();
@@ -228,7 +275,7 @@ fn run(name: &str, program: Program, paging: bool) {
 
 fn main() {
     let only = std::env::args().nth(1);
-    let all: [(&str, Program); 7] = [
+    let all: [(&str, Program); 9] = [
         ("alu", alu),
         ("fib", fib),
         ("sieve", sieve),
@@ -236,6 +283,8 @@ fn main() {
         ("indirect", indirect),
         ("copy", copy),
         ("patch", patch),
+        ("near", near),
+        ("int", int),
     ];
     for (name, program) in all {
         if only.as_deref().is_none_or(|o| o == name) {

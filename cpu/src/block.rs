@@ -178,6 +178,8 @@ pub(crate) struct NewBlock<'a> {
 
 /// Instructions of all blocks together: 8 MiB.
 const POOL: usize = 256 * 1024;
+/// Blocks of all sizes, 6 MiB.
+const MAX_BLOCKS: usize = 64 * 1024;
 const BUCKETS: usize = 32 * 1024;
 const JUMPS: usize = 4096;
 /// Most instructions of a block; a power of two.
@@ -311,9 +313,10 @@ impl Cache {
         mut first: impl FnMut(u32),
     ) -> u32 {
         let class = new.insns.len().next_power_of_two().ilog2() as usize;
+        let room = self.blocks.len() < MAX_BLOCKS || !self.free_blocks.is_empty();
         let at = match self.piece(class) {
-            Some(at) => at,
-            None => {
+            Some(at) if room => at,
+            _ => {
                 self.flush(code, arena);
                 // The pool is empty now, and larger than any block.
                 self.piece(class).unwrap_or(0)

@@ -93,6 +93,7 @@ impl Engine {
             && let Some(f) = cpu.take_debug_trap()
         {
             cpu.insn_eip = cpu.eip;
+            cpu.halted = false;
             return cpu.deliver(io, f);
         }
         let shadow = cpu.mov_ss_shadow || cpu.sti_shadow;

@@ -130,7 +130,7 @@ fn machine(rng: &mut Rng) -> Cpu {
 /// An address in one of few pages of each table, so that pages are met again.
 fn address(rng: &mut Rng) -> u32 {
     let slot = SLOTS[rng.next(8) as usize];
-    slot << 22 | rng.next(6) * 0x57 % 1024 << 12 | rng.next(0x3fd) << 2
+    slot << 22 | (rng.next(6) * 0x57 % 1024) << 12 | rng.next(0x3fd) << 2
 }
 
 #[test]

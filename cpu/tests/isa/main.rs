@@ -1,5 +1,7 @@
 //! Tests of the instruction set and the run loop through the public face of the engine.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod clock;
 mod coverage;
 mod decode;

@@ -45,7 +45,7 @@ fn copies_downwards_and_between_pages_are_whole() {
         a.rep().movsd()?;
         a.hlt()
     });
-    let bytes: Vec<u8> = (0..0x3000_u32).map(|n| (n * 7 >> 3) as u8).collect();
+    let bytes: Vec<u8> = (0..0x3000_u32).map(|n| (n * 7 / 8) as u8).collect();
     m.load(DATA, &bytes);
     let s = m.run();
     assert_eq!(m.read(DATA + 0x7ffd - 0x2400, 0x2400), bytes[0xc00..]);
