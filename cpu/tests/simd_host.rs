@@ -111,7 +111,7 @@ fn encode(op: u8, column: u8, modrm: u8, imm: Option<u8>) -> Vec<u8> {
 }
 
 fn count() -> u32 {
-    std::env::var("FP_CASES").ok().and_then(|v| v.parse().ok()).unwrap_or(200)
+    std::env::var("FP_CASES").ok().and_then(|v| v.parse().ok()).unwrap_or(150)
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn check(esc: u8, modrm: u8, n: u32, rng: &mut Rng, g: &mut Guest, h: &mut Host)
 }
 
 fn count() -> u32 {
-    std::env::var("FP_CASES").ok().and_then(|v| v.parse().ok()).unwrap_or(150)
+    std::env::var("FP_CASES").ok().and_then(|v| v.parse().ok()).unwrap_or(100)
 }
 
 #[test]
