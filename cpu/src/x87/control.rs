@@ -246,9 +246,10 @@ pub(crate) fn frstor(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     Ok(())
 }
 
-/// 16-byte alignment of a memory operand: #GP(0), of any segment.
-fn aligned(cpu: &Cpu, insn: &Insn, off: u32) -> Exec {
-    let lin = cpu.seg[usize::from(insn.seg)].base.wrapping_add(off);
+/// 16-byte alignment of a memory operand: #GP(0), of any segment, once its first byte is inside.
+fn aligned(cpu: &Cpu, insn: &Insn, off: u32, access: Access) -> Exec {
+    let seg = usize::from(insn.seg);
+    let lin = cpu.segment(seg, off, 1, access)?;
     if lin & 15 != 0 { Err(Fault::gp(0)) } else { Ok(()) }
 }
 
@@ -258,7 +259,7 @@ const FXSAVE_WRITTEN: usize = 288;
 pub(crate) fn fxsave(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter_no_wait(cpu)?;
     let off = insn.ea(cpu);
-    aligned(cpu, insn, off)?;
+    aligned(cpu, insn, off, Access::Write)?;
     cpu.probe_write(io, usize::from(insn.seg), off, FXSAVE_LEN as u32)?;
     let mut image = [0; FXSAVE_LEN];
     cpu.fpu.to_fxsave(&mut image);
@@ -268,7 +269,7 @@ pub(crate) fn fxsave(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
 pub(crate) fn fxrstor(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter_no_wait(cpu)?;
     let off = insn.ea(cpu);
-    aligned(cpu, insn, off)?;
+    aligned(cpu, insn, off, Access::Read)?;
     let mut image = [0; FXSAVE_LEN];
     cpu.read_bytes(io, usize::from(insn.seg), off, &mut image)?;
     let mxcsr = u32::from_le_bytes([image[24], image[25], image[26], image[27]]);
