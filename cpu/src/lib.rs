@@ -5,7 +5,6 @@
 //! `run.rs` strings them together and does what lies between instructions. Memory goes through `mem/`.
 //!
 //! It counts instructions exactly: with the clock taken from that count, a run repeats bit by bit.
-#![allow(dead_code, reason = "the parts are being put together")]
 
 mod block;
 mod cpu;

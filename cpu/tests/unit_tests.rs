@@ -174,7 +174,7 @@ fn run(name: &str, missing: &[&str]) {
     };
     let stop = cpu.run(&mut io).unwrap();
     let text = String::from_utf8_lossy(&io.text);
-    println!("{text}");
+    eprintln!("{text}");
     let s = cpu.state().unwrap();
     assert!(stop == Stop::Kicked && io.exit.is_some(), "{stop:?} at {:x}:{:x}", s.seg[1].selector, s.eip);
     let failed: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("FAIL: ")).collect();
