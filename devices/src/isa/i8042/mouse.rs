@@ -7,6 +7,7 @@ use board::{MILLISECOND, Pointer, SECOND, Tick};
 const ACK: u8 = 0xfa;
 const RESEND: u8 = 0xfe;
 const ERROR: u8 = 0xfc;
+const SMALLEST_COMMAND: u8 = 0xe6;
 const BAT_TIME: Tick = 10 * MILLISECOND;
 /// What the user did and no packet has told yet. Movement merges; each change of buttons is kept.
 const MOST_WAITING: usize = 64;
@@ -101,7 +102,10 @@ impl Mouse {
         if self.wrap && v != 0xff && v != 0xec {
             return self.replies.push_back(v);
         }
-        if let Some(c) = self.expects.take() {
+        // No parameter is as large as the smallest command: such a byte begins anew.
+        if let Some(c) = self.expects.take()
+            && v < SMALLEST_COMMAND
+        {
             return self.parameter(c, v);
         }
         match v {
@@ -168,7 +172,8 @@ impl Mouse {
                 }
             }
             _ => {
-                self.expects = Some(command);
+                // After RESEND the host may try another value; ERROR ends the command.
+                self.expects = (!self.erred).then_some(command);
                 return self.refuse();
             }
         }

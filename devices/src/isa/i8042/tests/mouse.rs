@@ -193,3 +193,14 @@ fn a_command_ends_a_packet_on_its_way() {
     b.in8(0x60);
     assert_eq!(aux(&mut b, 0xf2), [0xfa, 0]);
 }
+
+#[test]
+fn a_wrong_rate_twice_ends_the_command_and_the_next_one_is_taken() {
+    let mut b = ready(0x47);
+    assert_eq!(aux(&mut b, 0xf3), [0xfa]);
+    assert_eq!(aux(&mut b, 0x66), [0xfe]);
+    assert_eq!(aux(&mut b, 0x88), [0xfc]);
+    assert_eq!(aux(&mut b, 0xf3), [0xfa], "Linux's probes go on from here");
+    assert_eq!(aux(&mut b, 0x66), [0xfe]);
+    assert_eq!(aux(&mut b, 0xf4), [0xfa], "a command where a parameter could come");
+}
