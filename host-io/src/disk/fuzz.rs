@@ -5,7 +5,7 @@ use std::path::Path;
 use board::Disk;
 
 use super::store::MemStore;
-use super::{Mode, SECTOR, iso, open_store};
+use super::{Mode, SECTOR, iso, open_store, vhd};
 
 /// Reads and writes here and there, and reads back what was written.
 fn use_it(disk: &mut dyn Disk) {
@@ -25,11 +25,28 @@ fn use_it(disk: &mut dyn Disk) {
     let _ = disk.flush();
 }
 
+/// The same bytes with right checksums, so that random changes reach the code behind them.
+fn summed(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut b = bytes.to_vec();
+    let last = b.len().checked_sub(512)?;
+    let header = usize::try_from(u64::from_be_bytes(b[last..][16..24].try_into().ok()?)).ok()?;
+    for (at, len, field) in [(header, 1024, 36), (0, 512, 64), (last, 512, 64)] {
+        let Some(part) = at.checked_add(len).and_then(|end| b.get_mut(at..end)) else { continue };
+        if part.starts_with(vhd::COOKIE) || part.starts_with(b"cxsparse") {
+            let sum = vhd::checksum(part, field);
+            part[field..field + 4].copy_from_slice(&sum.to_be_bytes());
+        }
+    }
+    Some(b)
+}
+
 /// Any bytes as a hard disk's image: must neither panic nor lose a write that it took.
 pub fn fuzz_open(bytes: &[u8]) {
     for mode in [Mode::ReadWrite, Mode::ReadOnly] {
-        if let Ok((mut image, ..)) = open_store(MemStore(bytes.to_vec()), Path::new("fuzz.vhd"), mode) {
-            use_it(image.disk.as_mut());
+        for bytes in [Some(bytes.to_vec()), summed(bytes)].into_iter().flatten() {
+            if let Ok((mut image, ..)) = open_store(MemStore(bytes), Path::new("fuzz.vhd"), mode) {
+                use_it(image.disk.as_mut());
+            }
         }
         // As a raw or foreign image, by content alone.
         let _ = open_store(MemStore(bytes.to_vec()), Path::new("fuzz"), mode);

@@ -25,7 +25,7 @@ pub use create::{BLOCK, create};
 pub(crate) use create::{format_dynamic, format_fixed};
 pub(crate) use dynamic::Dynamic;
 pub(crate) use fixed::Fixed;
-pub(crate) use footer::COOKIE;
+pub(crate) use footer::{COOKIE, checksum};
 pub use footer::{Uuid, VhdType};
 pub use geometry::{geometry, round_up};
 pub use layout::VhdFault;
