@@ -12,6 +12,10 @@ pub async fn detect(bus: &Bus) {
         let iir = bus.inb(base + 2).await;
         bus.outb(base + 1, 0x00).await;
         if ier == 0x02 && iir & 0x30 == 0 {
+            // 9600 baud, 8 bits, no parity: what programs that only write bytes count on.
+            for (reg, v) in [(3, 0x83), (0, 0x0c), (1, 0x00), (3, 0x03)] {
+                bus.outb(base + reg, v).await;
+            }
             com.push(base);
         }
     }

@@ -1,0 +1,4 @@
+mod guest;
+mod services;
+mod tables;
+mod trap;

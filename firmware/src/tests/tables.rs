@@ -1,0 +1,105 @@
+use std::process::Command;
+
+use crate::acpi;
+use crate::config::Config;
+use crate::rom::{IMAGE, Rom, SYSTEM, VIDEO_BYTES, checksum, tables};
+use crate::smbios;
+use crate::wiring;
+
+#[test]
+fn image_is_whole() {
+    let rom = Rom::assemble().unwrap();
+    assert_eq!(rom.image.len(), IMAGE);
+    assert_eq!(checksum(&rom.image[..VIDEO_BYTES]), 0);
+    let f = &rom.image[SYSTEM..];
+    assert_eq!(checksum(f), 0);
+    assert_eq!(f[0xfff0..0xfff5], [0xea, 0x5b, 0xe0, 0x00, 0xf0]);
+    assert_eq!(&f[0xfff5..0xfffd], b"02/22/06");
+    assert_eq!(f[0xfffe], 0xfc);
+    assert_eq!(f[0xff53], 0xcf);
+    // The configuration table says its own size.
+    assert_eq!(f[0xe6f5..0xe6f9], [8, 0, 0xfc, 1]);
+}
+
+#[test]
+fn kernel_is_the_same_in_both_roms() {
+    let rom = Rom::assemble().unwrap();
+    let k = rom.kernel.code.len();
+    assert_eq!(rom.image[0x4000..0x4000 + k], rom.image[SYSTEM + 0x4000..SYSTEM + 0x4000 + k]);
+}
+
+#[test]
+fn directory_and_routing_table_sum_to_zero() {
+    let rom = Rom::assemble().unwrap();
+    let f = &rom.image[SYSTEM..];
+    let b = &f[usize::from(tables::BIOS32)..][..16];
+    assert_eq!((&b[..4], checksum(b)), (&b"_32_"[..], 0));
+    let p = tables::pir();
+    assert_eq!((checksum(&p), p.len() % 16), (0, 0));
+    assert_eq!(usize::from(u16::from_le_bytes([p[6], p[7]])), p.len());
+    // Every link is one of the router's registers.
+    for e in p[32..].chunks(16) {
+        assert!((0..4).all(|pin| (0x60..0x64).contains(&e[2 + 3 * pin])));
+    }
+}
+
+/// The PIIX4's functions are wired to PIRQD# inside.
+#[test]
+fn wiring_agrees_with_the_piix4() {
+    assert_eq!(wiring::pirq(7, 3), 3);
+    for irq in wiring::PIRQ_IRQ {
+        assert_ne!(wiring::PIRQ_CHOICE >> irq & 1, 0);
+    }
+}
+
+#[test]
+fn acpi_tables_sum_to_zero() {
+    for ports in [(0, 0), (2, 1)] {
+        let d = acpi::dsdt(0x1000_0000, ports.0, ports.1);
+        assert_eq!((checksum(&d), d[8]), (0, 1));
+    }
+    let f = acpi::fadt(0x0fff_f000, 0x0fff_0100);
+    assert_eq!((f.len(), checksum(&f), f[8]), (116, 0, 1));
+}
+
+/// The disassembled DSDT compiles again without an error.
+#[test]
+fn dsdt_is_sound() {
+    if Command::new("iasl").arg("-v").output().is_err() {
+        println!("skipped: iasl (package acpica-tools) is not installed");
+        return;
+    }
+    let dir = std::env::temp_dir().join(format!("heirloom-dsdt-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("dsdt.aml"), acpi::dsdt(0x1000_0000, 2, 1)).unwrap();
+    let run = |args: &[&str]| Command::new("iasl").args(args).current_dir(&dir).output().unwrap();
+    assert!(run(&["-d", "dsdt.aml"]).status.success());
+    let out = run(&["-p", "again", "dsdt.dsl"]);
+    let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert!(out.status.success() && text.contains(" 0 Errors"), "{text}");
+}
+
+#[test]
+fn smbios_structures_end_where_they_say() {
+    let c = Config { uuid: *b"0123456789abcdef", ..Config::default() };
+    let (t, count, largest) = smbios::structures(&c);
+    let (mut at, mut n, mut types) = (0, 0, Vec::new());
+    while at < t.len() {
+        types.push(t[at]);
+        let start = at;
+        at += usize::from(t[at + 1]);
+        while t[at] != 0 || t[at + 1] != 0 {
+            at += 1;
+        }
+        at += 2;
+        n += 1;
+        assert!(at - start <= usize::from(largest));
+    }
+    assert_eq!((at, n, types.last()), (t.len(), count, Some(&127)));
+    assert!(t.windows(8).any(|w| w == b"VS2005R2"));
+    // Type 1's UUID: the first three fields turned.
+    assert!(t.windows(16).any(|w| w == b"3210547689abcdef"));
+    let e = smbios::entry(0xf_8000, t.len() as u16, count, largest);
+    assert_eq!((checksum(&e), checksum(&e[0x10..])), (0, 0));
+}
