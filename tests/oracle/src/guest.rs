@@ -69,10 +69,12 @@ const GDT_ENTRIES: [u64; 16] = [
     0x0040_f500_0000_0000, // 78: the host's segment that tells the CPU's number
 ];
 
-/// Runs out of budget once, then kicks.
+/// Nothing outside. Kicks when the whole budget is used up; hands it out in pieces.
 struct Io {
     kicker: Kicker,
-    polls: u32,
+    polls: u64,
+    /// Instructions between two polls.
+    piece: u64,
     retired: u64,
 }
 
@@ -99,10 +101,10 @@ impl GuestIo for Io {
     }
     fn poll(&mut self) -> u64 {
         self.polls += 1;
-        if self.polls > 1 {
+        if self.polls * self.piece > BUDGET {
             self.kicker.kick();
         }
-        BUDGET
+        self.piece
     }
     fn deadline_ns(&mut self) -> Option<u64> {
         None
@@ -214,7 +216,9 @@ impl<V: Vcpu> Guest<V> {
         if self.vcpu.set_state(&self.template).is_err() {
             return (broken, 0);
         }
-        let mut io = Io { kicker: self.vcpu.kicker(), polls: 0, retired: 0 };
+        // Every fourth case is interrupted by the clock after one to eight instructions, again and again.
+        let piece = if case.seed & 3 == 3 { 1 + (case.seed >> 2 & 7) } else { BUDGET };
+        let mut io = Io { kicker: self.vcpu.kicker(), polls: 0, piece, retired: 0 };
         let why = self.vcpu.run(&mut io);
         let Ok(state) = self.vcpu.state() else { return (broken, 0) };
         let mut regs = Regs {
