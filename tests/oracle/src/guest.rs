@@ -11,11 +11,14 @@ use hv_vcpu::{
 use ram::GuestRam;
 
 use crate::generate::Case;
-use crate::layout::{CODE, CODE_LEN, CS32, DATA, DATA_LEN, DATA_RW, EXIT, Memory, PAGE, STACK, STACK_LEN};
+use crate::layout::{
+    ALIAS, CODE, CODE_LEN, CS32, DATA, DATA_LEN, DATA_RW, EXIT, Memory, PAGE, STACK, STACK_LEN,
+};
 use crate::ldt;
 use crate::snapshot::{ESP, Fx, Regs, Snapshot, Stop};
 
-const PHYS: [(u32, u32, usize); 4] = [
+const PHYS: [(u32, u32, usize); 5] = [
+    (ALIAS, 0x10_0000, CODE_LEN),
     (CODE, 0x10_0000, CODE_LEN),
     (DATA, 0x11_0000, DATA_LEN),
     (STACK, 0x12_0000, STACK_LEN),
@@ -288,7 +291,7 @@ fn build_tables(ram: &GuestRam) {
             let (at, to) = (linear + off, phys + off);
             let read_only = linear == EXIT || (linear == DATA && off as usize >= DATA_RW);
             let bits = if read_only { 5 } else { PRESENT_WRITE_USER };
-            let nx = if linear == DATA || linear == STACK { NX } else { 0 };
+            let nx = if linear == DATA || linear == STACK || linear == ALIAS { NX } else { 0 };
             w32(PT_USER + (at >> 12 & 1023) * 4, to | bits);
             w64(PAE_PT_USER + (at >> 12 & 511) * 8, u64::from(to | bits) | nx);
         }

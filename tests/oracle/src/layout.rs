@@ -15,6 +15,8 @@ pub const DATA_LEN: usize = 4 * PAGE;
 /// Two pages of stack, nothing on either side.
 pub const STACK: u32 = 0x1008_0000;
 pub const STACK_LEN: usize = 2 * PAGE;
+/// The code pages once more, to be written through another linear address.
+pub const ALIAS: u32 = 0x100a_0000;
 /// Every sequence ends with a jump to here.
 pub const EXIT: u32 = 0x100c_0000;
 

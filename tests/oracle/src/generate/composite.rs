@@ -3,7 +3,7 @@
 use super::builder::{Build, Fix};
 use super::forms::Family;
 use super::operands::{Bytes, SEG_PREFIX};
-use crate::layout::{CS32, DATA, DATA_RW, STACK};
+use crate::layout::{ALIAS, CODE, CS32, DATA, DATA_RW, STACK};
 use crate::snapshot::{AC, ARITH, DF, ID, NT, TF};
 
 impl Build<'_> {
@@ -47,11 +47,11 @@ impl Build<'_> {
         let kind = match family {
             Family::Stack => self.rng.below(3),
             Family::Control => 3 + self.rng.below(5),
-            Family::Selector => 8 + self.rng.below(2),
+            Family::Selector => self.rng.pick(&[8, 9, 13]),
             Family::X87Control => 10,
             Family::SseMove => 11,
-            Family::Strings => 12,
-            _ => self.rng.below(13),
+            Family::Strings => self.rng.pick(&[12, 12, 13]),
+            _ => self.rng.below(14),
         };
         match kind {
             // POPF with all that a program may change, and what it may not.
@@ -183,6 +183,23 @@ impl Build<'_> {
                 };
             }
             10 | 11 => self.saved_image(kind == 11),
+            // A single step: over MOV SS, which holds the trap off, over one round of REP, over anything.
+            13 => {
+                if self.code16 {
+                    return;
+                }
+                self.put(&[0x66, 0xb8, self.segs[2] as u8, (self.segs[2] >> 8) as u8]);
+                let flags = 0x202 | TF | self.rng.u32() & (ARITH | DF);
+                self.push_imm(flags);
+                self.put(&[0x9d]);
+                match self.rng.below(4) {
+                    0 => self.put(&[0x8e, 0xd0]),
+                    1 => self.put(&[0xf3, 0xa4]),
+                    2 => self.put(&[0x9c]),
+                    _ => true,
+                };
+                self.put(&[0x90]);
+            }
             // REP with a small count.
             _ => {
                 let mut b = self.wide(&[0xb9]);
@@ -325,13 +342,15 @@ impl Build<'_> {
         let (old, new) = (self.slot(), self.slot());
         let new = u32::from_le_bytes(new);
         let pad = self.rng.below(5) as usize;
+        // Through the code's own address or the other one.
+        let by = if self.rng.per_mille(400) { ALIAS - CODE } else { 0 };
         match self.rng.below(6) {
             // mov [slot], new; padding; slot
             0 | 1 => {
                 let mut b = Bytes::of(&[0xc7, 0x05]);
                 b.push32(0);
                 b.push32(new);
-                self.push(&b, Some(Fix { at: 2, size: 4, relative: false, item: here + 1 + pad, plus: 0 }));
+                self.push(&b, Some(Fix { at: 2, size: 4, relative: false, item: here + 1 + pad, plus: by }));
                 (0..pad).for_each(|_| {
                     self.put(&[0x90]);
                 });
@@ -343,7 +362,7 @@ impl Build<'_> {
                 let mut b = Bytes::of(&[0x80, 0x05]);
                 b.push32(0);
                 b.push(n);
-                self.push(&b, Some(Fix { at: 2, size: 4, relative: false, item: here + 1, plus: 2 }));
+                self.push(&b, Some(Fix { at: 2, size: 4, relative: false, item: here + 1, plus: by + 2 }));
                 self.put_slot([0x83, 0xc0, n, 0x90]);
             }
             // The slot runs first, then is changed, then runs again.
@@ -359,7 +378,7 @@ impl Build<'_> {
                 let mut b = Bytes::of(&[0x80, 0x05]);
                 b.push32(0);
                 b.push(n);
-                self.push(&b, Some(Fix { at: 2, size: 4, relative: false, item: top, plus: 2 }));
+                self.push(&b, Some(Fix { at: 2, size: 4, relative: false, item: top, plus: by + 2 }));
                 let b = Bytes::of(&[0xe2, 0]);
                 self.push(&b, Some(Fix { at: 1, size: 1, relative: true, item: top, plus: 0 }));
             }
@@ -369,7 +388,7 @@ impl Build<'_> {
                 self.put(&[0xfc]);
                 self.put(&[0xb0, op]);
                 self.put(&[0xb9, 4, 0, 0, 0]);
-                self.put_label(&[0xbf], false, here + 5 + pad, 0);
+                self.put_label(&[0xbf], false, here + 5 + pad, by);
                 self.put(&[0xf3, 0xaa]);
                 (0..pad).for_each(|_| {
                     self.put(&[0x90]);
@@ -378,7 +397,7 @@ impl Build<'_> {
             }
             // A push onto the slot.
             _ => {
-                self.put_label(&[0xbc], false, here + 2 + pad, 4);
+                self.put_label(&[0xbc], false, here + 2 + pad, by + 4);
                 let mut b = Bytes::of(&[0x68]);
                 b.push32(new);
                 self.push(&b, None);

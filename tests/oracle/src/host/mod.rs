@@ -20,7 +20,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use entry::{HEIRLOOM_ORACLE_FRAME, Trap, heirloom_oracle_enter, heirloom_oracle_leave};
 use signals::ThreadSetup;
 
-use crate::layout::{CODE, CODE_LEN, CS32, DATA, DATA_LEN, DATA_RW, EXIT, Memory, PAGE, STACK, STACK_LEN};
+use crate::layout::{
+    ALIAS, CODE, CODE_LEN, CS32, DATA, DATA_LEN, DATA_RW, EXIT, Memory, PAGE, STACK, STACK_LEN,
+};
 use crate::snapshot::{Regs, Snapshot, Stop};
 
 static ONE: Mutex<()> = Mutex::new(());
@@ -52,6 +54,26 @@ fn map(at: u32, len: usize, prot: i32) -> io::Result<()> {
     let p = unsafe { libc::mmap(at as usize as *mut _, len, prot, flags, -1, 0) };
     if p as usize != at as usize {
         return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// The same memory at two addresses.
+fn map_twice(at: u32, prot: i32, again: u32, prot_again: i32, len: usize) -> io::Result<()> {
+    // SAFETY: plain system calls; as in `map`, nothing of Rust's is replaced. The file descriptor is ours alone.
+    unsafe {
+        let fd = libc::memfd_create(c"code".as_ptr(), libc::MFD_CLOEXEC);
+        if fd < 0 || libc::ftruncate(fd, len as libc::off_t) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let flags = libc::MAP_SHARED | libc::MAP_FIXED_NOREPLACE;
+        for (at, prot) in [(at, prot), (again, prot_again)] {
+            let p = libc::mmap(at as usize as *mut _, len, prot, flags, fd, 0);
+            if p as usize != at as usize {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        libc::close(fd);
     }
     Ok(())
 }
@@ -90,7 +112,7 @@ impl Host {
         }
         stay_on_this_cpu()?;
         let rw = libc::PROT_READ | libc::PROT_WRITE;
-        map(CODE, CODE_LEN, rw | libc::PROT_EXEC)?;
+        map_twice(CODE, rw | libc::PROT_EXEC, ALIAS, rw, CODE_LEN)?;
         map(DATA, DATA_LEN, rw)?;
         map(STACK, STACK_LEN, rw)?;
         map(EXIT, PAGE, rw)?;
@@ -184,7 +206,9 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        for (at, len) in [(CODE, CODE_LEN), (DATA, DATA_LEN), (STACK, STACK_LEN), (EXIT, PAGE)] {
+        for (at, len) in
+            [(CODE, CODE_LEN), (ALIAS, CODE_LEN), (DATA, DATA_LEN), (STACK, STACK_LEN), (EXIT, PAGE)]
+        {
             unmap(at, len);
         }
     }
