@@ -32,6 +32,21 @@ pub struct Clock {
     pub dma: Option<(u64, Vec<u8>, Arc<GuestRam>)>,
 }
 
+impl Clock {
+    pub fn new() -> Self {
+        Self {
+            now: 0,
+            every: 10_000,
+            interrupts: Vec::new(),
+            taken: Vec::new(),
+            polled: Vec::new(),
+            ports: Vec::new(),
+            reads: 0,
+            dma: None,
+        }
+    }
+}
+
 impl GuestIo for Clock {
     fn pio_read(&mut self, _: u16, width: Width) -> u32 {
         self.reads += 1;
@@ -107,16 +122,7 @@ impl Machine {
     pub fn new(f: &Code) -> Self {
         let ram = Arc::new(GuestRam::new(16 << 20, 0).unwrap());
         let cpu = Software.create(ram.clone(), &CpuidTable::pentium4(false)).unwrap().vcpu().unwrap();
-        let io = Clock {
-            now: 0,
-            every: 10_000,
-            interrupts: Vec::new(),
-            taken: Vec::new(),
-            polled: Vec::new(),
-            ports: Vec::new(),
-            reads: 0,
-            dma: None,
-        };
+        let io = Clock::new();
         let mut m = Self { ram, cpu, io };
         m.load(GDT, &[0; 8]);
         m.load(GDT + 8, &0x00cf_9b00_0000_ffff_u64.to_le_bytes());

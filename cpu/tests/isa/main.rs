@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod chaos;
 mod clock;
 mod coverage;
 mod decode;
