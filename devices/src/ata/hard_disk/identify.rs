@@ -20,7 +20,7 @@ impl HardDisk {
         w[20] = 0x0003; // dual ported buffer with read cache
         w[21] = 0x0080; // of 64 KiB
         w[47] = 0x8000 | u16::from(MAX_MULTIPLE);
-        w[48] = 0x0001; // 32-bit data port access
+        // Word 48 stays 0: it was "32-bit access" in ATA-1, and is "trusted computing" in ATA-8.
         w[49] = 0x0f00; // IORDY, IORDY may be off, LBA, DMA
         w[51] = 0x0200;
         w[52] = 0x0200;

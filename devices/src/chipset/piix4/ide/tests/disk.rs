@@ -17,6 +17,7 @@ fn identify_words() {
     assert_eq!(text(&id[27..47]), format!("{:40}", "Virtual HD"));
     assert_eq!(text(&id[23..27]), format!("{:8}", "1.1.0"));
     assert_eq!((id[47], id[49], id[53], id[59]), (0x8080, 0x0f00, 7, 0));
+    assert_eq!(id[48], 0, "Linux would look for a security log");
     assert_eq!((id[60], id[61]), (SECTORS as u16, 0));
     assert_eq!((id[63], id[88]), (0x0007, 0x0407));
     assert_eq!(id[83] & 0xc000, 0x4000, "the command set words are valid");
