@@ -1,10 +1,10 @@
 //! Which differences count.
 
-use iced_x86::{Code, Mnemonic};
+use iced_x86::{Code, Decoder, DecoderOptions, Mnemonic};
 
 use crate::generate::Case;
 use crate::guest::{KERNEL, KERNEL_LEN};
-use crate::layout::{Memory, STACK};
+use crate::layout::{CODE, Memory, STACK};
 use crate::snapshot::{ARITH, NT, Regs, Snapshot, Stop};
 
 /// Bits of EFLAGS that a user program sees: the arithmetic ones, TF, IF, DF, IOPL, NT, RF, AC, ID.
@@ -155,14 +155,16 @@ enum Partial {
     Float,
 }
 
-fn code_at(case: &Case, eip: u32) -> Option<Code> {
-    let at = eip.wrapping_add(case.code_base);
-    case.addresses().iter().position(|&a| a == at).and_then(|n| case.items.get(n)).map(|i| i.code)
+/// What stands at `eip` when the case has stopped; it may be in the middle of an item, or an item rewritten.
+fn code_at(case: &Case, memory: &Memory, eip: u32) -> Option<Code> {
+    let at = eip.wrapping_add(case.code_base).wrapping_sub(CODE) as usize;
+    let bytes = memory.code.get(at..)?;
+    Some(Decoder::new(case.bitness(), bytes, DecoderOptions::NONE).decode().code())
 }
 
-fn large_image(case: &Case, eip: u32) -> bool {
+fn large_image(case: &Case, memory: &Memory, eip: u32) -> bool {
     use iced_x86::Mnemonic as M;
-    code_at(case, eip).is_some_and(|c| {
+    code_at(case, memory, eip).is_some_and(|c| {
         matches!(
             c.mnemonic(),
             M::Fldenv
@@ -177,7 +179,7 @@ fn large_image(case: &Case, eip: u32) -> bool {
     })
 }
 
-fn partial(case: &Case, eip: u32, stop: &Stop) -> Partial {
+fn partial(case: &Case, memory: &Memory, eip: u32, stop: &Stop) -> Partial {
     use iced_x86::Mnemonic as M;
     if *stop == Stop::Exit {
         return Partial::Nothing;
@@ -190,7 +192,7 @@ fn partial(case: &Case, eip: u32, stop: &Stop) -> Partial {
     {
         return Partial::Memory;
     }
-    match code_at(case, eip).map(|c| (c.mnemonic(), c)) {
+    match code_at(case, memory, eip).map(|c| (c.mnemonic(), c)) {
         Some((M::Popa | M::Popad, _)) => Partial::Registers,
         Some((M::Pusha | M::Pushad | M::Enter, _)) => Partial::Stack,
         Some((M::Call, c)) if c.op_code().instruction_string().contains(':') => Partial::Stack,
@@ -259,7 +261,7 @@ pub fn compare(
         return Verdict::Skip(why);
     }
     // "Exception and trap behaviour with no byte selected is implementation-specific" (SDM vol. 2).
-    let mask = code_at(case, host.regs.eip).map(Code::mnemonic);
+    let mask = code_at(case, host_memory, host.regs.eip).map(Code::mnemonic);
     if matches!(mask, Some(Mnemonic::Maskmovq | Mnemonic::Maskmovdqu))
         && (host.stop != guest.stop || host.regs.eip != guest.regs.eip)
     {
@@ -267,7 +269,7 @@ pub fn compare(
     }
     // How much of an instruction that is none gets fetched.
     let none = matches!(
-        code_at(case, guest.regs.eip),
+        code_at(case, guest_memory, guest.regs.eip),
         Some(Code::INVALID | Code::Ud0 | Code::Ud0_r16_rm16 | Code::Ud0_r32_rm32)
     );
     if none
@@ -281,14 +283,14 @@ pub fn compare(
         return Verdict::Skip("IRET with NT set");
     }
     let mut out = Vec::new();
-    if !same_stop(case, &host.stop, &guest.stop, large_image(case, host.regs.eip)) {
+    if !same_stop(case, &host.stop, &guest.stop, large_image(case, host_memory, host.regs.eip)) {
         out.push(format!("end: host {}; ours {}", show_stop(&host.stop), show_stop(&guest.stop)));
     }
     let (h, g) = (&host.regs, &guest.regs);
     if h.eip != g.eip {
         out.push(format!("EIP: host {:08x}, ours {:08x}", h.eip, g.eip));
     }
-    let partial = partial(case, h.eip, &host.stop);
+    let partial = partial(case, host_memory, h.eip, &host.stop);
     for (name, (a, b)) in GPR.into_iter().zip(h.gpr.into_iter().zip(g.gpr)) {
         if a != b && partial != Partial::Registers {
             out.push(format!("{name}: host {a:08x}, ours {b:08x}"));

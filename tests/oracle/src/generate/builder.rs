@@ -563,7 +563,7 @@ impl Generator {
         let entry = (code_sel & 4 != 0).then(|| ldt::ENTRIES[usize::from(code_sel >> 3)]);
         let code16 = entry.is_some_and(|e| !e.big);
         let code_base = entry.map_or(0, |e| e.base);
-        let count = 1 + rng.index(8);
+        let count = if rng.per_mille(40) { 8 + rng.index(32) } else { 1 + rng.index(8) };
         let pae = rng.per_mille(500);
         let place = rng.below(100);
         let mut b = Build {
