@@ -233,11 +233,12 @@ impl Build<'_> {
         let here = self.items.len();
         let at = (DATA + self.rng.below(DATA_RW as u32 - 0x400)) & !15;
         self.scrubbing = true;
-        let (head, fields): (&[u8], &[u32]) = match (fx, self.rng.below(4)) {
+        let (head, fields): (&[u8], &[u32]) = match (fx, self.rng.below(5)) {
             (true, 0) => (&[0x0f, 0xae, 0x0d], &[]),
             (true, _) => (&[0x0f, 0xae, 0x05], &[4, 8, 12, 16, 20, 28]),
             (_, 0) => (&[0x66, 0xd9, 0x35], &[6, 8, 10, 12]),
             (_, 1) => (&[0xdd, 0x35], &[12, 16, 20, 24]),
+            (_, 3) => (&[0x66, 0xdd, 0x35], &[6, 8, 10, 12]),
             (_, 2) => (&[0xdd, 0x25], &[]),
             _ => (&[0xd9, 0x35], &[12, 16, 20, 24]),
         };
