@@ -153,6 +153,8 @@ fn session(heirloom: &Path, socket: &Path, child: &mut Child, begin: Instant) ->
     t.expect("assword:", 60)?;
     t.send(&format!("{PASSWORD}\n"))?;
     t.expect("# ", 60)?;
+    // Escape sequences of an interactive shell would only clutter what is printed here.
+    t.command("bind 'set enable-bracketed-paste off' 2>/dev/null")?;
     let uname = t.command("uname -a")?;
     say(&format!("demo: uname -a\n{uname}"));
     let lspci = t.command("lspci")?;
@@ -160,9 +162,7 @@ fn session(heirloom: &Path, socket: &Path, child: &mut Child, begin: Instant) ->
     if !uname.contains("i686") || !lspci.contains("82371AB") || !lspci.contains("Trio") {
         bail!("the guest does not see the machine it should");
     }
-    let picture = root().join("target/demo.png");
-    quiet(command(&heirloom.to_string_lossy(), ["ctl", NAME, "screenshot"]).arg(&picture))?;
-    say("demo: screenshot in target/demo.png");
+    on_screen(heirloom)?;
     t.send("poweroff\n")?;
     let end = Instant::now() + Duration::from_secs(120);
     while child.try_wait()?.is_none() {
@@ -171,5 +171,21 @@ fn session(heirloom: &Path, socket: &Path, child: &mut Child, begin: Instant) ->
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+    Ok(())
+}
+
+/// Logs in on the screen with the PS/2 keyboard, and takes the picture.
+fn on_screen(heirloom: &Path) -> Result<()> {
+    let heirloom = heirloom.to_string_lossy();
+    let ctl = |args: &[&str]| quiet(command(&heirloom, ["ctl", NAME]).args(args)).map(drop);
+    for (text, pause) in
+        [("root\\n", 3), ("heirloom\\n", 6), ("clear; cat /etc/os-release; uname -a; lspci; free -m\\n", 4)]
+    {
+        ctl(&["type", text])?;
+        std::thread::sleep(Duration::from_secs(pause));
+    }
+    let picture = root().join("target/demo.png");
+    ctl(&["screenshot", &picture.to_string_lossy()])?;
+    say("demo: logged in on the screen too; screenshot in target/demo.png");
     Ok(())
 }

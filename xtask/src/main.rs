@@ -7,6 +7,8 @@ mod setup;
 mod shell;
 mod test;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -43,9 +45,19 @@ enum What {
     Check,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("xtask: {}", e.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
     std::env::set_current_dir(shell::root())?;
-    match Cli::parse().what {
+    match cli.what {
         What::Setup => setup::run(),
         What::Guests { fresh } => guests::run(fresh),
         What::Demo { check } => demo::run(check),

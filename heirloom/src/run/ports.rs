@@ -1,7 +1,7 @@
 //! Opens everything outside the machine that its spec names.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use board::{Disk, SerialPort};
@@ -16,27 +16,38 @@ use vmm::{Drive, Handle, Ports};
 use super::{End, Ender, Terminal};
 use crate::terminal::{LEAVE, Raw};
 
+#[derive(Default)]
+struct Line {
+    machine: Option<Handle>,
+    /// What came before the machine was there: port and bytes.
+    early: Vec<(usize, Vec<u8>)>,
+}
+
 /// Reaches the machine from ports that were opened before it.
 #[derive(Clone, Default)]
-pub(crate) struct Link(Arc<Mutex<(Option<Handle>, Vec<(usize, Vec<u8>)>)>>);
+pub(crate) struct Link(Arc<Mutex<Line>>);
 
 impl Link {
+    fn lock(&self) -> MutexGuard<'_, Line> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Serial input for port `n`; kept until the machine is there.
     fn serial(&self, n: usize, bytes: Vec<u8>) {
-        let mut l = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &l.0 {
+        let mut l = self.lock();
+        match &l.machine {
             // A machine that is gone reads no more.
             Some(h) => drop(h.serial_input(n, bytes)),
-            None => l.1.push((n, bytes)),
+            None => l.early.push((n, bytes)),
         }
     }
 
     pub(crate) fn connect(&self, h: Handle) {
-        let mut l = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (n, b) in std::mem::take(&mut l.1) {
+        let mut l = self.lock();
+        for (n, b) in std::mem::take(&mut l.early) {
             let _ = h.serial_input(n, b);
         }
-        l.0 = Some(h);
+        l.machine = Some(h);
     }
 }
 

@@ -36,7 +36,7 @@ S0:2345:respawn:/sbin/getty -L ttyS0 115200 vt100
 EOF
 echo heirloom > "$1/etc/hostname"
 echo 'LABEL=heirloom / ext4 errors=remount-ro 0 1' > "$1/etc/fstab"
-echo 'Debian GNU/Linux on Heirloom \n \l' > "$1/etc/issue"
+printf '%s\n\n' 'Debian GNU/Linux on Heirloom \n \l' > "$1/etc/issue"
 chroot "$1" sh -c 'echo root:heirloom | chpasswd'
 mkdir -p "$1/boot/grub"
 rm -rf "$1/usr/share/doc" "$1/usr/share/locale" "$1/usr/share/man" "$1/var/cache/apt" "$1/var/lib/apt/lists"

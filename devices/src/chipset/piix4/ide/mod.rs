@@ -21,6 +21,7 @@
 //!
 //! Source: 82371AB datasheet (290562-001), chapter 5; "Bus Master Programming Interface for IDE ATA
 //! Controllers" revision 1.0.
+//! Page: docs/devices/piix4-ide.md.
 
 mod bus_master;
 mod regs;
