@@ -1,4 +1,6 @@
-use super::{BMBA, IRQ14, Ide, P, SECTORS, cd, disk};
+use board::{Device, StateIn, StateOut};
+
+use super::{BMBA, CONFIG, IRQ14, IRQ15, Ide, P, S, SECTORS, cd, disk};
 
 #[test]
 fn registers_and_windows_survive() {
@@ -67,7 +69,6 @@ fn a_job_in_flight_is_asked_for_again() {
 
 #[test]
 fn a_state_of_other_drives_is_refused() {
-    use board::{Device, StateIn, StateOut};
     let i = Ide::one_disk();
     let mut out = StateOut::default();
     i.b.dev.save(&mut out);
@@ -82,4 +83,40 @@ fn a_state_of_other_drives_is_refused() {
         let e = o.b.dev.load(&StateIn::new("piix4-ide", version, &body));
         assert!(e.is_err());
     }
+}
+
+/// A machine in the middle of a PIO read on the disk and of a packet on the CD, as version 1 saved it. This file
+/// must load for ever. `HEIRLOOM_FIXTURE=path` writes it anew.
+const V1: &[u8] = include_bytes!("fixtures/v1.cbor");
+
+fn busy() -> Ide {
+    let mut i = Ide::with([disk(SECTORS), None, cd(), None]);
+    i.lba_command(P, 4, 2, 0x20);
+    i.read_words(P, 300);
+    i.out8(S + 7, 0xa0);
+    i.out16(S, 0x0012);
+    i.b.out32(BMBA + 12, 0x1234_5678);
+    i
+}
+
+#[test]
+fn the_first_versions_state_loads() {
+    if let Some(path) = std::env::var_os("HEIRLOOM_FIXTURE") {
+        let mut out = StateOut::default();
+        busy().b.dev.save(&mut out);
+        std::fs::write(path, out.into_body().unwrap().1).unwrap();
+    }
+    let mut i = Ide::with([disk(SECTORS), None, cd(), None]);
+    i.b.dev.load(&StateIn::new("piix4-ide", 1, V1)).unwrap();
+    i.b.call(|d, cx| d.restored(cx));
+    assert_eq!(i.b.cfg_read(CONFIG, 0x40, board::Width::D), 0x8000_8000);
+    assert_eq!(i.b.in32(BMBA + 12), 0x1234_5678);
+    let rest = i.read_words(P, 212);
+    assert_eq!(rest, i.images[0][4 * 512 + 600..6 * 512]);
+    assert_eq!(i.in8(P + 7), 0x50);
+    // INQUIRY's remaining ten bytes, 36 allocated.
+    i.write_words(S, &[0, 0, 36, 0, 0, 0, 0, 0, 0, 0]);
+    assert!(i.irq(IRQ15));
+    assert_eq!((i.in8(S + 7), i.in8(S + 4)), (0x58, 36));
+    assert_eq!(i.read_words(S, 18)[8..10], *b"MS");
 }
