@@ -248,10 +248,19 @@ impl Cache {
         None
     }
 
-    pub(crate) fn remember(&mut self, from: u32, key: u64, to: u32) {
+    /// Notes a successor of block `from` in the place of one that is gone. If all stand, the oldest makes room, but not
+    /// for a target that `jump` knows anyway (`known`): returns have more targets than there are links.
+    pub(crate) fn remember(&mut self, from: u32, key: u64, to: u32, known: bool) {
         let serial = self.blocks[to as usize].serial;
+        let links = self.blocks[from as usize].links;
+        let gone = |l: &Link| l.key >> 32 != key >> 32 || self.live(*l).is_none();
+        let free = links.iter().position(gone);
+        if known && free.is_none() {
+            return;
+        }
         let b = &mut self.blocks[from as usize];
-        b.links.copy_within(..LINKS - 1, 1);
+        let at = free.unwrap_or(LINKS - 1);
+        b.links.copy_within(..at, 1);
         b.links[0] = Link { key, id: to, serial };
     }
 

@@ -254,12 +254,16 @@ impl Engine {
     /// What follows block `from`.
     #[inline(never)]
     fn successor(&mut self, io: &mut dyn GuestIo, from: u32, link: u64) -> Result<Next, Fault> {
+        if let Some(to) = self.cache.jump(link, self.key()) {
+            self.cache.remember(from, link, to, true);
+            return Ok(Next::Block(to));
+        }
         let flushes = self.cache.flushes;
         let next = self.locate(io)?;
         if let Next::Block(to) = next
             && self.cache.flushes == flushes
         {
-            self.cache.remember(from, link, to);
+            self.cache.remember(from, link, to, false);
         }
         Ok(next)
     }
