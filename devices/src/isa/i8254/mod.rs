@@ -6,7 +6,7 @@
 //!
 //! Ticks: a rise that the host delivers late, or that finds the tick before still waiting, is owed in modes 2
 //! and 3 and delivered later, once the processor has taken the last one ([`board::Lines::acks`]), at most one
-//! extra tick in half a period. A guest that takes no IRQ0 while ticks come on time has it masked and is owed
+//! extra tick in a quarter of a period. A guest that takes no IRQ0 while ticks come on time has it masked and is owed
 //! nothing, as with the real chip.
 //!
 //! Not emulated: sound (see [`I8254::speaker`] for who wants to make some), NMI sources of port 61h (bits 7:6
@@ -104,7 +104,7 @@ impl I8254 {
             Some(c) => cx.wake_at(RISE, tick_of(c).max(cx.now() + NEVER_SOONER)),
             None => cx.cancel(RISE),
         }
-        match self.ticks.next(half_period(&self.ch[0])) {
+        match self.ticks.next(catch_up_step(&self.ch[0])) {
             Some(t) => cx.wake_at(CATCH_UP, t.max(cx.now())),
             None => cx.cancel(CATCH_UP),
         }
@@ -149,8 +149,10 @@ impl I8254 {
     }
 }
 
-fn half_period(c: &Channel) -> Tick {
-    tick_of(u64::from(c.count())) / 2
+/// How far apart ticks that are owed come: a quarter of the period. A clock that lags shows against the TSC within
+/// half a second (a watchdog in Linux looks), so half a period would be too slow; at once would be a burst.
+fn catch_up_step(c: &Channel) -> Tick {
+    tick_of(u64::from(c.count())) / 4
 }
 
 impl Device for I8254 {
@@ -210,7 +212,7 @@ impl Device for I8254 {
     fn timer(&mut self, cx: &mut Cx<'_>, id: TimerId) {
         self.sync(cx);
         if id == CATCH_UP {
-            self.ticks.catch_up(cx, self.irq0, half_period(&self.ch[0]));
+            self.ticks.catch_up(cx, self.irq0, catch_up_step(&self.ch[0]));
         }
         self.settle(cx);
     }

@@ -86,13 +86,13 @@ impl Ticks {
         }
     }
 
-    pub fn catch_up(&mut self, cx: &mut Cx<'_>, irq0: Line, half_period: Tick) {
-        let due = self.next(half_period).is_some_and(|t| t <= cx.now());
+    pub fn catch_up(&mut self, cx: &mut Cx<'_>, irq0: Line, step: Tick) {
+        let due = self.next(step).is_some_and(|t| t <= cx.now());
         if !due {
             return;
         }
         if self.waiting(cx, irq0) {
-            self.put = cx.now(); // look again in half a period
+            self.put = cx.now(); // look again a step later
         } else {
             self.owed -= 1;
             self.made_up += 1;
@@ -101,8 +101,8 @@ impl Ticks {
     }
 
     /// When to look at the next tick that is owed.
-    pub fn next(&self, half_period: Tick) -> Option<Tick> {
-        (self.owed > 0).then(|| self.put + half_period.max(CLOSEST))
+    pub fn next(&self, step: Tick) -> Option<Tick> {
+        (self.owed > 0).then(|| self.put + step.max(CLOSEST))
     }
 
     pub fn metrics(&self) -> Vec<(&'static str, u64)> {
