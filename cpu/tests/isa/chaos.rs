@@ -98,11 +98,11 @@ fn scramble(r: &mut Rng, ram: &GuestRam) {
     }
     // Page tables that map something: directory at 1000h, tables at 2000h to 5FFFh.
     for n in 0..1024_u64 {
-        let pde = 0x2000 + (n & 3) * 0x1000 | r.below(8) | 0x20 * r.below(2) | 0x80 * u64::from(r.one_in(20));
+        let pde = (0x2000 + (n & 3) * 0x1000) | r.below(8) | r.below(2) << 5 | u64::from(r.one_in(20)) << 7;
         ram.write(0x1000 + n * 4, &(pde as u32 | 1).to_le_bytes());
     }
     for n in 0..4096_u64 {
-        let pte = r.below(0x420) << 12 | 7 & !(r.next() & r.next() & r.next()) | r.below(2) << 8;
+        let pte = r.below(0x420) << 12 | (7 & !(r.next() & r.next() & r.next())) | r.below(2) << 8;
         ram.write(0x2000 + n * 4, &(pte as u32).to_le_bytes());
     }
 }
