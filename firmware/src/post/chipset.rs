@@ -61,6 +61,9 @@ pub async fn south(bus: &Bus) {
     bus.pci_write8(PM, 0x80, 0x01).await;
     let devactb = bus.pci_read32(PM, 0x58).await;
     bus.pci_write32(PM, 0x58, devactb | 1 << 25).await;
+    // SMBus host: base, then on, with its interrupt on IRQ 9.
+    bus.pci_write32(PM, 0x90, u32::from(wiring::SMBUS_BASE) | 1).await;
+    bus.pci_write8(PM, 0xd2, 0x09).await;
     bus.pci_write8(PM, 0x3c, wiring::SCI_IRQ).await;
     let command = bus.pci_read16(PM, 0x04).await;
     bus.pci_write16(PM, 0x04, command | 1).await;

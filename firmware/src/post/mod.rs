@@ -15,6 +15,8 @@ use crate::wiring;
 use crate::{acpi, smbios};
 
 pub async fn run(bus: &Bus) {
+    // A reset of the processor alone leaves what was known before.
+    *lock(&bus.world.shared) = crate::Shared::default();
     chipset::shadow(bus).await;
     chipset::south(bus).await;
     chipset::interrupts(bus).await;
