@@ -2,7 +2,7 @@
 
 use iced_x86::{Code, Decoder, DecoderOptions, Mnemonic};
 
-use crate::generate::Case;
+use crate::generate::{Case, is_allowed};
 use crate::guest::{KERNEL, KERNEL_LEN};
 use crate::layout::{CODE, Memory, STACK};
 use crate::snapshot::{ARITH, NT, Regs, Snapshot, Stop};
@@ -43,7 +43,10 @@ fn undefined(case: &Case, eip: u32, stop: &Stop) -> u32 {
             // A trap lies behind its instruction: what that one leaves undefined counts too.
             case.items.get(n).map_or(case.undefined_end, |i| i.undefined_before) | case.undefined_end
         }
-        _ => case.undefined_any,
+        Some(_) => case.undefined_any,
+        // It ran from the middle of an item: nobody knows what.
+        None if !case.modifies_code => ARITH,
+        None => case.undefined_any,
     }
 }
 
@@ -277,6 +280,12 @@ pub fn compare(
         && matches!(host.stop, Stop::Fault { vector: 14, error, .. } if error & 0x10 != 0)
     {
         return Verdict::Skip("fetch of an undefined instruction");
+    }
+    // A jump into the middle of an item can find an instruction of later processors (FISTTP): #UD is right.
+    let later =
+        code_at(case, guest_memory, guest.regs.eip).is_some_and(|c| c != Code::INVALID && !is_allowed(c));
+    if later && matches!(guest.stop, Stop::Fault { vector: 6, .. }) {
+        return Verdict::Skip("instruction of a later processor");
     }
     // A 64-bit processor has no task switches: IRET with NT set is #GP there.
     if case.iret && (host.regs.eflags | guest.regs.eflags) & NT != 0 {
