@@ -30,10 +30,17 @@ pub(crate) fn run(fresh: bool) -> Result<()> {
         fs::remove_dir_all(&at).with_context(|| format!("cannot remove {}", at.display()))?;
     }
     fs::create_dir_all(&at)?;
-    make(&at.join("linux/initrd.gz"), || linux::make(&at.join("linux")))?;
+    run_linux()?;
     isos::make(&at)?;
     make(&at.join("debian.vhd"), || debian::make(&at))?;
     Ok(())
+}
+
+/// The kernel and its initrd.
+pub(crate) fn run_linux() -> Result<()> {
+    let at = folder();
+    fs::create_dir_all(&at)?;
+    make(&at.join("linux/initrd.gz"), || linux::make(&at.join("linux")))
 }
 
 /// The Debian VHD.

@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything a developer or CI does with the tree. Each word is one file.
 
+mod bench;
 mod check;
 mod demo;
 mod guests;
@@ -41,6 +42,11 @@ enum What {
         #[arg(long)]
         quick: bool,
     },
+    /// Measure, side by side with QEMU where it is installed
+    Bench {
+        #[command(subcommand)]
+        what: bench::What,
+    },
     /// Formatting, lints, crate edges, file sizes, comments on unsafe blocks
     Check,
 }
@@ -62,6 +68,7 @@ fn run(cli: Cli) -> Result<()> {
         What::Guests { fresh } => guests::run(fresh),
         What::Demo { check } => demo::run(check),
         What::Test { quick } => test::run(quick),
+        What::Bench { what } => bench::run(what),
         What::Check => check::run(),
     }
 }

@@ -1,0 +1,178 @@
+//! A measured program: what it prints, when, and what it has used by then.
+
+use std::fs;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// Clock ticks of /proc/PID/stat in a second; fixed in the kernel's interface.
+const USER_HZ: f64 = 100.0;
+
+/// Time at a moment of a process's life.
+#[derive(Clone, Copy)]
+pub(crate) struct Stamp {
+    wall: Instant,
+    /// Seconds of processor time, all threads, user and system.
+    cpu: f64,
+}
+
+/// Seconds between two stamps.
+#[derive(Clone, Copy)]
+pub(crate) struct Took {
+    pub(crate) wall: f64,
+    pub(crate) cpu: f64,
+}
+
+impl Stamp {
+    pub(crate) fn to(self, end: Self) -> Took {
+        Took { wall: end.wall.duration_since(self.wall).as_secs_f64(), cpu: end.cpu - self.cpu }
+    }
+}
+
+/// A child process; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    from: Receiver<(Instant, Vec<u8>)>,
+    seen: Vec<u8>,
+    pub(crate) started: Stamp,
+}
+
+impl Process {
+    pub(crate) fn start(c: &mut Command) -> Result<Self> {
+        c.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let wall = Instant::now();
+        let mut child = c.spawn().with_context(|| format!("cannot start {:?}", c.get_program()))?;
+        let mut out = child.stdout.take().context("no pipe from the child")?;
+        let (tx, from) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut b = [0; 4096];
+            while let Ok(n) = out.read(&mut b) {
+                if n == 0 || tx.send((Instant::now(), b[..n].to_vec())).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { child, from, seen: Vec::new(), started: Stamp { wall, cpu: 0.0 } })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a text on standard output.
+    pub(crate) fn expect(&mut self, want: &str, secs: u64) -> Result<Stamp> {
+        let end = Instant::now() + Duration::from_secs(secs);
+        let mut came = Instant::now();
+        loop {
+            if let Some(at) = self.seen.windows(want.len()).position(|w| w == want.as_bytes()) {
+                self.seen.drain(..at + want.len());
+                return Ok(Stamp { wall: came, cpu: self.cpu()? });
+            }
+            match self.from.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok((at, b)) => {
+                    came = at;
+                    self.seen.extend(b);
+                }
+                Err(_) => {
+                    let tail = self.seen.len().saturating_sub(500);
+                    let tail = String::from_utf8_lossy(&self.seen[tail..]);
+                    bail!("{want:?} did not come within {secs} s; last seen: {tail}")
+                }
+            }
+        }
+    }
+
+    /// Waits for the end; the child stays a zombie for a moment so that its processor time can be read.
+    pub(crate) fn ended(&mut self, secs: u64) -> Result<(Stamp, String)> {
+        let end = Instant::now() + Duration::from_secs(secs);
+        loop {
+            // Standard output closes when the process ends, or shortly before.
+            match self.from.recv_timeout(Duration::from_millis(20)) {
+                Ok((_, b)) => self.seen.extend(b),
+                Err(mpsc::RecvTimeoutError::Timeout) if Instant::now() > end => {
+                    bail!("it did not end within {secs} s")
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => std::thread::sleep(Duration::from_millis(5)),
+            }
+            let stat = self.stat()?;
+            if stat.starts_with(['Z', 'X']) {
+                while let Ok((_, b)) = self.from.recv_timeout(Duration::from_millis(100)) {
+                    self.seen.extend(b);
+                }
+                let s = Stamp { wall: Instant::now(), cpu: cpu_of(&stat)? };
+                let status = self.child.wait()?;
+                let text = String::from_utf8_lossy(&self.seen).into_owned();
+                if !status.success() {
+                    bail!("it ended with {status}: {text}");
+                }
+                return Ok((s, text));
+            }
+        }
+    }
+
+    pub(crate) fn now(&self) -> Result<Stamp> {
+        Ok(Stamp { wall: Instant::now(), cpu: self.cpu()? })
+    }
+
+    /// Fields of /proc/PID/stat from the state on: the name before them may hold anything.
+    fn stat(&self) -> Result<String> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        let (_, fields) = text.rsplit_once(") ").context("/proc/PID/stat has no name")?;
+        Ok(fields.to_owned())
+    }
+
+    fn cpu(&self) -> Result<f64> {
+        cpu_of(&self.stat()?)
+    }
+
+    /// Most resident memory so far, MiB.
+    pub(crate) fn peak_mib(&self) -> Result<f64> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let kib = text.lines().find_map(|l| l.strip_prefix("VmHWM:")).and_then(first_number);
+        Ok(kib.context("/proc/PID/status has no VmHWM")? / 1024.0)
+    }
+
+    /// Resident memory without the guest's own, MiB: the guest's is the smallest mapping that can hold it.
+    pub(crate) fn overhead_mib(&self, guest_mib: u64) -> Result<f64> {
+        let text = fs::read_to_string(format!("/proc/{}/smaps", self.pid()))?;
+        let (mut size, mut total) = (0.0, 0.0);
+        let mut guest: Option<(f64, f64)> = None;
+        for l in text.lines() {
+            if let Some(kib) = l.strip_prefix("Size:").and_then(first_number) {
+                size = kib;
+            } else if let Some(rss) = l.strip_prefix("Rss:").and_then(first_number) {
+                total += rss;
+                if size >= guest_mib as f64 * 1024.0 && guest.is_none_or(|(s, _)| size < s) {
+                    guest = Some((size, rss));
+                }
+            }
+        }
+        let (_, rss) = guest.context("no mapping is as large as the guest's memory")?;
+        Ok((total - rss) / 1024.0)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn first_number(s: &str) -> Option<f64> {
+    s.split_whitespace().next()?.parse().ok()
+}
+
+/// utime and stime are the 12th and 13th field from the state on. proc(5).
+fn cpu_of(stat: &str) -> Result<f64> {
+    let mut f = stat.split_whitespace().skip(11).map(str::parse::<f64>);
+    match (f.next(), f.next()) {
+        (Some(Ok(user)), Some(Ok(system))) => Ok((user + system) / USER_HZ),
+        _ => bail!("/proc/PID/stat is too short"),
+    }
+}
