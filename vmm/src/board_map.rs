@@ -14,7 +14,7 @@
 //! | 8042 | 60h, 64h | 1, 12 |
 //! | 16550 x 2 | 3F8h, 2F8h | 4, 3 |
 //! | W83977 | 370h | |
-//! | firmware trap | 510h | |
+//! | firmware trap | 580h-5FFh | |
 
 use std::sync::Arc;
 
@@ -96,7 +96,7 @@ const fn pci(dev: u8, func: u8) -> Decode {
 }
 
 /// Puts the ROM's bytes into a slot: at the top of 4 GiB, and what PAM shows of it below 1 MiB.
-fn rom(ram: &GuestRam, image: &[u8]) -> (Slot, Vec<RomPages>) {
+fn rom(ram: &GuestRam, image: &[u8], own: bool) -> (Slot, Vec<RomPages>) {
     let slot = ram.allocate(ROM_BYTES, false);
     let at = ram.extent(slot).start;
     // A smaller image repeats, as it does on a bus that decodes fewer address lines.
@@ -111,7 +111,6 @@ fn rom(ram: &GuestRam, image: &[u8]) -> (Slot, Vec<RomPages>) {
         RomPages { pages, offset }
     };
     // Our own image has a video BIOS at C0000h; another BIOS brings a system ROM only.
-    let own = image.len() as u32 == ROM_BYTES;
     let pages = if own { vec![low(0xc0..=0xff)] } else { vec![low(0xe0..=0xff)] };
     (slot, pages)
 }
@@ -127,7 +126,7 @@ pub(crate) fn build(
     let mut k = Kit::default();
     let vram = parts.vram_mib << 20;
     let image = parts.bios.clone().unwrap_or_else(firmware::rom_image);
-    let (rom_slot, rom_pages) = rom(ram, &image);
+    let (rom_slot, rom_pages) = rom(ram, &image, parts.bios.is_none());
 
     k.put(
         Board::PIC_SLOT,
@@ -175,7 +174,11 @@ pub(crate) fn build(
     let irq0 = k.irq(0);
     k.add(i8254::I8254::new(irq0), &[(i8254::TIMER, Pio(0x40)), (i8254::PORT61, Pio(0x61))]);
     let irq8 = k.irq(8);
-    let rtc = mc146818::Mc146818::new(irq8, parts.start_seconds as i64);
+    let mut rtc = mc146818::Mc146818::new(irq8, parts.start_seconds as i64);
+    if parts.bios.is_some() {
+        // Other BIOSes read the memory size here; ours is told, and writes it.
+        rtc.set_memory(parts.memory_mib << 20);
+    }
     k.add(rtc, &[(mc146818::RTC, Pio(0x70))]);
     let (irq1, irq12) = (k.irq(1), k.irq(12));
     let kbc = k.add(i8042::I8042::new(irq1, irq12), &[(i8042::DATA, Pio(0x60)), (i8042::COMMAND, Pio(0x64))]);

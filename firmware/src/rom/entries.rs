@@ -52,6 +52,7 @@ const POST: u16 = 0x5100;
 const TICK: u16 = 0x5200;
 const CLOCK: u16 = 0x5280;
 const KEYS: u16 = 0x5300;
+const CACHES: u16 = 0x5900;
 
 /// Pushes the service number and goes to the kernel.
 pub fn trap(at: u16, service: u16, enter: u16) -> [u8; 6] {
@@ -105,6 +106,7 @@ pub fn fill(rom: &mut [u8], k: &Kernel) -> Result<(), IcedError> {
     code(rom, CLOCK, |a| clock(a, k.enter))?;
     code(rom, KEYS, |a| keys(a, k.enter))?;
     code(rom, POST, |a| post(a, k.enter))?;
+    code(rom, CACHES, caches)?;
     code(rom, 0xef57, |a| irq_flag(a, 0x43e, 0x80, false))?;
     code(rom, INT76, |a| irq_flag(a, 0x48e, 0xff, true))?;
     code(rom, INT75, coprocessor)?;
@@ -276,11 +278,44 @@ fn post(a: &mut CodeAssembler, enter: u16) -> Result<(), IcedError> {
     a.set_label(&mut cold)?;
     a.mov(ss, ax)?;
     a.mov(sp, 0x7000)?;
+    a.call(u64::from(CACHES))?;
     a.push(0)?;
     a.push(0)?;
     a.push(0)?;
     a.push(u32::from(svc::POST))?;
     a.jmp(u64::from(enter))
+}
+
+/// Memory types (SDM volume 3, 12.11): write-back, but uncached where the PCI window and the VGA are, write-protected
+/// where the ROMs are shadowed. Systems take these for the truth about the board.
+fn caches(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    const PCI_WINDOW: [(u32, u32); 2] = [(0xe800_0000, 0xf800_0000), (0xf000_0000, 0xf000_0000)];
+    let mut skip = a.create_label();
+    a.mov(eax, 1)?;
+    a.cpuid()?;
+    a.test(edx, 1 << 12)?;
+    a.je(skip)?;
+    let mut set = |msr: u32, high: u32, low: u32| -> Result<(), IcedError> {
+        a.mov(ecx, msr)?;
+        a.mov(edx, high)?;
+        a.mov(eax, low)?;
+        a.wrmsr()
+    };
+    for msr in [0x250, 0x258] {
+        set(msr, 0x0606_0606, 0x0606_0606)?;
+    }
+    set(0x259, 0, 0)?;
+    for msr in 0x268..=0x26f {
+        set(msr, 0x0505_0505, 0x0505_0505)?;
+    }
+    for (n, (base, mask)) in PCI_WINDOW.into_iter().enumerate() {
+        let n = 2 * n as u32;
+        set(0x200 + n, 0, base)?;
+        set(0x201 + n, 0x0f, mask | 0x800)?;
+    }
+    set(0x2ff, 0, 0xc06)?;
+    a.set_label(&mut skip)?;
+    a.ret()
 }
 
 /// INT 0Eh and 76h: note that the controller interrupted.
