@@ -106,6 +106,14 @@ fn alive(path: &Path) -> bool {
     }
 }
 
+/// Fails if a machine of this name runs.
+pub(crate) fn free(name: &str) -> Result<()> {
+    if alive(&socket(name)) {
+        bail!("a machine named {name:?} is already running; use --name");
+    }
+    Ok(())
+}
+
 /// Names of running machines.
 pub(crate) fn names() -> Result<Vec<String>> {
     let d = directory();

@@ -40,7 +40,15 @@ enum Sub {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(c) => c,
+        // Help and version go to standard output, whole.
+        Err(e) if !e.use_stderr() => e.exit(),
+        Err(e) => {
+            eprintln!("heirloom: {}", usage(&e.to_string()));
+            return ExitCode::from(2);
+        }
+    };
     log_to_stderr();
     let done = match cli.command {
         Sub::Run(a) => run::run(*a),
@@ -66,6 +74,16 @@ impl std::fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+/// What is wrong with the command line, on one line: the parser's message has an indented paragraph for each part.
+fn usage(message: &str) -> String {
+    let hint = |l: &&str| l.starts_with("Usage:") || l.starts_with("For more information");
+    let lines = message.lines().map(str::trim).take_while(|l| !hint(l)).filter(|l| !l.is_empty());
+    let text = lines.collect::<Vec<_>>().join(" ");
+    // Without a subcommand the parser answers with the whole help.
+    let text = text.strip_prefix("error: ").unwrap_or("no subcommand was given");
+    format!("{text}; see --help")
+}
 
 /// An error and its causes on one line, without a cause that the error before it already says.
 fn one_line(e: &anyhow::Error) -> String {

@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use host_io::display::{Frame, write_png};
 use vmm::spec::{self, DiskSpec, DisplaySpec, MachineSpec, SerialSpec};
-use vmm::{Choice, ClockKind, LinuxBoot, Machine, Outcome, Parts};
+use vmm::{BuildError, Choice, ClockKind, LinuxBoot, Machine, Outcome, Parts};
 
 use crate::control::{Server, Target};
 use crate::terminal::Raw;
-use crate::{Usage, doctor};
+use crate::{Usage, control, doctor};
 
 #[derive(clap::Args)]
 #[command(
@@ -138,19 +138,23 @@ impl Ender {
 pub(crate) fn run(a: Args) -> Result<ExitCode> {
     let (expect, timeout, screenshot, stats) = (a.expect.clone(), a.timeout, a.screenshot.clone(), a.stats);
     let spec = resolve(a)?;
-    let parts = parts(&spec)?;
+    let mut parts = parts(&spec)?;
+    // All that can be wrong is found before a port creates a file or a socket.
+    let engine = parts.check().map_err(|e| explain(e, &spec))?;
+    parts.engine = Choice::This(engine);
+    control::free(&spec.name)?;
+    if let Some(file) = &screenshot
+        && let Some(dir) = file.parent().filter(|d| !d.as_os_str().is_empty() && !d.is_dir())
+    {
+        let (file, dir) = (file.display(), dir.display());
+        return Err(Usage(format!("cannot write screenshot {file}: no directory {dir}; create it")).into());
+    }
     let frame = Frame::new();
     let ender = Ender::default();
     let link = ports::Link::default();
 
     let (ports, raw) = ports::open(&spec, &frame, &link, &ender, expect.as_deref())?;
-    let mut machine = Machine::build(&parts, ports).map_err(|e| match e {
-        vmm::BuildError::Engine { ref why, .. } => {
-            let mend = why.mend.as_ref().map_or(String::new(), |m| format!("; {m}"));
-            anyhow::anyhow!("{e}{mend}")
-        }
-        e => e.into(),
-    })?;
+    let mut machine = Machine::build(&parts, ports).map_err(|e| explain(e, &spec))?;
     let handle = machine.handle();
     link.connect(handle.clone());
     let target = Target {
@@ -202,13 +206,30 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     }
 }
 
+/// Adds what the machine does not know: the file's name, what to do.
+fn explain(e: BuildError, s: &MachineSpec) -> anyhow::Error {
+    match (e, &s.bios) {
+        (BuildError::Engine { engine, why }, _) => {
+            let mend = why.mend.as_ref().map_or(String::new(), |m| format!("; {m}"));
+            anyhow::anyhow!("engine {engine}: {why}{mend}")
+        }
+        (BuildError::BiosSize { got }, Some(p)) => {
+            anyhow::anyhow!(
+                "BIOS image {} has {got} bytes; give one of 64, 128 or 256 KiB, or leave out --bios",
+                p.display()
+            )
+        }
+        (e, _) => e.into(),
+    }
+}
+
 /// The spec file with the flags laid over it.
 fn resolve(a: Args) -> Result<MachineSpec> {
     let mut s = match &a.spec {
         None => MachineSpec::default(),
         Some(p) => {
             let text = std::fs::read_to_string(p)
-                .map_err(|e| Usage(format!("cannot read spec {}: {e}", p.display())))?;
+                .map_err(|e| Usage(format!("cannot read spec {}: {e}; check the path", p.display())))?;
             let mut s = MachineSpec::parse(&text, &p.display().to_string())?;
             // Paths in a spec are relative to it.
             let base = p.parent().map(PathBuf::from).unwrap_or_default();
@@ -249,7 +270,8 @@ fn resolve(a: Args) -> Result<MachineSpec> {
 
 fn parts(s: &MachineSpec) -> Result<Parts> {
     let read = |p: &PathBuf, what: &str| {
-        std::fs::read(p).with_context(|| format!("cannot read {what} {}", p.display()))
+        std::fs::read(p)
+            .map_err(|e| anyhow::anyhow!("cannot read {what} {}: {e}; check the path", p.display()))
     };
     let linux = match &s.kernel {
         None => None,

@@ -68,6 +68,12 @@ pub fn pick(choice: Choice, counted: bool) -> Result<Engine, Unavailable> {
     match choice {
         Choice::This(e) => {
             let caps = e.probe()?;
+            if !caps.paging {
+                return Err(Unavailable {
+                    reason: caps.summary,
+                    mend: Some("use --engine software, or a host whose kernel runs 32-bit guests".into()),
+                });
+            }
             if counted && !caps.counts_instructions {
                 return Err(Unavailable {
                     reason: format!("the {} engine does not count instructions", e.name()),

@@ -103,24 +103,31 @@ pub struct Machine {
     pub(crate) asleep: bool,
 }
 
-impl Machine {
-    /// Builds the machine and powers it on; the first instruction runs in [`Machine::run`].
-    pub fn build(parts: &Parts, ports: Ports) -> Result<Self, BuildError> {
-        if let Some(b) = &parts.bios
-            && ![64, 128, 256].contains(&(b.len() >> 10))
+impl Parts {
+    /// Would [`Machine::build`] take this? For embedders that open or create files for the ports after it.
+    pub fn check(&self) -> Result<Engine, BuildError> {
+        if let Some(b) = &self.bios
+            && ![64 << 10, 128 << 10, 256 << 10].contains(&b.len())
         {
             return Err(BuildError::BiosSize { got: b.len() });
         }
-        if let Some(l) = &parts.linux {
-            l.check(parts.memory_mib)?;
+        if let Some(l) = &self.linux {
+            l.check(self.memory_mib)?;
         }
-        let engine = engine::pick(parts.engine, parts.clock == ClockKind::Instructions).map_err(|why| {
-            let engine = match parts.engine {
+        engine::pick(self.engine, self.clock == ClockKind::Instructions).map_err(|why| {
+            let engine = match self.engine {
                 Choice::Auto => "auto",
                 Choice::This(e) => e.name(),
             };
             BuildError::Engine { engine, why }
-        })?;
+        })
+    }
+}
+
+impl Machine {
+    /// Builds the machine and powers it on; the first instruction runs in [`Machine::run`].
+    pub fn build(parts: &Parts, ports: Ports) -> Result<Self, BuildError> {
+        let engine = parts.check()?;
         let vram = parts.vram_mib << 20;
         let ram = Arc::new(GuestRam::new(parts.memory_mib << 20, board_map::slot_bytes(vram))?);
         let mailbox = Mailbox::default();

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use axum::Router;
 use axum::extract::{Json, State};
 use axum::http::{StatusCode, header};
@@ -39,9 +39,7 @@ impl Server {
     pub(crate) fn start(target: Target) -> Result<Self> {
         super::make_directory()?;
         let path = super::socket(&target.name);
-        if super::alive(&path) {
-            bail!("a machine named {:?} is already running; use --name", target.name);
-        }
+        super::free(&target.name)?;
         let listener = UnixListener::bind(&path)
             .with_context(|| format!("cannot create control socket {}", path.display()))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;

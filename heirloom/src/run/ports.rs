@@ -1,11 +1,15 @@
 //! Opens everything outside the machine that its spec names.
 
+<<<<<<< Updated upstream
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+=======
+use std::sync::{Arc, Mutex, PoisonError};
+>>>>>>> Stashed changes
 
 use anyhow::Result;
 use board::{Disk, SerialPort};
-use host_io::disk;
+use host_io::disk::{self, DiskError};
 use host_io::display::Frame;
 use host_io::display::vnc::{VncConfig, VncServer, parse_address};
 use host_io::input::InputEvent;
@@ -25,7 +29,14 @@ struct Line {
 
 /// Reaches the machine from ports that were opened before it.
 #[derive(Clone, Default)]
+<<<<<<< Updated upstream
 pub(crate) struct Link(Arc<Mutex<Line>>);
+=======
+pub(crate) struct Link(Arc<Mutex<Linked>>);
+
+/// The machine, and what came for its ports before it was there.
+type Linked = (Option<Handle>, Vec<(usize, Vec<u8>)>);
+>>>>>>> Stashed changes
 
 impl Link {
     fn lock(&self) -> MutexGuard<'_, Line> {
@@ -68,10 +79,29 @@ pub(crate) fn open(
     if s.cdroms.len() + unit.max(2) <= 4 {
         unit = unit.max(2);
     }
+    // A disc that the machine has to start from must be able to.
+    let only_cd = s.disks.is_empty() && s.kernel.is_none() && s.bios.is_none() && !s.boot.contains('n');
+    let mut hopeless = None;
+    let mut bootable = false;
     for c in &s.cdroms {
-        let medium = c.as_deref().map(open_iso).transpose()?;
+        let medium = match c {
+            None => None,
+            Some(p) => {
+                let (image, info) = disk::open_cdrom(p)?;
+                bootable |= info.boot.is_some();
+                let fault = info.faults.into_iter().find(|f| !f.fatal());
+                hopeless = hopeless.or(fault.map(|fault| DiskError::Iso { path: p.clone(), fault }));
+                Some(image.into_disk())
+            }
+        };
         drives[unit] = Some(Drive::Cdrom { medium });
         unit += 1;
+    }
+    if let Some(e) = hopeless
+        && only_cd
+        && !bootable
+    {
+        return Err(e.into());
     }
     let mut serial = [None, None];
     let mut terminal = None;
@@ -117,10 +147,6 @@ fn open_disk(d: &DiskSpec) -> Result<Box<dyn Disk>> {
     let mode = if d.read_only || d.overlay { disk::Mode::ReadOnly } else { disk::Mode::ReadWrite };
     let image = disk::open_disk(&d.path, mode)?.into_disk();
     Ok(if d.overlay { Box::new(disk::Overlay::new(image)) } else { image })
-}
-
-fn open_iso(p: &Path) -> Result<Box<dyn Disk>> {
-    Ok(disk::open_cdrom(p)?.0.into_disk())
 }
 
 /// Starts the viewers' servers.
