@@ -1,0 +1,52 @@
+//! Runs the `heirloom` command on real guests, as a user would, and reads their screens and serial ports.
+//!
+//! `cargo xtask test` builds the command for release, assembles the guests and says where both are:
+//! `HEIRLOOM_BIN`, `HEIRLOOM_GUESTS`. Run by hand the tests look into `target/`. They panic with what was last
+//! on the screen or the serial port.
+
+mod console;
+mod screen;
+mod vm;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use console::Console;
+pub use screen::Screen;
+pub use vm::{Args, Vm};
+
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target")
+}
+
+fn from_env(var: &str, default: PathBuf) -> PathBuf {
+    let p = std::env::var_os(var).map_or(default, PathBuf::from);
+    assert!(p.exists(), "{} is missing; run `cargo xtask test`, or set {var}", p.display());
+    p
+}
+
+/// The command under test.
+pub fn heirloom() -> PathBuf {
+    from_env("HEIRLOOM_BIN", target().join("release/heirloom"))
+}
+
+/// A guest's file, by its name under `target/guests`.
+pub fn guest(name: &str) -> PathBuf {
+    let p = from_env("HEIRLOOM_GUESTS", target().join("guests")).join(name);
+    assert!(p.exists(), "guest {} is missing; run `cargo xtask test`", p.display());
+    p
+}
+
+/// A folder for one test's files, empty. Short, because sockets lie in it.
+pub fn folder(test: &str) -> PathBuf {
+    let d = std::env::temp_dir().join(format!("hl-{}", std::process::id())).join(test);
+    let _ = std::fs::remove_dir_all(&d);
+    std::fs::create_dir_all(&d).expect("a folder for the test");
+    d
+}
+
+/// Machines run one after the other: on a host with few cores they would slow each other down past all patience.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,257 @@
+//! What a user can get wrong: each is one line on the standard error that names what is wrong and what to do, exit
+//! code 1 (the host, a file) or 2 (the command line, a spec), and nothing written.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use guest_tests::{Args, Vm, folder, heirloom};
+
+/// Runs the command in its folder.
+fn heirloom_in<S: AsRef<OsStr>>(at: &Path, args: impl IntoIterator<Item = S>) -> Output {
+    let mut c = Command::new(heirloom());
+    c.args(args).current_dir(at).env("XDG_RUNTIME_DIR", at.join("run"));
+    c.stdin(Stdio::null()).output().expect("heirloom starts")
+}
+
+/// Names and contents of everything in a folder.
+fn contents(at: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut all: Vec<_> = fs::read_dir(at)
+        .expect("the test's folder")
+        .map(|e| e.expect("an entry").path())
+        .map(|p| (p.clone(), fs::read(&p).unwrap_or_default()))
+        .collect();
+    all.sort();
+    all
+}
+
+/// `heirloom run` with these words must fail so, and say these things.
+fn refused(at: &Path, args: &[&str], code: i32, says: &[&str]) {
+    let before = contents(at);
+    let common = ["run", "--timeout", "20", "--serial", "file=serial.log"];
+    let out = heirloom_in(at, common.iter().chain(args));
+    let err = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(code), "{args:?}: {err}");
+    assert_eq!(err.lines().count(), 1, "{args:?} says more than one line: {err}");
+    assert!(err.starts_with("heirloom: "), "{args:?}: {err}");
+    assert!(out.stdout.is_empty(), "{args:?} writes to the standard output");
+    for s in says {
+        assert!(err.contains(s), "{args:?} does not say {s:?}: {err}");
+    }
+    let after = contents(at);
+    let names = |c: &[(PathBuf, Vec<u8>)]| c.iter().map(|(p, _)| p.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&before), names(&after), "{args:?} leaves files");
+    assert!(before == after, "{args:?} changes a file");
+}
+
+/// A VHD of 64 MiB that grows, with its first block in use.
+fn vhd(at: &Path, name: &str) -> Vec<u8> {
+    let raw = at.join("raw.img");
+    let mut bytes = vec![0; 64 << 20];
+    bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+    bytes[40 << 20] = 1;
+    fs::write(&raw, bytes).expect("a raw image");
+    let out = heirloom_in(at, ["disk", "convert", "raw.img", name]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    fs::remove_file(raw).expect("the raw image goes");
+    fs::read(at.join(name)).expect("the VHD")
+}
+
+#[test]
+fn broken_vhds() {
+    let at = folder("bad-vhd");
+    let good = vhd(&at, "good.vhd");
+    let put = |name: &str, bytes: &[u8]| fs::write(at.join(name), bytes).expect("a broken VHD");
+    let be32 = |b: &[u8], i: usize| u32::from_be_bytes([b[i], b[i + 1], b[i + 2], b[i + 3]]) as usize;
+    // "cxsparse" follows the copy of the footer; its field at 16 says where the table of blocks is.
+    let bat = be32(&good, 512 + 20);
+
+    refused(&at, &["--disk", "none.vhd"], 1, &["none.vhd", "does not exist", "heirloom disk create"]);
+    put("cut.vhd", &good[..1000]);
+    refused(&at, &["--disk", "cut.vhd"], 1, &["cut.vhd", "cut off"]);
+    put("short.vhd", &good[..good.len() - 4096]);
+    refused(&at, &["--disk", "short.vhd"], 1, &["short.vhd"]);
+    let mut sum = good.clone();
+    sum[512 + 100] ^= 0xff;
+    put("sum.vhd", &sum);
+    refused(&at, &["--disk", "sum.vhd"], 1, &["sum.vhd", "checksum"]);
+    let mut far = good.clone();
+    far[bat..bat + 4].copy_from_slice(&0x00ff_ffff_u32.to_be_bytes());
+    put("far.vhd", &far);
+    refused(&at, &["--disk", "far.vhd"], 1, &["far.vhd"]);
+    let mut twice = good.clone();
+    let (a, b) = (be32(&good, bat), be32(&good, bat + 4 * 20));
+    assert!(a != 0xffff_ffff && b != 0xffff_ffff, "blocks 0 and 20 are in use");
+    let same = twice[bat..bat + 4].to_vec();
+    twice[bat + 4 * 20..bat + 4 * 21].copy_from_slice(&same);
+    put("twice.vhd", &twice);
+    refused(&at, &["--disk", "twice.vhd"], 1, &["twice.vhd", "overlap"]);
+    put("empty.vhd", &[]);
+    refused(&at, &["--disk", "empty.vhd"], 1, &["empty.vhd", "empty"]);
+    refused(&at, &["--disk", "good.vhd,rw"], 2, &["rw", "use ro or overlay"]);
+    let _ = fs::remove_dir_all(at);
+}
+
+#[test]
+fn the_same_disk_twice() {
+    let at = folder("bad-twice");
+    vhd(&at, "a.vhd");
+    refused(&at, &["--disk", "a.vhd", "--disk", "a.vhd"], 1, &["a.vhd", "in use"]);
+    fs::hard_link(at.join("a.vhd"), at.join("b.vhd")).expect("a second name");
+    refused(&at, &["--disk", "a.vhd", "--disk", "b.vhd"], 1, &["b.vhd", "in use"]);
+    let disk = at.join("a.vhd");
+    let vm = Vm::logged("bad-holder", &Args::new(&["--memory", "16"]).with("--disk", &disk));
+    while vm.ctl(["status"]).is_err() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    refused(&at, &["--disk", "a.vhd"], 1, &["a.vhd", "in use"]);
+    drop(vm);
+    let _ = fs::remove_dir_all(at);
+}
+
+/// An empty ISO 9660 volume: what a disc without a boot record looks like.
+fn plain_iso() -> Vec<u8> {
+    const BLOCKS: u32 = 200;
+    let mut b = vec![0; BLOCKS as usize * 2048];
+    let v = 16 * 2048;
+    b[v] = 1;
+    b[v + 1..v + 6].copy_from_slice(b"CD001");
+    b[v + 6] = 1;
+    b[v + 80..v + 84].copy_from_slice(&BLOCKS.to_le_bytes());
+    b[v + 84..v + 88].copy_from_slice(&BLOCKS.to_be_bytes());
+    b[v + 128..v + 130].copy_from_slice(&2048_u16.to_le_bytes());
+    b[v + 2048] = 255;
+    b[v + 2049..v + 2054].copy_from_slice(b"CD001");
+    b[v + 2054] = 1;
+    b
+}
+
+#[test]
+fn broken_cds() {
+    let at = folder("bad-cd");
+    refused(&at, &["--cdrom", "none.iso"], 1, &["none.iso", "does not exist"]);
+    fs::write(at.join("noise.iso"), vec![7; 400_000]).expect("a file");
+    refused(&at, &["--cdrom", "noise.iso"], 1, &["noise.iso", "CD001"]);
+    fs::write(at.join("data.iso"), plain_iso()).expect("a file");
+    refused(&at, &["--cdrom", "data.iso"], 1, &["data.iso", "boot record", "bootable"]);
+    // The same disc beside a disk is nobody's fault; then the run ends by its time-out.
+    vhd(&at, "a.vhd");
+    let out = heirloom_in(&at, ["run", "--timeout", "1", "--cdrom", "data.iso", "--disk", "a.vhd"]);
+    assert_eq!(out.status.code(), Some(124), "{}", String::from_utf8_lossy(&out.stderr));
+    let _ = fs::remove_dir_all(at);
+}
+
+#[test]
+fn wrong_roms_and_kernels() {
+    let at = folder("bad-rom");
+    for n in [1, 1000, (64 << 10) - 1, (64 << 10) + 1, 512 << 10] {
+        fs::write(at.join("bios.bin"), vec![0xf4; n]).expect("a file");
+        refused(&at, &["--bios", "bios.bin"], 1, &["bios.bin", &n.to_string(), "64, 128 or 256 KiB"]);
+    }
+    refused(&at, &["--bios", "none.bin"], 1, &["none.bin", "check the path"]);
+    refused(&at, &["--kernel", "bios.bin"], 1, &["bios.bin", "not a Linux bzImage"]);
+    refused(&at, &["--kernel", "none"], 1, &["none", "check the path"]);
+    refused(&at, &["--append", "quiet"], 2, &["need a kernel"]);
+    let _ = fs::remove_dir_all(at);
+}
+
+#[test]
+fn words_that_mean_nothing() {
+    let at = folder("bad-words");
+    for mib in ["0", "3", "3713", "4294967296"] {
+        refused(&at, &["--memory", mib], 2, &[mib, "4 to 3712"]);
+    }
+    refused(&at, &["--memory", "lots"], 2, &["lots", "number"]);
+    refused(&at, &["--engine", "xen"], 2, &["xen", "auto, software or kvm"]);
+    refused(&at, &["--clock", "wall"], 2, &["wall", "host or instructions"]);
+    refused(&at, &["--boot", "cc"], 2, &["cc", "at most once"]);
+    refused(&at, &["--serial", "com7"], 2, &["com7", "stdio"]);
+    refused(&at, &["--display", "x11"], 2, &["x11", "vnc=HOST:PORT"]);
+    refused(&at, &["--name", "../a"], 2, &["../a", "without slashes"]);
+    refused(&at, &["--frobnicate"], 2, &["--frobnicate"]);
+    refused(&at, &["--screenshot", "nowhere/a.png"], 2, &["nowhere/a.png", "create it"]);
+    refused(&at, &["spec.toml"], 2, &["spec.toml", "check the path"]);
+    let out = heirloom_in(&at, ["ctl", "nobody", "status"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&out.stderr).lines().count(), 1);
+    let _ = fs::remove_dir_all(at);
+}
+
+/// A spec's faults come all at once, a line for each.
+#[test]
+fn a_spec_with_faults() {
+    let at = folder("bad-spec");
+    let spec =
+        "memory = 3\nmemroy = 256\nengine = 7\nserial = ['tty']\n[[disk]]\nread_only = 'yes'\nsize = 3\n";
+    fs::write(at.join("m.toml"), spec).expect("a spec");
+    let before = contents(&at);
+    let out = heirloom_in(&at, ["run", "m.toml"]);
+    let err = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(2), "{err}");
+    let err = err.strip_prefix("heirloom: ").unwrap_or_default();
+    let lines: Vec<&str> = err.lines().collect();
+    assert_eq!(lines.len(), 7, "{err}");
+    for (n, l) in lines.iter().enumerate() {
+        assert!(l.starts_with(&format!("m.toml:{}: ", n + 1)), "{l}");
+    }
+    assert!(before == contents(&at));
+    let _ = fs::remove_dir_all(at);
+}
+
+/// An engine that can't run XP-class guests here says why; one that can is no error.
+#[test]
+fn an_engine_that_is_not_there() {
+    let at = folder("bad-engine");
+    let out = heirloom_in(&at, ["doctor", "--json"]);
+    let report = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "{report}");
+    let auto_is_kvm = report.contains("\"auto\": \"kvm\"");
+    if auto_is_kvm {
+        println!("skipped: KVM works on this host");
+        refused(&at, &["--engine", "kvm", "--clock", "instructions"], 1, &["kvm", "use --engine software"]);
+    } else {
+        refused(&at, &["--engine", "kvm"], 1, &["engine kvm", "use --engine software"]);
+    }
+    let _ = fs::remove_dir_all(at);
+}
+
+#[test]
+fn sockets_and_ports_in_use() {
+    let at = folder("bad-port");
+    let busy = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = busy.local_addr().expect("its address").to_string();
+    let _unix = UnixListener::bind(at.join("busy.sock")).expect("a socket");
+    let run = |args: &[&str], says: &[&str]| {
+        let out = heirloom_in(&at, ["run", "--timeout", "20"].iter().chain(args));
+        let err = String::from_utf8_lossy(&out.stderr);
+        assert_eq!((out.status.code(), err.lines().count()), (Some(1), 1), "{args:?}: {err}");
+        for s in says {
+            assert!(err.contains(s), "{args:?} does not say {s:?}: {err}");
+        }
+    };
+    run(&["--serial", &format!("tcp={address}")], &[&address, "in use"]);
+    run(&["--display", &format!("vnc={address}")], &[&address, "in use"]);
+    run(&["--serial", "unix=busy.sock"], &["busy.sock", "in use"]);
+    run(&["--serial", "unix=no/where.sock"], &["no/where.sock"]);
+    run(&["--serial", "file=no/where.log"], &["no/where.log"]);
+
+    let held = Vm::logged("bad-name", &Args::new(&["--memory", "16"]));
+    while held.ctl(["status"]).is_err() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let out = Command::new(heirloom())
+        .args(["run", "--timeout", "20", "--name", "bad-name", "--serial"])
+        .arg(format!("file={}", held.folder().join("other.log").display()))
+        .env("XDG_RUNTIME_DIR", held.folder())
+        .output()
+        .expect("heirloom starts");
+    let err = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{err}");
+    assert!(err.contains("\"bad-name\" is already running; use --name"), "{err}");
+    assert!(!held.folder().join("other.log").exists(), "a log was made for a run that could not be");
+    drop(held);
+    let _ = fs::remove_dir_all(at);
+}

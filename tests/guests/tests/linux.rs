@@ -1,0 +1,109 @@
+//! Debian's 686 kernel by `--kernel`, and what running it costs.
+
+use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
+
+use guest_tests::{Args, Screen, Vm, alone, guest};
+
+fn linux(append: &str) -> Args {
+    Args::new(&["--memory", "128"])
+        .with("--kernel", guest("linux/vmlinuz"))
+        .with("--initrd", guest("linux/initrd.gz"))
+        .with("--append", append)
+}
+
+#[test]
+fn kernel_finds_the_board_and_powers_off() {
+    let _one = alone();
+    let mut vm = Vm::logged("kernel", &linux("console=ttyS0 check=1"));
+    let status = vm.wait(600);
+    let log = vm.log();
+    assert_eq!(status.code(), Some(0), "{}\n{log}", vm.said());
+    assert!(log.contains("check ends"), "{log}");
+    for want in [
+        "ACPI: Interpreter enabled",
+        "ACPI: PM-Timer IO Port: 0x408",
+        "scsi host0: ata_piix",
+        "ata1: PATA max UDMA/33",
+        "ata2: PATA max UDMA/33",
+        "rtc_cmos 00:00: registered as rtc0",
+        "serio: i8042 KBD port at 0x60,0x64 irq 1",
+        "serio: i8042 AUX port at 0x60,0x64 irq 12",
+        "AT Translated Set 2 keyboard",
+        // A wheel mouse, found by its magic knock.
+        "ImExPS/2 Generic Explorer Mouse",
+        "acpi_pm",
+    ] {
+        assert!(log.contains(want), "{want:?} is not in the kernel's log:\n{log}");
+    }
+    for line in log.lines() {
+        let l = line.to_lowercase();
+        // /proc/interrupts has a line for the APIC's spurious interrupts, of which there are none.
+        let counter = l.starts_with("spu:") && l.contains(" 0 ");
+        for bad in ["firmware bug", "spurious", "oops", "bug:", "call trace", "nobody cared", "panic"] {
+            assert!(counter || !l.contains(bad), "the kernel says {line:?}");
+        }
+    }
+    let errors = log.lines().find_map(|l| l.trim().strip_prefix("ERR:")).map(str::trim);
+    assert_eq!(errors, Some("0"), "spurious interrupts from the 8259");
+}
+
+/// Processor time of a process, in ticks of 10 ms.
+fn ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the machine runs");
+    // utime and stime are the 12th and 13th field after the name, which may have spaces.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime")
+}
+
+#[test]
+fn an_idle_guest_costs_under_one_percent_of_a_core() {
+    const SECS: u64 = 10;
+    let _one = alone();
+    let mut vm = Vm::start("idle", &linux("console=ttyS0 idle=1"));
+    let mut t = vm.console();
+    t.expect("idle begins", 400);
+    // Drivers that still probe.
+    sleep(Duration::from_secs(5));
+    let before = ticks(vm.pid());
+    sleep(Duration::from_secs(SECS));
+    let used = ticks(vm.pid()) - before;
+    let percent = used as f64 / SECS as f64;
+    println!("idle guest: {percent:.1} % of a core over {SECS} s");
+    assert!(percent < 1.0, "an idle guest costs {percent} % of a core");
+}
+
+/// Two runs: instruction count, guest time and picture.
+fn twice(test: &str, args: &Args, expect: &str) {
+    let mut runs = Vec::new();
+    for n in ["a", "b"] {
+        let png = guest_tests::folder(&format!("{test}-{n}-png")).join("last.png");
+        let args = args.clone().with("--clock", "instructions").with("--expect", expect);
+        let args = args.with("--screenshot", &png);
+        let mut vm = Vm::logged(&format!("{test}-{n}"), &args);
+        assert_eq!(vm.wait(600).code(), Some(0), "{}", vm.said());
+        let stats = vm.said();
+        let s = Screen::load(&png);
+        runs.push((stats, vm.log(), s.width, s.height, s.pixels));
+    }
+    println!("{test}: {}", runs[0].0.trim());
+    assert!(runs[0].0.contains("instructions"), "{}", runs[0].0);
+    assert_eq!(runs[0].0, runs[1].0, "time and instructions");
+    assert_eq!(runs[0].1, runs[1].1, "what came on COM1");
+    assert!(runs[0] == runs[1], "the last pictures differ");
+}
+
+#[test]
+fn cd_boots_repeat_on_the_instruction_clock() {
+    let _one = alone();
+    let args = Args::new(&["--memory", "64", "--stats"]).with("--cdrom", guest("isolinux.iso"));
+    twice("repeat-cd", &args, "boot: ");
+}
+
+#[test]
+fn kernel_boots_repeat_on_the_instruction_clock() {
+    let _one = alone();
+    let args = linux("console=ttyS0 console=tty0 idle=1").flag("--stats");
+    twice("repeat-kernel", &args, "rtc_cmos");
+}
