@@ -1,11 +1,6 @@
 //! Opens everything outside the machine that its spec names.
 
-<<<<<<< Updated upstream
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-=======
-use std::sync::{Arc, Mutex, PoisonError};
->>>>>>> Stashed changes
 
 use anyhow::Result;
 use board::{Disk, SerialPort};
@@ -29,14 +24,7 @@ struct Line {
 
 /// Reaches the machine from ports that were opened before it.
 #[derive(Clone, Default)]
-<<<<<<< Updated upstream
 pub(crate) struct Link(Arc<Mutex<Line>>);
-=======
-pub(crate) struct Link(Arc<Mutex<Linked>>);
-
-/// The machine, and what came for its ports before it was there.
-type Linked = (Option<Handle>, Vec<(usize, Vec<u8>)>);
->>>>>>> Stashed changes
 
 impl Link {
     fn lock(&self) -> MutexGuard<'_, Line> {
