@@ -22,6 +22,7 @@ pub struct KvmCpu {
     slots: Slots,
     kicker: Kicker,
     runner: Runner,
+    ram: Arc<GuestRam>,
     alarm: Option<Alarm>,
     /// HLT was executed and no interrupt has come since.
     halted: bool,
@@ -51,7 +52,8 @@ impl KvmCpu {
         let wake = runner.clone();
         let mut cpu = Self {
             fd,
-            slots: Slots::new(vm, ram),
+            slots: Slots::new(vm, ram.clone()),
+            ram,
             kicker: Kicker::with_wake(Arc::new(move || wake.wake())),
             runner,
             alarm: None,
@@ -134,11 +136,18 @@ impl KvmCpu {
             }
             VcpuExit::MmioRead(gpa, data) => {
                 self.exits.mmio += 1;
-                io.mmio_read(gpa, data);
+                match self.ram.resolve(gpa).read {
+                    Some(_) => self.ram.read(gpa, data),
+                    None => io.mmio_read(gpa, data),
+                }
             }
             VcpuExit::MmioWrite(gpa, data) => {
                 self.exits.mmio += 1;
-                io.mmio_write(gpa, data);
+                match self.ram.resolve(gpa).write {
+                    // Reads of this page go elsewhere, so the host kernel has no memory slot for it.
+                    Some(_) => self.ram.write(gpa, data),
+                    None => io.mmio_write(gpa, data),
+                }
             }
             VcpuExit::Hlt => {
                 self.exits.halt += 1;
