@@ -93,7 +93,8 @@ impl Vm {
 
     pub fn console(&mut self) -> Console {
         let path = self.folder.join("com1");
-        self.wait_for("the serial port", 30, |_| Console::connect(&path))
+        // At once: what the guest sends before somebody listens is lost. The port is there before the machine runs.
+        self.wait_for("the serial port", 30, 2, |_| Console::connect(&path))
     }
 
     /// `heirloom ctl`.
@@ -125,7 +126,7 @@ impl Vm {
     /// Waits until the screen shows a text; returns the whole of its text.
     pub fn expect_screen(&mut self, want: &str, secs: u64) -> String {
         let what = format!("{want:?} on the screen");
-        self.wait_for(&what, secs, |vm| {
+        self.wait_for(&what, secs, 200, |vm| {
             let text = vm.screen()?.text();
             text.contains(want).then_some(text)
         })
@@ -143,7 +144,13 @@ impl Vm {
         }
     }
 
-    fn wait_for<T>(&mut self, what: &str, secs: u64, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
+    fn wait_for<T>(
+        &mut self,
+        what: &str,
+        secs: u64,
+        pause_ms: u64,
+        mut look: impl FnMut(&mut Self) -> Option<T>,
+    ) -> T {
         let end = Instant::now() + Duration::from_secs(secs);
         loop {
             if let Some(t) = look(self) {
@@ -153,7 +160,7 @@ impl Vm {
                 panic!("waiting for {what}: the machine ended with {s}: {}", self.said());
             }
             assert!(Instant::now() < end, "no {what} within {secs} s; {}", self.picture());
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(pause_ms));
         }
     }
 
