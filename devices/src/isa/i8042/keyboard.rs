@@ -18,7 +18,7 @@ const BUFFER: usize = 16;
 const LONGEST: usize = 8;
 const MOST_WAITING: usize = 1024;
 /// How long the self test takes. Real ones take half a second; drivers wait for the byte.
-const BAT_TIME: Tick = 10 * MILLISECOND;
+const BAT_TIME: Tick = MILLISECOND;
 /// 500 ms, 10.9 a second.
 const DEFAULT_RATE: u8 = 0x2b;
 const NUM_LOCK: u8 = 2;

@@ -8,7 +8,7 @@ const ACK: u8 = 0xfa;
 const RESEND: u8 = 0xfe;
 const ERROR: u8 = 0xfc;
 const SMALLEST_COMMAND: u8 = 0xe6;
-const BAT_TIME: Tick = 10 * MILLISECOND;
+const BAT_TIME: Tick = MILLISECOND;
 /// What the user did and no packet has told yet. Movement merges; each change of buttons is kept.
 const MOST_WAITING: usize = 64;
 /// Sample rates that turn on the wheel, and then the two more buttons.

@@ -1,4 +1,4 @@
-use board::{HostEvent, Key, MILLISECOND, SECOND};
+use board::{HostEvent, Key, MICROSECOND, MILLISECOND, SECOND};
 
 use super::{bytes, drain, kbd, key, ready};
 
@@ -10,9 +10,11 @@ const XLAT: u8 = 0x47;
 fn a_reset_answers_ack_and_then_the_self_test() {
     let mut b = ready(XLAT);
     b.out8(0x60, 0xff);
-    b.advance(MILLISECOND);
+    b.advance(600 * MICROSECOND);
     assert_eq!(b.in8(0x60), 0xfa);
-    b.advance(MILLISECOND);
+    // The self test itself takes a millisecond.
+    assert_eq!(b.in8(0x64) & 1, 0);
+    b.advance(300 * MICROSECOND);
     assert_eq!(b.in8(0x64) & 1, 0);
     assert_eq!(bytes(&mut b), [0xaa]);
 }
