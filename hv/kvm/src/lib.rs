@@ -32,6 +32,14 @@ pub(crate) fn failed(call: &'static str) -> impl Fn(kvm_ioctls::Error) -> HvErro
 /// Linux's KVM.
 pub struct Kvm;
 
+impl Kvm {
+    /// Can this host run XP-class guests? A short answer within 30 ms, for a start; [`Hypervisor::probe`] takes its
+    /// time and gives the reasons.
+    pub fn pages(&self) -> bool {
+        probe::pages()
+    }
+}
+
 impl Hypervisor for Kvm {
     type Vm = KvmVm;
 

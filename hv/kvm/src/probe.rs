@@ -17,26 +17,34 @@ const CODE: u32 = 0x1000;
 const PAGES: u32 = 0x2000;
 const DONE: u16 = 0x80;
 
-/// Loop iterations of the speed test, and how long they may take: a hundredth of what hardware virtualization does.
-const LOOPS: u32 = 50_000;
-const PATIENCE: Duration = Duration::from_millis(500);
+/// A test: loop iterations, and how long they may take. Both allow a hundredth of what hardware virtualization does.
+#[derive(Clone, Copy)]
+struct Test {
+    loops: u32,
+    patience: Duration,
+}
 
-/// Counts down from [`LOOPS`], then writes AL to port 80h and halts.
-///   mov ecx, LOOPS; again: dec ecx; jnz again; mov al, 42h; out 80h, al; hlt
-fn count_down() -> Vec<u8> {
+/// For a report: long enough to tell the speed.
+const THOROUGH: Test = Test { loops: 50_000, patience: Duration::from_millis(500) };
+/// For a start: a host that pages does this in microseconds, and one that doesn't must not hold the user up.
+const QUICK: Test = Test { loops: 2_500, patience: Duration::from_millis(25) };
+
+/// Counts down, then writes AL to port 80h and halts.
+///   mov ecx, loops; again: dec ecx; jnz again; mov al, 42h; out 80h, al; hlt
+fn count_down(loops: u32) -> Vec<u8> {
     let mut c = vec![0xb9];
-    c.extend(LOOPS.to_le_bytes());
+    c.extend(loops.to_le_bytes());
     c.extend([0x49, 0x75, 0xfd, 0xb0, 0x42, 0xe6, 0x80, 0xf4]);
     c
 }
 
 /// Turns paging on over 4 MiB pages, then counts.
 ///   mov eax, cr4; or al, 10h; mov cr4, eax; mov eax, PAGES; mov cr3, eax; mov eax, cr0; or eax, 80000000h; mov cr0, eax
-fn paged() -> Vec<u8> {
+fn paged(loops: u32) -> Vec<u8> {
     let mut c = vec![0x0f, 0x20, 0xe0, 0x0c, 0x10, 0x0f, 0x22, 0xe0, 0xb8];
     c.extend(PAGES.to_le_bytes());
     c.extend([0x0f, 0x22, 0xd8, 0x0f, 0x20, 0xc0, 0x0d, 0x00, 0x00, 0x00, 0x80, 0x0f, 0x22, 0xc0]);
-    c.extend(count_down());
+    c.extend(count_down(loops));
     c
 }
 
@@ -89,7 +97,7 @@ fn flat() -> CpuState {
 }
 
 /// Runs one guest. Ok: how long it took.
-fn try_guest(code: &[u8]) -> Result<Duration, String> {
+fn try_guest(code: &[u8], test: Test) -> Result<Duration, String> {
     let say = |e: &dyn std::error::Error| {
         let cause = e.source().map_or(String::new(), |s| format!(" ({s})"));
         format!("{e}{cause}")
@@ -101,7 +109,7 @@ fn try_guest(code: &[u8]) -> Result<Duration, String> {
     let mut vm = Kvm.create(ram, &cpuid).map_err(|e| say(&e))?;
     let mut cpu = vm.vcpu().map_err(|e| say(&e))?;
     cpu.set_state(&flat()).map_err(|e| say(&e))?;
-    let over = watchdog(cpu.kicker());
+    let over = watchdog(cpu.kicker(), test.patience);
     let mut io = OnePort { done: false };
     let begin = Instant::now();
     let stop = cpu.run(&mut io);
@@ -109,18 +117,20 @@ fn try_guest(code: &[u8]) -> Result<Duration, String> {
     over.store(true, Ordering::Relaxed);
     match stop.map_err(|e| say(&e))? {
         Stop::HaltedForGood | Stop::Halted if io.done => Ok(took),
-        Stop::Kicked => Err(format!("is too slow: {LOOPS} loops took over {} ms", PATIENCE.as_millis())),
+        Stop::Kicked => {
+            Err(format!("is too slow: {} loops took over {} ms", test.loops, test.patience.as_millis()))
+        }
         Stop::TripleFault => Err("shuts the guest down".into()),
         other => Err(format!("stops with {other:?}")),
     }
 }
 
 /// Kicks the processor when its time is over; ends when told that the guest is done.
-fn watchdog(kicker: Kicker) -> Arc<AtomicBool> {
+fn watchdog(kicker: Kicker, patience: Duration) -> Arc<AtomicBool> {
     let over = Arc::new(AtomicBool::new(false));
     let seen = over.clone();
     std::thread::spawn(move || {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience;
         while Instant::now() < end {
             if seen.load(Ordering::Relaxed) {
                 return;
@@ -130,6 +140,11 @@ fn watchdog(kicker: Kicker) -> Arc<AtomicBool> {
         kicker.kick();
     });
     over
+}
+
+/// Does paged code run at a speed that is worth having? Bounded at [`QUICK`]'s patience.
+pub(crate) fn pages() -> bool {
+    Path::new(DEVICE).exists() && try_guest(&paged(QUICK.loops), QUICK).is_ok()
 }
 
 pub(crate) fn probe() -> Result<Caps, Unavailable> {
@@ -147,14 +162,14 @@ pub(crate) fn probe() -> Result<Caps, Unavailable> {
             "add yourself to the kvm group; or use --engine software",
         ));
     }
-    let flat = match try_guest(&count_down()) {
+    let flat = match try_guest(&count_down(THOROUGH.loops), THOROUGH) {
         Ok(t) => t,
         Err(why) => {
             return Err(no(format!("KVM of this host {why} on flat 32-bit code"), "use --engine software"));
         }
     };
-    let paging = try_guest(&paged());
-    let speed = f64::from(LOOPS) * 2.0 / flat.as_secs_f64() / 1e6;
+    let paging = try_guest(&paged(THOROUGH.loops), THOROUGH);
+    let speed = f64::from(THOROUGH.loops) * 2.0 / flat.as_secs_f64() / 1e6;
     let summary = match &paging {
         Ok(_) => format!("KVM runs 32-bit paged code ({speed:.0} million instructions a second in a loop)"),
         Err(why) => {
