@@ -1,6 +1,7 @@
 //! Code that changes under the processor: what was written runs from the next instruction on, wherever the write
 //! came from. SDM vol. 3, 12.6.
 
+use hv_vcpu::Vcpu;
 use iced_x86::code_asm::*;
 
 use crate::machine::{CODE, DATA, Machine};
@@ -223,4 +224,36 @@ fn code_may_be_replaced_more_often_than_the_cache_is_large() {
     });
     m.load(DATA, &[MOV_EAX, 0, 0, 0, 0, 0xc3]);
     assert_eq!(m.run().gpr[3], (1..=300_000_u64).sum::<u64>() as u32);
+}
+
+/// Three passes over more code than the cache of decoded blocks holds: `unit`, which counts in EAX, `n` times over.
+fn more_code_than_fits(unit: &[u8], n: u32) {
+    const FAR: u32 = 0x10_0000;
+    let mut m = Machine::new(&|a| {
+        let mut top = a.create_label();
+        a.mov(ecx, 3)?;
+        a.mov(edi, FAR)?;
+        a.set_label(&mut top)?;
+        a.call(edi)?;
+        a.dec(ecx)?;
+        a.jne(top)?;
+        a.hlt()
+    });
+    m.load(FAR, &unit.repeat(n as usize));
+    m.load(FAR + unit.len() as u32 * n, &[0xc3]);
+    assert_eq!(m.run().gpr[0], 3 * n);
+    let metrics = m.cpu.metrics();
+    let of = |name: &str| metrics.iter().find(|x| x.0 == name).unwrap().1;
+    assert!(of("block_cache_flushes") > 1, "the cache holds no bound: {metrics:?}");
+    assert!(of("blocks_decoded") > 2 * of("block_cache_flushes"));
+}
+
+#[test]
+fn a_full_pool_of_instructions_starts_anew() {
+    more_code_than_fits(&[0x40], 1 << 20); // inc eax
+}
+
+#[test]
+fn a_full_table_of_blocks_starts_anew() {
+    more_code_than_fits(&[0x40, 0xeb, 0x00], 200_000); // inc eax; jmp to the next
 }
