@@ -1,1 +1,214 @@
+//! Whole machines with a BIOS of a few bytes: the board's wiring and the machine's life.
 
+use std::sync::{Arc, Mutex};
+
+use board::{CONFIG_ADDRESS, CONFIG_DATA, Disk, Scanout, SerialPort, VideoMode};
+use hv_vcpu::{GuestIo, Width};
+
+use crate::{Choice, ClockKind, Drive, Engine, Event, Machine, Outcome, Parts, Phase, Ports};
+
+struct Blind;
+
+impl Scanout for Blind {
+    fn mode(&mut self, _: VideoMode) {}
+    fn rows(&mut self, _: std::ops::Range<u32>, _: &[u32]) {}
+    fn wanted(&self) -> bool {
+        false
+    }
+}
+
+/// A COM port that keeps what came.
+#[derive(Clone, Default)]
+struct Tape(Arc<Mutex<Vec<u8>>>);
+
+impl SerialPort for Tape {
+    fn send(&mut self, byte: u8) {
+        self.0.lock().unwrap().push(byte);
+    }
+}
+
+impl Tape {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+struct Sectors(u64);
+
+impl Disk for Sectors {
+    fn sectors(&self) -> u64 {
+        self.0
+    }
+    fn read(&mut self, _: u64, buf: &mut [u8]) -> std::io::Result<()> {
+        buf.fill(0x5a);
+        Ok(())
+    }
+    fn write(&mut self, _: u64, _: &[u8]) -> std::io::Result<()> {
+        Ok(())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// 64 KiB with `code` at F000:0000 and a jump to it at the reset vector.
+fn rom(code: &[u8]) -> Vec<u8> {
+    let mut r = vec![0xf4; 64 << 10];
+    r[..code.len()].copy_from_slice(code);
+    r[0xfff0..0xfff5].copy_from_slice(&[0xea, 0x00, 0x00, 0x00, 0xf0]);
+    r
+}
+
+fn machine(code: &[u8], clock: ClockKind) -> (Machine, Tape) {
+    let parts = Parts {
+        memory_mib: 16,
+        engine: Choice::This(Engine::Software),
+        clock,
+        bios: Some(rom(code)),
+        ..Parts::default()
+    };
+    let tape = Tape::default();
+    let drives = [
+        Some(Drive::Disk { disk: Box::new(Sectors(100_000)) }),
+        None,
+        Some(Drive::Cdrom { medium: None }),
+        None,
+    ];
+    let ports = Ports { drives, serial: [Some(Box::new(tape.clone())), None], display: Box::new(Blind) };
+    (Machine::build(&parts, ports).unwrap(), tape)
+}
+
+/// mov dx, 3FBh; mov al, 3; out dx, al (eight bits a character); mov dl, F8h; mov al, c; out dx, al
+const fn print(c: u8) -> [u8; 11] {
+    [0xba, 0xfb, 0x03, 0xb0, 0x03, 0xee, 0xb2, 0xf8, 0xb0, c, 0xee]
+}
+
+/// lidt cs:[empty]; int3, with six zero bytes behind it: no exception can be delivered.
+fn triple_fault(at: usize) -> Vec<u8> {
+    let empty = (at + 7) as u16;
+    let mut c = vec![0x2e, 0x0f, 0x01, 0x1e];
+    c.extend(empty.to_le_bytes());
+    c.push(0xcc);
+    c.extend([0; 6]);
+    c
+}
+
+fn config(m: &mut Machine, dev: u32, func: u32, reg: u32) -> u32 {
+    m.board.pio_write(CONFIG_ADDRESS, Width::Dword, 1 << 31 | dev << 11 | func << 8 | reg);
+    m.board.pio_read(CONFIG_DATA, Width::Dword)
+}
+
+#[test]
+fn the_functions_of_virtual_pc_are_where_its_systems_look() {
+    let (mut m, _) = machine(&[0xf4], ClockKind::Host);
+    let ids = [
+        (0, 0, 0x7192_8086),
+        (7, 0, 0x7110_8086),
+        (7, 1, 0x7111_8086),
+        (7, 3, 0x7113_8086),
+        (8, 0, 0x8811_5333),
+    ];
+    for (dev, func, id) in ids {
+        assert_eq!(config(&mut m, dev, func, 0), id, "0:{dev}.{func}");
+    }
+    // No AGP bridge, no USB, nothing in the free slots.
+    for (dev, func) in [(1, 0), (7, 2), (9, 0), (10, 0), (31, 7)] {
+        assert_eq!(config(&mut m, dev, func, 0), u32::MAX, "0:{dev}.{func}");
+    }
+}
+
+#[test]
+fn bytes_of_cf8_are_ordinary_ports() {
+    let (mut m, _) = machine(&[0xf4], ClockKind::Host);
+    m.board.pio_write(CONFIG_ADDRESS, Width::Dword, 0x8000_3800);
+    m.board.pio_write(0xcfb, Width::Byte, 1);
+    m.board.pio_write(0xcf9, Width::Byte, 2);
+    assert_eq!(m.board.pio_read(CONFIG_ADDRESS, Width::Dword), 0x8000_3800);
+    assert_eq!(m.board.pio_read(0xcf9, Width::Byte) & 2, 2, "CF9h is the PIIX4's");
+}
+
+#[test]
+fn unanswered_lanes_of_a_wide_access_float() {
+    let (mut m, _) = machine(&[0xf4], ClockKind::Host);
+    assert_eq!(m.board.pio_read(0x300, Width::Dword), u32::MAX);
+    let mut b = [0; 4];
+    m.board.mmio_read(0xfec0_0000, &mut b);
+    assert_eq!(b, [0xff; 4]);
+}
+
+#[test]
+fn a_triple_fault_is_a_crash_with_the_registers() {
+    let code: Vec<u8> = print(b'a').into_iter().chain(triple_fault(11)).collect();
+    let (mut m, tape) = machine(&code, ClockKind::Host);
+    let Outcome::Crashed { report } = m.run().unwrap() else { panic!("it did not crash") };
+    assert!(report.contains("f000:00000011"), "{report}");
+    assert_eq!(tape.text(), "a");
+    assert_eq!(m.handle().phase(), Phase::Off);
+}
+
+#[test]
+fn with_the_warm_boot_word_a_triple_fault_is_a_reset() {
+    // Prints; the first time it sets 0:0472 to 1234h and faults; the second time (0:0500 is set) it clears the word, and
+    // the fault is a crash.
+    let mut code = Vec::from(print(b'b'));
+    code.extend([0x31, 0xc0, 0x8e, 0xd8]); // xor ax, ax; mov ds, ax
+    code.extend([0x80, 0x3e, 0x00, 0x05, 0x01]); // cmp byte [500h], 1
+    code.extend([0xc6, 0x06, 0x00, 0x05, 0x01]); // mov byte [500h], 1
+    code.extend([0xc7, 0x06, 0x72, 0x04, 0x34, 0x12]); // mov word [472h], 1234h
+    code.extend([0x75, 0x06]); // jne over
+    code.extend([0xc7, 0x06, 0x72, 0x04, 0x00, 0x00]); // mov word [472h], 0
+    let fault = triple_fault(code.len());
+    code.extend(fault);
+    let (mut m, tape) = machine(&code, ClockKind::Host);
+    let events = m.handle().events();
+    assert!(matches!(m.run().unwrap(), Outcome::Crashed { .. }));
+    assert_eq!(tape.text(), "bb");
+    let resets = events.try_iter().filter(|e| *e == Event::Reset).count();
+    assert_eq!(resets, 1);
+}
+
+#[test]
+fn a_halted_machine_pauses_answers_and_powers_off() {
+    let (mut m, _) = machine(&[0xfa, 0xf4], ClockKind::Host);
+    let h = m.handle();
+    let control = std::thread::spawn(move || {
+        while !h.status().unwrap().halted {}
+        h.pause().unwrap();
+        let a = h.status().unwrap();
+        assert_eq!(a.phase, Phase::Paused);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert_eq!(h.status().unwrap().guest_ns, a.guest_ns, "guest time stands still");
+        h.resume().unwrap();
+        assert_eq!(h.status().unwrap().phase, Phase::Running);
+        h.power_off().unwrap();
+        h
+    });
+    assert_eq!(m.run().unwrap(), Outcome::PoweredOff);
+    let h = control.join().unwrap();
+    drop(m);
+    assert!(h.status().is_err(), "a machine that is gone says so");
+}
+
+#[test]
+fn the_instruction_clock_counts_the_same_every_time() {
+    let count = || {
+        // mov cx, 1000; loop $
+        let mut code = vec![0xb9, 0xe8, 0x03, 0xe2, 0xfe];
+        code.extend(triple_fault(5));
+        let (mut m, _) = machine(&code, ClockKind::Instructions);
+        m.run().unwrap();
+        m.handle().progress()
+    };
+    let first = count();
+    assert_eq!(first, count());
+    assert!((1000..1100).contains(&first.1), "{first:?}");
+}
+
+#[test]
+fn a_bios_of_a_wrong_size_is_refused_by_name() {
+    let parts =
+        Parts { bios: Some(vec![0; 1000]), engine: Choice::This(Engine::Software), ..Parts::default() };
+    let ports = Ports { drives: [const { None }; 4], serial: [None, None], display: Box::new(Blind) };
+    let Err(e) = Machine::build(&parts, ports) else { panic!("1000 bytes are no BIOS") };
+    assert!(e.to_string().contains("1000 bytes"), "{e}");
+}
