@@ -13,6 +13,7 @@ mod board_map;
 mod clock;
 mod disks;
 mod engine;
+pub mod fuzz;
 mod linux;
 mod machine;
 mod mailbox;

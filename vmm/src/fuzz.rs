@@ -1,0 +1,156 @@
+//! The seam for fuzzing: random accesses of the processor to the whole board, none of which may panic.
+
+use board::{Disk, HostEvent, Scanout, VideoMode};
+use hv_vcpu::{GuestIo, Width};
+
+use crate::clock::ClockKind;
+use crate::engine::{Choice, Engine};
+use crate::machine::{Drive, Machine, Parts, Ports};
+
+const SECTORS: u64 = 2048;
+
+/// A disk in memory.
+struct Plain(Vec<u8>);
+
+impl Plain {
+    fn range(&self, lba: u64, len: usize) -> std::io::Result<std::ops::Range<usize>> {
+        let at = usize::try_from(lba).ok().and_then(|l| l.checked_mul(512)).filter(|a| *a <= self.0.len());
+        let range = at.map(|a| a..a + len).filter(|r| r.end <= self.0.len());
+        range.ok_or_else(|| std::io::ErrorKind::InvalidInput.into())
+    }
+}
+
+impl Disk for Plain {
+    fn sectors(&self) -> u64 {
+        self.0.len() as u64 / 512
+    }
+    fn read_only(&self) -> bool {
+        false
+    }
+    fn read(&mut self, lba: u64, buf: &mut [u8]) -> std::io::Result<()> {
+        let r = self.range(lba, buf.len())?;
+        buf.copy_from_slice(&self.0[r]);
+        Ok(())
+    }
+    fn write(&mut self, lba: u64, buf: &[u8]) -> std::io::Result<()> {
+        let r = self.range(lba, buf.len())?;
+        self.0[r].copy_from_slice(buf);
+        Ok(())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A display that somebody looks at, so that it is drawn.
+struct Seen;
+
+impl Scanout for Seen {
+    fn mode(&mut self, _: VideoMode) {}
+    fn rows(&mut self, _: std::ops::Range<u32>, _: &[u32]) {}
+    fn wanted(&self) -> bool {
+        true
+    }
+}
+
+/// Ports where chips are, as pairs of first port and mask of what is added.
+const PORTS: &[(u16, u16)] = &[
+    (0x00, 0xf),
+    (0x20, 1),
+    (0x40, 3),
+    (0x60, 7),
+    (0x70, 7),
+    (0x80, 0xf),
+    (0xa0, 1),
+    (0xc0, 0x1f),
+    (0xf0, 1),
+    (0x170, 7),
+    (0x1f0, 7),
+    (0x2f8, 7),
+    (0x370, 1),
+    (0x376, 1),
+    (0x3b0, 0xf),
+    (0x3c0, 0x1f),
+    (0x3f0, 0xf),
+    (0x400, 0x3f),
+    (0x4d0, 1),
+    (0x510, 0xf),
+    (0xc000, 0xf),
+    (0xcf8, 7),
+];
+
+fn machine() -> Option<Machine> {
+    let parts = Parts {
+        memory_mib: 8,
+        engine: Choice::This(Engine::Software),
+        clock: ClockKind::Instructions,
+        ..Parts::default()
+    };
+    let disk = || Box::new(Plain(vec![0; SECTORS as usize * 512])) as Box<dyn Disk>;
+    let drives =
+        [Some(Drive::Disk { disk: disk() }), None, Some(Drive::Cdrom { medium: Some(disk()) }), None];
+    Machine::build(&parts, Ports { drives, serial: [None, None], display: Box::new(Seen) }).ok()
+}
+
+/// Five bytes an access: what, where (2), value (2).
+pub fn board(bytes: &[u8]) {
+    let Some(mut m) = machine() else { return };
+    let mut written = 0x5eed_u32;
+    for op in bytes.chunks_exact(5) {
+        let (what, wide) = (op[0] & 0x0f, op[0] >> 4);
+        let place = u16::from_le_bytes([op[1], op[2]]);
+        let value = u32::from(u16::from_le_bytes([op[3], op[4]]));
+        written = written.rotate_left(7) ^ value;
+        let width = [Width::Byte, Width::Byte, Width::Word, Width::Dword][usize::from(wide & 3)];
+        let port = if wide & 4 != 0 {
+            place
+        } else {
+            let (first, mask) = PORTS[usize::from(op[2]) % PORTS.len()];
+            first + (u16::from(op[1]) & mask)
+        };
+        // PCI configuration space of the chips that are there, VGA memory, the PCI window, above 4 GiB.
+        let gpa = match wide & 3 {
+            0 => 0xa_0000 + u64::from(place),
+            1 => 0xe000_0000 + (u64::from(place) << 8),
+            2 => 0xffff_0000 + u64::from(place),
+            _ => u64::from(written) << (wide >> 1),
+        };
+        let len = (usize::from(op[3]) % 16 + 1).min(4096 - (gpa as usize & 4095));
+        m.board.retired(1);
+        match what {
+            0..=3 => {
+                m.board.pio_write(port, width, if wide & 8 != 0 { written } else { value } & width.ones())
+            }
+            4..=6 => drop(m.board.pio_read(port, width)),
+            7 => {
+                let function = [0x00, 0x38, 0x39, 0x3b, 0x40, 0x7f][usize::from(op[1]) % 6];
+                let address = 0x8000_0000 | function << 8 | u32::from(op[2] & 0xfc);
+                m.board.pio_write(0xcf8, Width::Dword, address);
+                m.board.pio_write(0xcfc, Width::Dword, written);
+            }
+            8 => m.board.mmio_write(gpa, &[op[4]; 16][..len]),
+            9 => m.board.mmio_read(gpa, &mut [0; 16][..len]),
+            10 | 11 => {
+                // Time passes, up to half a second.
+                m.board.retired(u64::from(place) << (wide & 7));
+                let _ = m.board.poll();
+            }
+            12 => {
+                if m.board.intr_pending() {
+                    let _ = m.board.ack_intr();
+                }
+            }
+            13 => m.board.host_event(m.roles.com[usize::from(op[1] & 1)], HostEvent::Serial(op.to_vec())),
+            14 => m.board.host_event(m.roles.vga, HostEvent::Redraw),
+            _ => {
+                let _ = m.board.take_power();
+                m.board.ferr(op[1] & 1 != 0);
+                let _ = m.board.tsc();
+            }
+        }
+    }
+    let _ = m.board.unknowns().count();
+}
+
+#[cfg(test)]
+mod tests;
