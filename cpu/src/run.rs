@@ -278,9 +278,6 @@ impl Engine {
         if self.cpu.eip > self.cpu.seg[CS].limit {
             return Err(Fault::gp(0));
         }
-        if self.cpu.eip > self.cpu.seg[CS].limit {
-            return Err(Fault::gp(0));
-        }
         let page = self.cpu.fetch_page(io, lin).inspect_err(|_| self.cpu.fault_lin = lin)?;
         let CodePage::Arena(page) = page else { return self.fetch(io).map(Next::Single) };
         let arena = page | lin & 0xfff;
