@@ -65,7 +65,7 @@ pub fn convert(
     let mut target: Box<dyn Disk> = match format {
         Format::Raw | Format::Iso => {
             s.set_len(sectors * SECTOR).map_err(at_to)?;
-            Box::new(super::raw::Raw::new(s, false))
+            Box::new(super::flat::Flat::raw(s, false))
         }
         Format::VhdFixed | Format::VhdDynamic => {
             let bytes = vhd::round_up(sectors) * SECTOR;

@@ -8,11 +8,11 @@
 
 mod convert;
 mod error;
+mod flat;
 mod fuzz;
 mod info;
 pub mod iso;
 mod overlay;
-mod raw;
 mod store;
 pub mod vhd;
 
@@ -25,10 +25,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::convert::{convert, create};
 pub use self::error::{DiskError, Finding};
+use self::flat::Flat;
 pub use self::fuzz::{fuzz_iso, fuzz_open};
 pub use self::info::{CheckReport, ImageInfo, VhdInfo, check, info};
 pub use self::overlay::Overlay;
-use self::raw::Raw;
 use self::store::{FileStore, Store};
 pub use self::vhd::VhdType;
 
@@ -161,7 +161,7 @@ fn open_store<S: Store + 'static>(
             Some(blocks) => {
                 (Box::new(vhd::Dynamic::new(s, copy, blocks, &faults, read_only)), Format::VhdDynamic)
             }
-            None => (Box::new(vhd::Fixed::new(s, copy, read_only)), Format::VhdFixed),
+            None => (Box::new(Flat::vhd(s, copy.sectors, copy.geometry, read_only)), Format::VhdFixed),
         };
         return Ok((Image { disk, format }, Some(layout), faults));
     }
@@ -172,7 +172,7 @@ fn open_store<S: Store + 'static>(
     if !partitioned && !iso::examine(&mut s).map_err(io)?.faults.iter().any(iso::IsoFault::fatal) {
         return Err(DiskError::IsCd { path: path.into() });
     }
-    Ok((Image { disk: Box::new(Raw::new(s, read_only)), format: Format::Raw }, None, Vec::new()))
+    Ok((Image { disk: Box::new(Flat::raw(s, read_only)), format: Format::Raw }, None, Vec::new()))
 }
 
 fn ends_as_vhd<S: Store>(s: &mut S) -> io::Result<bool> {

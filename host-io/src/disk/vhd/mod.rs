@@ -16,7 +16,6 @@
 
 mod create;
 mod dynamic;
-mod fixed;
 mod footer;
 mod geometry;
 mod layout;
@@ -24,7 +23,6 @@ mod layout;
 pub use create::{BLOCK, create};
 pub(crate) use create::{format_dynamic, format_fixed};
 pub(crate) use dynamic::Dynamic;
-pub(crate) use fixed::Fixed;
 pub(crate) use footer::{COOKIE, checksum};
 pub use footer::{Uuid, VhdType};
 pub use geometry::{geometry, round_up};

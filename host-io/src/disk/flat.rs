@@ -1,28 +1,32 @@
-//! A fixed VHD: the disk's sectors, then the footer.
+//! An image whose file is the disk: raw, or a fixed VHD, which has only its footer behind the sectors.
 
 use std::io;
 
 use board::{Disk, Geometry};
 
-use super::Layout;
-use crate::disk::store::Store;
-use crate::disk::{Extents, SECTOR, span};
+use super::store::Store;
+use super::{Extents, SECTOR, span};
 
-pub(crate) struct Fixed<S> {
+pub(crate) struct Flat<S> {
     store: S,
     sectors: u64,
-    geometry: Geometry,
+    geometry: Option<Geometry>,
     read_only: bool,
 }
 
-impl<S: Store> Fixed<S> {
-    pub(crate) fn new(store: S, layout: Layout, read_only: bool) -> Self {
-        let Layout { sectors, geometry, .. } = layout;
-        Self { store, sectors, geometry, read_only }
+impl<S: Store> Flat<S> {
+    /// All of the file.
+    pub(crate) fn raw(store: S, read_only: bool) -> Self {
+        let sectors = store.len() / SECTOR;
+        Self { store, sectors, geometry: None, read_only }
+    }
+
+    pub(crate) fn vhd(store: S, sectors: u64, geometry: Geometry, read_only: bool) -> Self {
+        Self { store, sectors, geometry: Some(geometry), read_only }
     }
 }
 
-impl<S: Store> Disk for Fixed<S> {
+impl<S: Store> Disk for Flat<S> {
     fn sectors(&self) -> u64 {
         self.sectors
     }
@@ -49,11 +53,11 @@ impl<S: Store> Disk for Fixed<S> {
     }
 
     fn geometry(&self) -> Option<Geometry> {
-        Some(self.geometry)
+        self.geometry
     }
 }
 
-impl<S: Store> Extents for Fixed<S> {
+impl<S: Store> Extents for Flat<S> {
     fn next_data(&mut self, lba: u64) -> Option<u64> {
         self.store.next_data(lba * SECTOR).map(|at| at / SECTOR).filter(|&l| l < self.sectors)
     }
