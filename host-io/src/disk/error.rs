@@ -1,27 +1,75 @@
 //! What can be wrong with an image. Every message is one line: the file, what is wrong with it, the mend.
 
-use std::io;
 use std::path::PathBuf;
+use std::{fmt, io};
 
 use serde::Serialize;
 
+use super::Mode;
 use super::iso::IsoFault;
 use super::vhd::VhdFault;
 
+/// What a file was to be opened as: errors name it, and each has mends of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Medium {
+    Disk(Mode),
+    Cd,
+}
+
+impl Medium {
+    pub(crate) fn mode(self) -> Mode {
+        match self {
+            Self::Disk(mode) => mode,
+            Self::Cd => Mode::ReadOnly,
+        }
+    }
+
+    fn mend_missing(self) -> &'static str {
+        match self {
+            Self::Disk(Mode::ReadWrite) => "check the path, or make one with `heirloom disk create`",
+            Self::Disk(Mode::ReadOnly) => "check the path",
+            Self::Cd => "check the path, or use --cdrom none for an empty drive",
+        }
+    }
+
+    fn mend_closed(self) -> &'static str {
+        match self {
+            Self::Disk(Mode::ReadWrite) => "check its permissions, or add ,ro to open it read-only",
+            Self::Disk(Mode::ReadOnly) | Self::Cd => "check its permissions",
+        }
+    }
+
+    fn mend_empty(self) -> &'static str {
+        match self {
+            Self::Disk(_) => "remove it, then make a new one with `heirloom disk create`",
+            Self::Cd => "copy or download it again",
+        }
+    }
+}
+
+impl fmt::Display for Medium {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disk(_) => "disk",
+            Self::Cd => "CD",
+        })
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    #[error("disk image {path} does not exist; check the path, or make one with `heirloom disk create`")]
-    Missing { path: PathBuf },
-    #[error("{path} is a directory, not a disk image; give the image file inside it")]
-    Directory { path: PathBuf },
-    #[error(
-        "cannot open disk image {path}: {source}; check its permissions, or add ,ro to open it read-only"
-    )]
-    Open { path: PathBuf, source: io::Error },
-    #[error("disk image {path} is in use by another machine or command; end that first, or make a copy")]
-    InUse { path: PathBuf },
-    #[error("disk image {path} is empty; make a new one with `heirloom disk create`")]
-    Empty { path: PathBuf },
+    #[error("{medium} image {path} does not exist; {}", medium.mend_missing())]
+    Missing { path: PathBuf, medium: Medium },
+    #[error("{path} is a directory, not a {medium} image; give the image file inside it")]
+    Directory { path: PathBuf, medium: Medium },
+    #[error("{path} is neither a file nor a disk device; give a {medium} image")]
+    Special { path: PathBuf, medium: Medium },
+    #[error("cannot open {medium} image {path}: {source}; {}", medium.mend_closed())]
+    Open { path: PathBuf, medium: Medium, source: io::Error },
+    #[error("{medium} image {path} is in use by another machine or command; end that first, or make a copy")]
+    InUse { path: PathBuf, medium: Medium },
+    #[error("{medium} image {path} is empty; {}", medium.mend_empty())]
+    Empty { path: PathBuf, medium: Medium },
     #[error(
         "disk image {path} has {got} bytes, not a whole number of 512-byte sectors: it is cut off or no disk image; \
          copy it again, or pad it with `truncate -s %512`"

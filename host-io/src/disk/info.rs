@@ -7,7 +7,9 @@ use serde::Serialize;
 use super::error::Finding;
 use super::iso::{self, IsoInfo};
 use super::store::Store;
-use super::{DiskError, Format, Mode, SECTOR, absolute, ends_as_vhd, named_vhd, open_file, open_store, vhd};
+use super::{
+    DiskError, Format, Medium, Mode, SECTOR, absolute, ends_as_vhd, named_vhd, open_file, open_store, vhd,
+};
 
 /// What `heirloom disk info` tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -94,7 +96,7 @@ fn vhd_info(l: &vhd::Layout) -> VhdInfo {
 
 /// Describes an image that can be used; its faults are an error as for opening it.
 pub fn info(path: &Path) -> Result<ImageInfo, DiskError> {
-    let s = open_file(path, Mode::ReadOnly)?;
+    let s = open_file(path, Medium::Disk(Mode::ReadOnly))?;
     let (file_size, allocated) = (s.len(), s.allocated());
     let base = |format, virtual_size| ImageInfo {
         path: absolute(path),
@@ -126,7 +128,7 @@ pub fn info(path: &Path) -> Result<ImageInfo, DiskError> {
 
 /// Lists all that is wrong with an image. Changes nothing.
 pub fn check(path: &Path) -> Result<CheckReport, DiskError> {
-    let mut s = open_file(path, Mode::ReadOnly)?;
+    let mut s = open_file(path, Medium::Disk(Mode::ReadOnly))?;
     let io = |source| DiskError::Io { path: path.into(), doing: "reading", source };
     let mut head = [0; 8];
     if s.len() >= 8 {

@@ -16,7 +16,7 @@ mod overlay;
 mod store;
 pub mod vhd;
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, FileType, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ use board::Disk;
 use serde::{Deserialize, Serialize};
 
 pub use self::convert::{convert, create};
-pub use self::error::{DiskError, Finding};
+pub use self::error::{DiskError, Finding, Medium};
 use self::flat::Flat;
 pub use self::fuzz::{fuzz_iso, fuzz_open};
 pub use self::info::{CheckReport, ImageInfo, VhdInfo, check, info};
@@ -95,26 +95,40 @@ fn zero(b: &[u8]) -> bool {
 }
 
 /// Opens and locks a file. The lock is the file's: it goes when the store is dropped or the process ends.
-fn open_file(path: &Path, mode: Mode) -> Result<FileStore, DiskError> {
-    let to = || path.to_path_buf();
-    let file = OpenOptions::new().read(true).write(mode == Mode::ReadWrite).open(path);
-    let file = file.map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => DiskError::Missing { path: to() },
-        io::ErrorKind::IsADirectory => DiskError::Directory { path: to() },
-        _ => DiskError::Open { path: to(), source },
-    })?;
-    if file.metadata().is_ok_and(|m| m.is_dir()) {
-        return Err(DiskError::Directory { path: to() });
+fn open_file(path: &Path, medium: Medium) -> Result<FileStore, DiskError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => DiskError::Missing { path: path.into(), medium },
+        _ => DiskError::Open { path: path.into(), medium, source },
+    };
+    // Before it is opened: opening a pipe would wait for its other end.
+    let kind = std::fs::metadata(path).map_err(failed)?.file_type();
+    if kind.is_dir() {
+        return Err(DiskError::Directory { path: path.into(), medium });
     }
-    lock(&file, path, mode)?;
-    FileStore::new(file).map_err(|source| DiskError::Open { path: to(), source })
+    if !kind.is_file() && !is_disk_device(kind) {
+        return Err(DiskError::Special { path: path.into(), medium });
+    }
+    let write = medium.mode() == Mode::ReadWrite;
+    let file = OpenOptions::new().read(true).write(write).open(path).map_err(failed)?;
+    lock(&file, path, medium)?;
+    FileStore::new(file).map_err(failed)
 }
 
-fn lock(file: &File, path: &Path, mode: Mode) -> Result<(), DiskError> {
-    let got = if mode == Mode::ReadWrite { file.try_lock() } else { file.try_lock_shared() };
-    match got {
+#[cfg(unix)]
+fn is_disk_device(kind: FileType) -> bool {
+    std::os::unix::fs::FileTypeExt::is_block_device(&kind)
+}
+
+#[cfg(not(unix))]
+fn is_disk_device(_: FileType) -> bool {
+    false
+}
+
+fn lock(file: &File, path: &Path, medium: Medium) -> Result<(), DiskError> {
+    let write = medium.mode() == Mode::ReadWrite;
+    match if write { file.try_lock() } else { file.try_lock_shared() } {
         Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(DiskError::InUse { path: path.into() }),
+        Err(TryLockError::WouldBlock) => Err(DiskError::InUse { path: path.into(), medium }),
         // Some network file systems have no locks; an image there is still better used than refused.
         Err(TryLockError::Error(e)) => {
             tracing::warn!(path = %path.display(), error = %e, "image can't be locked against a second use");
@@ -141,7 +155,7 @@ fn open_store<S: Store + 'static>(
     let io = |source| DiskError::Io { path: path.into(), doing: "reading", source };
     let len = s.len();
     if len == 0 {
-        return Err(DiskError::Empty { path: path.into() });
+        return Err(DiskError::Empty { path: path.into(), medium: Medium::Disk(mode) });
     }
     let mut head = [0; 512];
     let have = len.min(512) as usize;
@@ -195,7 +209,7 @@ fn named_vhd(path: &Path) -> bool {
 
 /// Opens a hard disk's image, of whatever format.
 pub fn open_disk(path: &Path, mode: Mode) -> Result<Image, DiskError> {
-    let (image, _, faults) = open_store(open_file(path, mode)?, path, mode)?;
+    let (image, _, faults) = open_store(open_file(path, Medium::Disk(mode))?, path, mode)?;
     for fault in faults {
         tracing::warn!(path = %path.display(), "{fault}; {}", fault.mend());
     }
@@ -204,9 +218,9 @@ pub fn open_disk(path: &Path, mode: Mode) -> Result<Image, DiskError> {
 
 /// Opens a CD's image. Whether it can start a machine is in [`iso::IsoInfo::boot`].
 pub fn open_cdrom(path: &Path) -> Result<(Image, iso::IsoInfo), DiskError> {
-    let mut s = open_file(path, Mode::ReadOnly)?;
+    let mut s = open_file(path, Medium::Cd)?;
     if s.len() == 0 {
-        return Err(DiskError::Empty { path: path.into() });
+        return Err(DiskError::Empty { path: path.into(), medium: Medium::Cd });
     }
     let io = |source| DiskError::Io { path: path.into(), doing: "reading", source };
     let info = iso::examine(&mut s).map_err(io)?;

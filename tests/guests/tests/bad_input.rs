@@ -91,6 +91,8 @@ fn broken_vhds() {
     refused(&at, &["--disk", "twice.vhd"], 1, &["twice.vhd", "overlap"]);
     put("empty.vhd", &[]);
     refused(&at, &["--disk", "empty.vhd"], 1, &["empty.vhd", "empty"]);
+    // What can be said of a disk to write to would be no help for one to read.
+    refused(&at, &["--disk", "none.vhd,ro"], 1, &["disk image none.vhd does not exist; check the path\n"]);
     refused(&at, &["--disk", "good.vhd,rw"], 2, &["rw", "use ro or overlay"]);
     let _ = fs::remove_dir_all(at);
 }
@@ -132,7 +134,23 @@ fn plain_iso() -> Vec<u8> {
 #[test]
 fn broken_cds() {
     let at = folder("bad-cd");
-    refused(&at, &["--cdrom", "none.iso"], 1, &["none.iso", "does not exist"]);
+    let drive = "--cdrom none for an empty drive";
+    refused(
+        &at,
+        &["--cdrom", "none.iso"],
+        1,
+        &["CD image none.iso", "does not exist", "check the path", drive],
+    );
+    fs::write(at.join("empty.iso"), []).expect("a file");
+    refused(&at, &["--cdrom", "empty.iso"], 1, &["CD image empty.iso", "empty", "copy or download it again"]);
+    fs::create_dir(at.join("disc")).expect("a directory");
+    refused(&at, &["--cdrom", "disc"], 1, &["disc is a directory", "CD image"]);
+    refused(
+        &at,
+        &["--cdrom", "/dev/null"],
+        1,
+        &["/dev/null", "neither a file nor a disk device", "CD image"],
+    );
     fs::write(at.join("noise.iso"), vec![7; 400_000]).expect("a file");
     refused(&at, &["--cdrom", "noise.iso"], 1, &["noise.iso", "CD001"]);
     fs::write(at.join("data.iso"), plain_iso()).expect("a file");

@@ -1,6 +1,7 @@
 //! Files: locks, sizes, creation, copies.
 
 use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use board::Disk;
@@ -36,6 +37,11 @@ fn missing_directories_and_existing_files() {
     assert!(matches!(open_disk(&dir.file("none"), Mode::ReadOnly), Err(DiskError::Missing { .. })));
     assert!(matches!(open_disk(dir.path(), Mode::ReadOnly), Err(DiskError::Directory { .. })));
     assert!(matches!(open_cdrom(&dir.file("none")), Err(DiskError::Missing { .. })));
+    for e in
+        [open_disk(Path::new("/dev/null"), Mode::ReadOnly).err(), open_cdrom(Path::new("/dev/null")).err()]
+    {
+        assert!(matches!(e, Some(DiskError::Special { .. })), "{e:?}");
+    }
     let path = dir.file("a.img");
     fs::write(&path, [1; 512]).unwrap();
     assert!(matches!(create(&path, Format::Raw, 1 << 20), Err(DiskError::Exists { .. })));
