@@ -17,7 +17,7 @@ use hyper::body::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use server::{Server, Target};
+pub(crate) use server::{Listener, Server, Target};
 
 /// What `GET /v1/status` answers.
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,6 +75,8 @@ pub(crate) fn socket(name: &str) -> PathBuf {
     directory().join(format!("{name}.sock"))
 }
 
+const MEND_DIRECTORY: &str = "set XDG_RUNTIME_DIR to a directory of your own";
+
 /// Makes the directory, for this user alone. One that belongs to somebody else is not used.
 fn make_directory() -> Result<PathBuf> {
     use std::os::unix::fs::MetadataExt;
@@ -83,12 +85,12 @@ fn make_directory() -> Result<PathBuf> {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
         Err(e) => {
-            return Err(e).with_context(|| format!("cannot create the control directory {}", d.display()));
+            bail!("cannot create the control directory {}: {e}; {MEND_DIRECTORY}", d.display());
         }
     }
     let m = fs::symlink_metadata(&d).with_context(|| format!("cannot look at {}", d.display()))?;
     if !m.is_dir() || m.uid() != rustix::process::getuid().as_raw() {
-        bail!("{} belongs to somebody else; set XDG_RUNTIME_DIR to a directory of your own", d.display());
+        bail!("the control directory {} belongs to somebody else; {MEND_DIRECTORY}", d.display());
     }
     fs::set_permissions(&d, fs::Permissions::from_mode(0o700))?;
     Ok(d)

@@ -153,7 +153,8 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     let ender = Ender::default();
     let link = ports::Link::default();
 
-    let (ports, raw) = ports::open(&spec, &frame, &link, &ender, expect.as_deref())?;
+    let opened = ports::open(&spec, &frame, &link, &ender, expect.as_deref())?;
+    let ports::Opened { ports, terminal, viewers, control } = opened;
     let mut machine = Machine::build(&parts, ports).map_err(|e| explain(e, &spec))?;
     let handle = machine.handle();
     link.connect(handle.clone());
@@ -163,8 +164,8 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         frame: frame.clone(),
         pointer: Arc::default(),
     };
-    let server = Server::start(target)?;
-    let viewers = ports::displays(&spec, &frame, &handle)?;
+    let server = Server::start(control, target)?;
+    let viewers = ports::displays(viewers, &spec.name, &frame, &handle)?;
     ender.attach(handle.clone());
     if let Some(secs) = timeout {
         let e = ender.clone();
@@ -180,7 +181,7 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     drop(server);
     machine.draw_last_frame();
     drop(machine);
-    drop(raw);
+    drop(terminal);
     if let Some(file) = &screenshot {
         let (mode, px) = frame.snapshot();
         write_png(file, mode, &px)?;

@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use board::{Scanout, VideoMode};
 use host_io::display::Frame;
-use host_io::display::vnc::{VncConfig, VncError, VncServer, parse_address};
+use host_io::display::vnc::{VncConfig, VncError, VncListener, VncServer, parse_address};
 
 fn main() -> Result<(), VncError> {
     let mut args = std::env::args().skip(1);
     let address = parse_address(&args.next().unwrap_or_else(|| ":7".into()))?;
-    let config = VncConfig { address, password: args.next(), name: "test picture".into() };
+    let config = VncConfig {
+        listener: VncListener::bind(address)?,
+        password: args.next(),
+        name: "test picture".into(),
+    };
     let frame = Frame::new();
     let server = VncServer::start(config, frame.clone(), Box::new(|e| println!("{e:?}")))?;
     println!("listening on {}", server.address());

@@ -1,46 +1,61 @@
 //! The far ends of COM ports: the terminal, a file, a Unix socket, a TCP port.
 //!
 //! Output never blocks the machine: it goes through a bounded queue to a writer thread; when the other end
-//! does not read for long, the oldest bytes are dropped and the loss is logged once.
+//! does not read for long, the oldest bytes are dropped and the loss is logged once. A port that goes delivers what
+//! is queued, unless the other end does not take it.
+
+mod expect;
+mod socket;
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use board::SerialPort;
+
+pub use self::expect::Expect;
 
 /// Gets what the other end typed.
 pub type Input = Arc<dyn Fn(Vec<u8>) + Send + Sync>;
 
+/// Why a port could not be opened: one line, with the mend.
 #[derive(Debug, thiserror::Error)]
 pub enum SerialError {
-    #[error("cannot create serial output file {path}")]
-    File {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("cannot listen on {at} for a serial port (is it in use by another program?)")]
-    Listen {
-        at: String,
-        #[source]
-        source: io::Error,
-    },
-    #[error("cannot start a thread for a serial port")]
-    Thread(#[source] io::Error),
+    #[error(
+        "cannot create serial output file {path}: {source}; check that its directory exists and is writable"
+    )]
+    File { path: PathBuf, source: io::Error },
+    #[error("serial output file {path} is in use by a machine; choose another file")]
+    FileInUse { path: PathBuf },
+    #[error("serial port {at} is in use: another program listens there; choose another, or end that program")]
+    InUse { at: String },
+    #[error("serial port {path} cannot be made: there is a file of that name; choose another, or remove it")]
+    Taken { path: PathBuf },
+    #[error("cannot make serial port {path}: {source}; check that its directory exists and is writable")]
+    Unix { path: PathBuf, source: io::Error },
+    #[error(
+        "cannot listen on {at} for a serial port: {source}; use an address of this host, as in 127.0.0.1:4000"
+    )]
+    Tcp { at: String, source: io::Error },
+    #[error("cannot start a thread for a serial port: {0}; the host has too many processes")]
+    Thread(io::Error),
 }
 
 /// More than any guest prints while a terminal is away for a moment.
 const QUEUE: usize = 1 << 20;
+/// How long a port that goes waits for the other end to take what is queued.
+const LINGER: Duration = Duration::from_secs(3);
 
 #[derive(Default)]
 struct Queue {
     bytes: VecDeque<u8>,
     closed: bool,
+    /// The writer has written everything.
+    done: bool,
     lossy: bool,
 }
 
@@ -82,16 +97,27 @@ impl Outbox {
         Some(q.bytes.drain(..).collect())
     }
 
-    fn close(&self) {
-        self.lock().closed = true;
-        self.inner.1.notify_one();
+    fn finish(&self) {
+        self.lock().done = true;
+        self.inner.1.notify_all();
+    }
+
+    /// No more will come. Waits until everything is written, at most so long.
+    fn close(&self, patience: Duration) -> bool {
+        let mut q = self.lock();
+        q.closed = true;
+        self.inner.1.notify_all();
+        let waited = self.inner.1.wait_timeout_while(q, patience, |q| !q.done);
+        waited.unwrap_or_else(PoisonError::into_inner).0.done
     }
 }
 
 /// A COM port whose output is written by a thread of its own.
 pub struct Port {
     out: Outbox,
-    writer: Option<std::thread::JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
+    /// Hangs up on the other end, for good.
+    hang_up: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Port {
@@ -104,14 +130,15 @@ impl Port {
                 while let Some(bytes) = from.take() {
                     write(&bytes);
                 }
+                from.finish();
             })
             .map_err(SerialError::Thread)?;
-        Ok(Self { out, writer: Some(writer) })
+        Ok(Self { out, writer: Some(writer), hang_up: None })
     }
 
     /// Standard output, and standard input as it comes. Whoever calls this puts the terminal into raw mode.
     pub fn stdio(input: Input) -> Result<Self, SerialError> {
-        reader("serial-stdin", io::stdin(), input)?;
+        reader("serial-stdin", |b| io::stdin().read(b), input)?;
         Self::new(|bytes| {
             let mut o = io::stdout().lock();
             // A closed pipe ends the reader's interest, not the machine.
@@ -119,14 +146,9 @@ impl Port {
         })
     }
 
-    /// A file that is created anew.
+    /// A file that is created anew. One that another machine writes, or a disk image in use, is refused.
     pub fn file(path: &Path) -> Result<Self, SerialError> {
-        let mut f: File = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)
-            .map_err(|source| SerialError::File { path: path.into(), source })?;
+        let mut f = create(path)?;
         let name = path.to_owned();
         let mut failed = false;
         Self::new(move |bytes| {
@@ -137,100 +159,40 @@ impl Port {
             }
         })
     }
+}
 
-    /// A Unix socket at `path`; one peer at a time, a new one takes the place of the last.
-    pub fn unix(path: &Path, input: Input) -> Result<Self, SerialError> {
-        let listener = UnixListener::bind(path)
-            .map_err(|source| SerialError::Listen { at: path.display().to_string(), source })?;
-        let file = Unlink(path.to_owned());
-        Self::socket(input, move || {
-            let _keep = &file;
-            let (s, _) = listener.accept()?;
-            Ok((s.try_clone()?, s))
-        })
+fn create(path: &Path) -> Result<File, SerialError> {
+    let failed = |source| SerialError::File { path: path.into(), source };
+    // Emptied only once the lock is ours.
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(failed)?;
+    // Pipes and terminals may be shared, and have no length.
+    if file.metadata().map_err(failed)?.is_file() {
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(SerialError::FileInUse { path: path.into() });
+        }
+        file.set_len(0).map_err(failed)?;
     }
+    Ok(file)
+}
 
-    /// A TCP port; one peer at a time.
-    pub fn tcp(address: &str, input: Input) -> Result<Self, SerialError> {
-        let listener = TcpListener::bind(address)
-            .map_err(|source| SerialError::Listen { at: address.into(), source })?;
-        Self::socket(input, move || {
-            let (s, _) = listener.accept()?;
-            s.set_nodelay(true)?;
-            Ok((s.try_clone()?, s))
-        })
-    }
-
-    fn socket<S: Peer>(
-        input: Input,
-        accept: impl Fn() -> io::Result<(S, S)> + Send + 'static,
-    ) -> Result<Self, SerialError> {
-        let peer: Arc<Mutex<Option<S>>> = Arc::default();
-        let current = peer.clone();
-        std::thread::Builder::new()
-            .name("serial-accept".into())
-            .spawn(move || {
-                while let Ok((read, write)) = accept() {
-                    if let Some(old) = current.lock().unwrap_or_else(PoisonError::into_inner).replace(write) {
-                        old.hang_up();
-                    }
-                    if reader("serial-in", read, input.clone()).is_err() {
-                        return;
-                    }
-                }
-            })
-            .map_err(SerialError::Thread)?;
-        Self::new(move |bytes| {
-            let mut p = peer.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(s) = p.as_mut()
-                && s.write_all(bytes).is_err()
-            {
-                *p = None;
+/// A thread that passes on what `read` brings, until it brings nothing more.
+fn reader(
+    name: &str,
+    mut read: impl FnMut(&mut [u8]) -> io::Result<usize> + Send + 'static,
+    input: Input,
+) -> Result<(), SerialError> {
+    let run = move || {
+        let mut b = [0; 4096];
+        loop {
+            match read(&mut b) {
+                Ok(0) => return,
+                Ok(n) => input(b[..n].to_vec()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
             }
-        })
-    }
-}
-
-/// A connected stream that can be ended from another thread.
-trait Peer: Read + Write + Send + 'static {
-    fn hang_up(&self);
-}
-
-impl Peer for UnixStream {
-    fn hang_up(&self) {
-        let _ = self.shutdown(std::net::Shutdown::Both);
-    }
-}
-
-impl Peer for TcpStream {
-    fn hang_up(&self) {
-        let _ = self.shutdown(std::net::Shutdown::Both);
-    }
-}
-
-/// Removes a socket's file when its port goes.
-struct Unlink(PathBuf);
-
-impl Drop for Unlink {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-fn reader(name: &str, mut from: impl Read + Send + 'static, input: Input) -> Result<(), SerialError> {
-    std::thread::Builder::new()
-        .name(name.into())
-        .spawn(move || {
-            let mut b = [0; 4096];
-            while let Ok(n) = from.read(&mut b) {
-                if n == 0 {
-                    return;
-                }
-                input(b[..n].to_vec());
-            }
-        })
-        .map(drop)
-        .map_err(SerialError::Thread)
+        }
+    };
+    std::thread::Builder::new().name(name.into()).spawn(run).map(drop).map_err(SerialError::Thread)
 }
 
 impl SerialPort for Port {
@@ -241,58 +203,16 @@ impl SerialPort for Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        self.out.close();
-        if let Some(w) = self.writer.take() {
-            let _ = w.join();
+        let mut done = self.out.close(LINGER);
+        if let Some(hang_up) = self.hang_up.take() {
+            hang_up();
+            // A writer that waited for the other end fails now.
+            done = done || self.out.close(LINGER);
         }
-    }
-}
-
-/// Passes a port's output on and looks for a text in it.
-pub struct Expect {
-    inner: Option<Box<dyn SerialPort>>,
-    want: Vec<u8>,
-    matched: usize,
-    found: Option<Box<dyn FnOnce() + Send>>,
-}
-
-impl Expect {
-    /// Calls `found` once when `want` came. `inner` may be missing: then output is only looked at.
-    pub fn new(inner: Option<Box<dyn SerialPort>>, want: &str, found: Box<dyn FnOnce() + Send>) -> Self {
-        Self { inner, want: want.as_bytes().to_vec(), matched: 0, found: Some(found) }
-    }
-}
-
-impl SerialPort for Expect {
-    fn send(&mut self, byte: u8) {
-        if let Some(p) = &mut self.inner {
-            p.send(byte);
+        match self.writer.take() {
+            Some(w) if done => drop(w.join()),
+            _ => tracing::warn!("a serial port's other end does not read; its last output is lost"),
         }
-        if self.found.is_none() {
-            return;
-        }
-        // The longest beginning of `want` that ends here.
-        let mut seen = self.want[..self.matched].to_vec();
-        seen.push(byte);
-        while !self.want.starts_with(&seen) {
-            seen.remove(0);
-        }
-        self.matched = seen.len();
-        if self.matched == self.want.len()
-            && let Some(f) = self.found.take()
-        {
-            f();
-        }
-    }
-
-    fn modem(&mut self, dtr: bool, rts: bool) {
-        if let Some(p) = &mut self.inner {
-            p.modem(dtr, rts);
-        }
-    }
-
-    fn connected(&self) -> bool {
-        self.inner.as_ref().is_none_or(|p| p.connected())
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use axum::Router;
 use axum::extract::{Json, State};
 use axum::http::{StatusCode, header};
@@ -29,25 +29,50 @@ pub(crate) struct Target {
     pub(crate) pointer: Arc<Mutex<Option<(i32, i32)>>>,
 }
 
-/// Listens until dropped; then the socket's file is gone too.
+/// A socket's file, as long as it is held.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A machine's name, taken: its control socket, on which nobody is answered yet.
+pub(crate) struct Listener {
+    socket: UnixListener,
+    file: SocketFile,
+}
+
+impl Listener {
+    /// Fails if a machine of that name runs.
+    pub(crate) fn bind(name: &str) -> Result<Self> {
+        super::make_directory()?;
+        super::free(name)?;
+        let path = super::socket(name);
+        let socket = UnixListener::bind(&path).map_err(|e| {
+            let (at, mend) = (path.display(), super::MEND_DIRECTORY);
+            anyhow::anyhow!("cannot create control socket {at}: {e}; use a shorter --name, or {mend}")
+        })?;
+        let file = SocketFile(path);
+        fs::set_permissions(&file.0, fs::Permissions::from_mode(0o600))?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, file })
+    }
+}
+
+/// Answers until dropped; then the socket's file is gone too.
 pub(crate) struct Server {
-    path: PathBuf,
+    _file: SocketFile,
 }
 
 impl Server {
-    /// Takes the machine's name: fails if a machine of that name runs.
-    pub(crate) fn start(target: Target) -> Result<Self> {
-        super::make_directory()?;
-        let path = super::socket(&target.name);
-        super::free(&target.name)?;
-        let listener = UnixListener::bind(&path)
-            .with_context(|| format!("cannot create control socket {}", path.display()))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-        listener.set_nonblocking(true)?;
+    pub(crate) fn start(listener: Listener, target: Target) -> Result<Self> {
+        let Listener { socket, file } = listener;
         let rt = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("control".into()).spawn(move || {
             rt.block_on(async {
-                let served = match tokio::net::UnixListener::from_std(listener) {
+                let served = match tokio::net::UnixListener::from_std(socket) {
                     Ok(l) => axum::serve(l, routes(target)).await,
                     Err(e) => Err(e),
                 };
@@ -56,13 +81,7 @@ impl Server {
                 }
             });
         })?;
-        Ok(Self { path })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        Ok(Self { _file: file })
     }
 }
 

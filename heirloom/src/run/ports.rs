@@ -1,12 +1,13 @@
 //! Opens everything outside the machine that its spec names.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use board::{Disk, SerialPort};
 use host_io::disk::{self, DiskError};
 use host_io::display::Frame;
-use host_io::display::vnc::{VncConfig, VncServer, parse_address};
+use host_io::display::vnc::{VncConfig, VncError, VncListener, VncServer, parse_address};
 use host_io::input::InputEvent;
 use host_io::serial::{Expect, Input, Port};
 use vmm::spec::{DiskSpec, DisplaySpec, MachineSpec, SerialSpec};
@@ -14,6 +15,7 @@ use vmm::{Drive, Handle, Ports};
 
 use super::{End, Ender, Terminal};
 use crate::terminal::{LEAVE, Raw};
+use crate::{Usage, control};
 
 #[derive(Default)]
 struct Line {
@@ -50,15 +52,80 @@ impl Link {
     }
 }
 
-/// Drives, serial ports and the display. IDE order: disks first, then CD-ROMs, and a CD-ROM alone or after one
-/// disk goes to the secondary channel's master, where every system looks for it.
+/// What a machine is connected to.
+pub(crate) struct Opened {
+    pub(crate) ports: Ports,
+    pub(crate) terminal: Terminal,
+    pub(crate) viewers: Vec<Viewers>,
+    pub(crate) control: control::Listener,
+}
+
+/// An address for viewers, and what they have to know.
+pub(crate) struct Viewers {
+    listener: VncListener,
+    password: Option<String>,
+}
+
+/// Opens what can be in use first and what is written to last: a run that cannot be changes no file.
 pub(crate) fn open(
     s: &MachineSpec,
     frame: &Frame,
     link: &Link,
     ender: &Ender,
     expect: Option<&str>,
-) -> Result<(Ports, Terminal)> {
+) -> Result<Opened> {
+    let addresses = vnc_addresses(s)?;
+    let drives = drives(s)?;
+    let bind = |(at, password)| Ok(Viewers { listener: VncListener::bind(at)?, password });
+    let viewers = addresses.into_iter().map(bind).collect::<Result<_, VncError>>()?;
+    let input = |n| -> Input {
+        let to = link.clone();
+        Arc::new(move |b| to.serial(n, b))
+    };
+    let mut serial: [Option<Box<dyn SerialPort>>; 2] = [None, None];
+    for (n, (port, spec)) in serial.iter_mut().zip(&s.serial).enumerate() {
+        match spec {
+            SerialSpec::Unix(p) => *port = Some(Box::new(Port::unix(p, input(n))?)),
+            SerialSpec::Tcp(a) => *port = Some(Box::new(Port::tcp(a, input(n))?)),
+            SerialSpec::None | SerialSpec::Stdio | SerialSpec::File(_) => {}
+        }
+    }
+    let control = control::Listener::bind(&s.name)?;
+    let mut terminal = None;
+    for (n, (port, spec)) in serial.iter_mut().zip(&s.serial).enumerate() {
+        match spec {
+            SerialSpec::File(p) => *port = Some(Box::new(Port::file(p)?)),
+            SerialSpec::Stdio => {
+                terminal = Some(Raw::enter());
+                *port = Some(Box::new(Port::stdio(leaving(input(n), ender.clone()))?));
+            }
+            SerialSpec::None | SerialSpec::Unix(_) | SerialSpec::Tcp(_) => {}
+        }
+    }
+    if let Some(want) = expect {
+        let e = ender.clone();
+        serial[0] =
+            Some(Box::new(Expect::new(serial[0].take(), want, Box::new(move || e.end(End::Expected)))));
+    }
+    let ports = Ports { drives, serial, display: Box::new(frame.scanout()) };
+    Ok(Opened { ports, terminal, viewers, control })
+}
+
+fn vnc_addresses(s: &MachineSpec) -> Result<Vec<(SocketAddr, Option<String>)>, Usage> {
+    let vnc = |d: &DisplaySpec| match d {
+        DisplaySpec::None => None,
+        DisplaySpec::Vnc { address, password } => Some((address.clone(), password.clone())),
+    };
+    let parse = |(a, password): (String, _)| match parse_address(&a) {
+        Ok(at) => Ok((at, password)),
+        Err(e) => Err(Usage(e.to_string())),
+    };
+    s.display.iter().filter_map(vnc).map(parse).collect()
+}
+
+/// IDE order: disks first, then CD-ROMs, and a CD-ROM alone or after one disk goes to the secondary channel's
+/// master, where every system looks for it.
+fn drives(s: &MachineSpec) -> Result<[Option<Drive>; 4]> {
     let mut drives = [const { None }; 4];
     for (i, d) in s.disks.iter().enumerate() {
         drives[i] = Some(Drive::Disk { disk: open_disk(d)? });
@@ -85,35 +152,10 @@ pub(crate) fn open(
         drives[unit] = Some(Drive::Cdrom { medium });
         unit += 1;
     }
-    if let Some(e) = hopeless
-        && only_cd
-        && !bootable
-    {
-        return Err(e.into());
+    match hopeless {
+        Some(e) if only_cd && !bootable => Err(e.into()),
+        _ => Ok(drives),
     }
-    let mut serial = [None, None];
-    let mut terminal = None;
-    for (n, port) in serial.iter_mut().enumerate() {
-        let spec = s.serial.get(n).unwrap_or(&SerialSpec::None);
-        let to = link.clone();
-        let input: Input = Arc::new(move |b| to.serial(n, b));
-        *port = match spec {
-            SerialSpec::None => None,
-            SerialSpec::Stdio => {
-                terminal = Some(Raw::enter());
-                Some(Box::new(Port::stdio(leaving(input, ender.clone()))?) as Box<dyn SerialPort>)
-            }
-            SerialSpec::File(p) => Some(Box::new(Port::file(p)?)),
-            SerialSpec::Unix(p) => Some(Box::new(Port::unix(p, input)?)),
-            SerialSpec::Tcp(a) => Some(Box::new(Port::tcp(a, input)?)),
-        };
-    }
-    if let Some(want) = expect {
-        let e = ender.clone();
-        serial[0] =
-            Some(Box::new(Expect::new(serial[0].take(), want, Box::new(move || e.end(End::Expected)))));
-    }
-    Ok((Ports { drives, serial, display: Box::new(frame.scanout()) }, terminal))
 }
 
 /// Ctrl-] on a terminal ends the machine; bytes before it still reach the guest.
@@ -138,26 +180,24 @@ fn open_disk(d: &DiskSpec) -> Result<Box<dyn Disk>> {
 }
 
 /// Starts the viewers' servers.
-pub(crate) fn displays(s: &MachineSpec, frame: &Frame, machine: &Handle) -> Result<Vec<VncServer>> {
-    let mut all = Vec::new();
-    for d in &s.display {
-        if let DisplaySpec::Vnc { address, password } = d {
-            let h = machine.clone();
-            let input = Box::new(move |ev| {
-                // A machine that is gone takes no input.
-                let _ = match ev {
-                    InputEvent::Key { key, down } => h.key(key, down),
-                    InputEvent::Pointer(p) => h.pointer(p),
-                    InputEvent::Redraw => h.request_redraw(),
-                };
-            });
-            let config = VncConfig {
-                address: parse_address(address)?,
-                password: password.clone(),
-                name: s.name.clone(),
+pub(crate) fn displays(
+    all: Vec<Viewers>,
+    name: &str,
+    frame: &Frame,
+    machine: &Handle,
+) -> Result<Vec<VncServer>> {
+    let start = |Viewers { listener, password }| {
+        let h = machine.clone();
+        let input = Box::new(move |ev| {
+            // A machine that is gone takes no input.
+            let _ = match ev {
+                InputEvent::Key { key, down } => h.key(key, down),
+                InputEvent::Pointer(p) => h.pointer(p),
+                InputEvent::Redraw => h.request_redraw(),
             };
-            all.push(VncServer::start(config, frame.clone(), input)?);
-        }
-    }
-    Ok(all)
+        });
+        let config = VncConfig { listener, password, name: name.into() };
+        Ok(VncServer::start(config, frame.clone(), input)?)
+    };
+    all.into_iter().map(start).collect()
 }

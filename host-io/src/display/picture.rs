@@ -7,19 +7,10 @@ use board::VideoMode;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WritePicture {
-    #[error("cannot write the picture {path}")]
-    File {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("cannot encode a picture of {width}x{height}")]
-    Encode {
-        width: u32,
-        height: u32,
-        #[source]
-        source: png::EncodingError,
-    },
+    #[error("cannot write the picture {path}: {source}; check that its directory is writable")]
+    File { path: PathBuf, source: io::Error },
+    #[error("cannot encode a picture of {width}x{height}: {source}")]
+    Encode { width: u32, height: u32, source: png::EncodingError },
 }
 
 /// A picture of `mode.width * mode.height` pixels 00RRGGBBh as PNG, 8 bits RGB.
@@ -40,10 +31,13 @@ pub fn encode_png(mode: VideoMode, px: &[u32]) -> Result<Vec<u8>, WritePicture> 
 /// Writes a picture to a file, whole or not at all.
 pub fn write_png(path: &Path, mode: VideoMode, px: &[u32]) -> Result<(), WritePicture> {
     let bytes = encode_png(mode, px)?;
-    let fail = |source| WritePicture::File { path: path.into(), source };
     // A reader that polls for the file never sees half of it.
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
-    std::fs::write(&part, bytes).map_err(fail)?;
-    std::fs::rename(&part, path).map_err(fail)
+    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
+    written.map_err(|source| {
+        // The first error is the one to tell.
+        let _ = std::fs::remove_file(&part);
+        WritePicture::File { path: path.into(), source }
+    })
 }

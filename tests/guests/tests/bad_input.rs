@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -106,9 +106,7 @@ fn the_same_disk_twice() {
     refused(&at, &["--disk", "a.vhd", "--disk", "b.vhd"], 1, &["b.vhd", "in use"]);
     let disk = at.join("a.vhd");
     let vm = Vm::logged("bad-holder", &Args::new(&["--memory", "16"]).with("--disk", &disk));
-    while vm.ctl(["status"]).is_err() {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    up(&vm);
     refused(&at, &["--disk", "a.vhd"], 1, &["a.vhd", "in use"]);
     drop(vm);
     let _ = fs::remove_dir_all(at);
@@ -236,30 +234,70 @@ fn an_engine_that_is_not_there() {
     let _ = fs::remove_dir_all(at);
 }
 
+/// Waits until a machine answers.
+fn up(vm: &Vm) {
+    while vm.ctl(["status"]).is_err() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
 #[test]
 fn sockets_and_ports_in_use() {
     let at = folder("bad-port");
     let busy = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = busy.local_addr().expect("its address").to_string();
-    let _unix = UnixListener::bind(at.join("busy.sock")).expect("a socket");
-    let run = |args: &[&str], says: &[&str]| {
-        let out = heirloom_in(&at, ["run", "--timeout", "20"].iter().chain(args));
+    let unix = UnixListener::bind(at.join("busy.sock")).expect("a socket");
+    vhd(&at, "a.vhd");
+    fs::write(at.join("old.log"), "what the last run said").expect("a log");
+    // What the command makes in the runtime directory is no user's file.
+    fs::create_dir_all(at.join("run/heirloom")).expect("a directory");
+    // Each beside a disk, and a log that must not be emptied.
+    let run = |args: &[&str], code: i32, says: &[&str]| {
+        let before = contents(&at);
+        let common = ["run", "--timeout", "20", "--disk", "a.vhd"];
+        let out = heirloom_in(&at, common.iter().chain(args));
         let err = String::from_utf8_lossy(&out.stderr);
-        assert_eq!((out.status.code(), err.lines().count()), (Some(1), 1), "{args:?}: {err}");
+        assert_eq!((out.status.code(), err.lines().count()), (Some(code), 1), "{args:?}: {err}");
         for s in says {
             assert!(err.contains(s), "{args:?} does not say {s:?}: {err}");
         }
+        assert!(before == contents(&at), "{args:?} changes files");
     };
-    run(&["--serial", &format!("tcp={address}")], &[&address, "in use"]);
-    run(&["--display", &format!("vnc={address}")], &[&address, "in use"]);
-    run(&["--serial", "unix=busy.sock"], &["busy.sock", "in use"]);
-    run(&["--serial", "unix=no/where.sock"], &["no/where.sock"]);
-    run(&["--serial", "file=no/where.log"], &["no/where.log"]);
+    let (tcp, vnc) = (format!("tcp={address}"), format!("vnc={address}"));
+    let used = [&*address, "in use", "choose another"];
+    run(&["--serial", "file=old.log", "--serial", &tcp], 1, &used);
+    run(&["--serial", "file=old.log", "--display", &vnc], 1, &used);
+    run(
+        &["--serial", "file=old.log", "--display", "vnc=nowhere.invalid:x"],
+        2,
+        &["nowhere.invalid:x", "HOST:PORT"],
+    );
+    run(
+        &["--serial", "file=old.log", "--display", "vnc=192.0.2.1:5901"],
+        1,
+        &["192.0.2.1:5901", "of this host"],
+    );
+    run(&["--serial", "tcp=192.0.2.1:4000"], 1, &["192.0.2.1:4000", "of this host"]);
+    run(
+        &["--serial", "file=old.log", "--serial", "unix=busy.sock"],
+        1,
+        &["busy.sock", "in use", "choose another"],
+    );
+    run(&["--serial", "unix=a.vhd"], 1, &["a.vhd", "a file of that name"]);
+    run(&["--serial", "unix=two.sock", "--serial", "unix=two.sock"], 1, &["two.sock", "in use"]);
+    run(&["--serial", "unix=no/where.sock"], 1, &["no/where.sock", "check that its directory exists"]);
+    run(&["--serial", "file=no/where.log"], 1, &["no/where.log", "check that its directory exists"]);
+    run(&["--serial", "file=a.vhd"], 1, &["a.vhd", "in use", "choose another"]);
+    // The socket is still its owner's.
+    let _peer = UnixStream::connect(at.join("busy.sock")).expect("somebody listens");
+    unix.accept().expect("the peer");
+    let _ = fs::remove_dir_all(at);
+}
 
+#[test]
+fn a_name_in_use() {
     let held = Vm::logged("bad-name", &Args::new(&["--memory", "16"]));
-    while held.ctl(["status"]).is_err() {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    up(&held);
     let out = Command::new(heirloom())
         .args(["run", "--timeout", "20", "--name", "bad-name", "--serial"])
         .arg(format!("file={}", held.folder().join("other.log").display()))
@@ -267,9 +305,30 @@ fn sockets_and_ports_in_use() {
         .output()
         .expect("heirloom starts");
     let err = String::from_utf8_lossy(&out.stderr);
-    assert_eq!(out.status.code(), Some(1), "{err}");
+    assert_eq!((out.status.code(), err.lines().count()), (Some(1), 1), "{err}");
     assert!(err.contains("\"bad-name\" is already running; use --name"), "{err}");
     assert!(!held.folder().join("other.log").exists(), "a log was made for a run that could not be");
-    drop(held);
+    assert!(held.ctl(["status"]).is_ok(), "the machine lost its control socket");
+}
+
+/// What a run leaves behind when it is killed does not keep the next one from its sockets; a run that ends leaves none.
+#[test]
+fn sockets_that_a_killed_run_left() {
+    let at = folder("bad-left");
+    let serial = at.join("com1");
+    let mut run = Command::new(heirloom());
+    run.args(["run", "--name", "left", "--memory", "16", "--serial", "unix=com1"]);
+    run.current_dir(&at).env("XDG_RUNTIME_DIR", &at).stdin(Stdio::null());
+    let mut killed = run.spawn().expect("heirloom starts");
+    let control = at.join("heirloom/left.sock");
+    while !(serial.exists() && control.exists()) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    killed.kill().expect("it runs");
+    killed.wait().expect("it ends");
+    assert!(serial.exists() && control.exists(), "a killed process cannot remove its sockets");
+    let out = run.args(["--timeout", "1"]).output().expect("heirloom starts");
+    assert_eq!(out.status.code(), Some(124), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(!serial.exists() && !control.exists(), "a run that ended left its sockets");
     let _ = fs::remove_dir_all(at);
 }

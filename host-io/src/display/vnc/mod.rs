@@ -34,21 +34,38 @@ const MOST_CLIENTS: usize = 32;
 
 #[derive(Debug, thiserror::Error)]
 pub enum VncError {
-    #[error("the VNC address {address} is in use: another machine or program listens there")]
+    #[error("VNC address {address} is in use: another machine or program listens there; choose another port")]
     InUse { address: SocketAddr },
-    #[error("cannot listen for VNC viewers on {address}")]
-    Listen {
-        address: SocketAddr,
-        #[source]
-        source: io::Error,
-    },
-    #[error("{text:?} is no VNC address: expected HOST:PORT, HOST:DISPLAY or :DISPLAY")]
+    #[error(
+        "cannot listen for VNC viewers on {address}: {source}; use an address of this host, as in 127.0.0.1:5900"
+    )]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("{text:?} is no VNC address; use HOST:PORT, HOST:DISPLAY or :DISPLAY")]
     Address { text: String },
+}
+
+/// An address that is ours, on which nobody is answered yet.
+pub struct VncListener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl VncListener {
+    pub fn bind(address: SocketAddr) -> Result<Self, VncError> {
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => VncError::InUse { address },
+            _ => VncError::Listen { address, source },
+        };
+        let socket = TcpListener::bind(address).map_err(failed)?;
+        // With port 0 asked for, the port that was given.
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Self { socket, address })
+    }
 }
 
 /// How to serve.
 pub struct VncConfig {
-    pub address: SocketAddr,
+    pub listener: VncListener,
     /// Viewers must know it; only the first eight bytes count.
     pub password: Option<String>,
     /// The title of viewers' windows.
@@ -94,13 +111,7 @@ pub struct VncServer {
 
 impl VncServer {
     pub fn start(config: VncConfig, frame: Frame, input: InputSink) -> Result<Self, VncError> {
-        let address = config.address;
-        let listen = |e: io::Error| match e.kind() {
-            io::ErrorKind::AddrInUse => VncError::InUse { address },
-            _ => VncError::Listen { address, source: e },
-        };
-        let socket = TcpListener::bind(address).map_err(listen)?;
-        let address = socket.local_addr().map_err(listen)?;
+        let VncListener { socket, address } = config.listener;
         let service = Arc::new(Service {
             frame,
             input,
@@ -113,11 +124,11 @@ impl VncServer {
         let listener = std::thread::Builder::new()
             .name("vnc".into())
             .spawn(move || accept(&socket, &shared))
-            .map_err(listen)?;
+            .map_err(|source| VncError::Listen { address, source })?;
         Ok(Self { address, service, listener: Some(listener) })
     }
 
-    /// Where it listens: with port 0 asked for, the port that was given.
+    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -42,7 +42,7 @@ fn start(password: Option<&str>) -> Setup {
     let frame = Frame::new();
     let (tx, events) = channel();
     let config = VncConfig {
-        address: "127.0.0.1:0".parse().unwrap(),
+        listener: VncListener::bind("127.0.0.1:0".parse().unwrap()).unwrap(),
         password: password.map(Into::into),
         name: "a machine".into(),
     };
@@ -621,8 +621,7 @@ fn keys_and_pointer_reach_the_machine_and_are_let_go_at_the_end() {
 #[test]
 fn a_port_in_use_is_named() {
     let setup = start(None);
-    let config = VncConfig { address: setup.server.address(), password: None, name: String::new() };
-    let e = VncServer::start(config, Frame::new(), Box::new(|_| {})).err().expect("in use");
+    let e = VncListener::bind(setup.server.address()).err().expect("in use");
     assert!(matches!(e, VncError::InUse { .. }), "{e:?}");
     assert!(e.to_string().contains(&setup.server.address().to_string()), "{e}");
 }
