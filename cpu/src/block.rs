@@ -149,6 +149,11 @@ pub(crate) struct Block {
     key: u8,
     /// The last instruction is such that the run loop must look at everything: no links.
     pub(crate) leaves: bool,
+    /// Executions, as far as the translator wants to know.
+    pub(crate) heat: u8,
+    /// The translation: offset in the code buffer, or 0, and the EIP that it was made for.
+    pub(crate) code: u32,
+    pub(crate) code_eip: u32,
     links: [Link; LINKS],
 }
 
@@ -202,6 +207,9 @@ pub(crate) struct Cache {
     pub(crate) built: u64,
     pub(crate) dropped: u64,
     pub(crate) flushes: u64,
+    /// Blocks with translations that were dropped since the run loop looked; or all were.
+    pub(crate) dropped_code: Vec<u32>,
+    pub(crate) all_dropped: bool,
 }
 
 impl Cache {
@@ -217,12 +225,23 @@ impl Cache {
             built: 0,
             dropped: 0,
             flushes: 0,
+            dropped_code: Vec::new(),
+            all_dropped: false,
         }
     }
 
     #[inline(always)]
     pub(crate) fn block(&self, id: u32) -> &Block {
         &self.blocks[id as usize]
+    }
+
+    #[inline(always)]
+    pub(crate) fn block_mut(&mut self, id: u32) -> &mut Block {
+        &mut self.blocks[id as usize]
+    }
+
+    pub(crate) fn blocks_mut(&mut self) -> &mut [Block] {
+        &mut self.blocks
     }
 
     #[inline(always)]
@@ -346,6 +365,9 @@ impl Cache {
             next: self.buckets[bucket],
             key: new.key,
             leaves: new.leaves,
+            heat: 0,
+            code: 0,
+            code_eip: 0,
             links: [NO_LINK; LINKS],
         };
         let id = match self.free_blocks.pop() {
@@ -391,6 +413,10 @@ impl Cache {
         self.unhash(id);
         let b = &mut self.blocks[id as usize];
         b.serial = 0;
+        if b.code != 0 {
+            b.code = 0;
+            self.dropped_code.push(id);
+        }
         let class = usize::from(b.n).next_power_of_two().ilog2() as usize;
         self.free[class].push(b.first);
         self.free_blocks.push(id);
@@ -437,6 +463,7 @@ impl Cache {
     /// Drops everything.
     pub(crate) fn flush(&mut self, code: &mut CodeMap, arena: &Arena) {
         self.flushes += 1;
+        self.all_dropped = true;
         for p in &code.pages {
             if !p.blocks.is_empty() {
                 code.index[p.page as usize] = NONE;

@@ -277,6 +277,14 @@ impl Cpu {
         self.cr0 & cr0::PG != 0
     }
 
+    /// CS, SS, DS and ES span all of the address space from 0, for 32-bit code: what translated code takes for granted.
+    #[inline]
+    pub(crate) fn flat(&self) -> bool {
+        let data = |s: usize| self.seg[s].rlim == i64::MAX && self.seg[s].wlim == i64::MAX;
+        let code = &self.seg[CS];
+        code.unlimited() && code.big() && self.seg[SS].big() && data(SS) && data(DS) && data(ES)
+    }
+
     #[inline(always)]
     pub(crate) fn protected(&self) -> bool {
         self.mode == Mode::Protected

@@ -103,8 +103,11 @@ pub(crate) fn blank() -> Insn {
 }
 
 fn faulting(exec: crate::insn::Handler, len: usize, name: &'static str) -> Decoded {
-    Decoded { insn: Insn { exec, len: len as u8, ..blank() }, attr: attr::LEAVE, name }
+    Decoded { insn: Insn { exec, len: len as u8, opcode: NO_OPCODE, ..blank() }, attr: attr::LEAVE, name }
 }
+
+/// The opcode of what is none.
+const NO_OPCODE: u16 = 0xffff;
 
 const UNDEFINED: &str = "(undefined)";
 const TOO_LONG: &str = "(too long)";

@@ -16,6 +16,7 @@ mod fault;
 mod flags;
 mod fpu;
 mod insn;
+mod jit;
 mod interrupt;
 mod mem;
 mod mmx;
@@ -42,9 +43,39 @@ use ram::GuestRam;
 
 const NAME: &str = "software";
 
-/// The engine.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Software;
+/// The engine, and how it runs its guests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Software {
+    /// Bytes of translated code to keep at most; 0: everything is interpreted.
+    pub jit_cache: usize,
+    /// Executions of a block after which it is translated.
+    pub jit_threshold: u8,
+}
+
+impl Software {
+    pub const JIT_CACHE: usize = 64 << 20;
+
+    /// Translates what runs often.
+    pub const fn new() -> Self {
+        Self { jit_cache: Self::JIT_CACHE, jit_threshold: 24 }
+    }
+
+    /// Interprets everything.
+    pub const fn interpreter() -> Self {
+        Self { jit_cache: 0, ..Self::new() }
+    }
+
+    /// Translates everything at once: for tests.
+    pub const fn eager() -> Self {
+        Self { jit_threshold: 1, ..Self::new() }
+    }
+}
+
+impl Default for Software {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Hypervisor for Software {
     type Vm = SoftVm;
@@ -58,11 +89,12 @@ impl Hypervisor for Software {
     }
 
     fn create(&self, ram: Arc<GuestRam>, cpuid: &CpuidTable) -> Result<SoftVm, HvError> {
-        Ok(SoftVm { ram, cpuid: cpuid.clone() })
+        Ok(SoftVm { options: *self, ram, cpuid: cpuid.clone() })
     }
 }
 
 pub struct SoftVm {
+    options: Software,
     ram: Arc<GuestRam>,
     cpuid: CpuidTable,
 }
@@ -71,8 +103,13 @@ impl Vm for SoftVm {
     type Vcpu = SoftCpu;
 
     fn vcpu(&mut self) -> Result<SoftCpu, HvError> {
+        let Software { jit_cache, jit_threshold } = self.options;
+        // A host that can't run translated code interprets.
+        let jit = if jit_cache == 0 { None } else { jit::Jit::new(jit_cache, jit_threshold).ok().map(Box::new) };
         Ok(SoftCpu {
             engine: run::Engine {
+                jit,
+                hot: jit::Hot::default(),
                 cpu: cpu::Cpu::new(self.ram.clone(), &self.cpuid),
                 cache: block::Cache::new(),
                 kicker: Kicker::new(),
@@ -105,18 +142,23 @@ impl Vcpu for SoftCpu {
         cpu.restore(s);
         // Whoever sets the state may have filled memory behind our back.
         cache.flush(&mut cpu.code, cpu.ram.arena());
+        self.engine.retire_dropped();
         Ok(())
     }
 
     fn metrics(&self) -> Vec<(&'static str, u64)> {
-        let run::Engine { cpu, cache, .. } = &self.engine;
-        vec![
+        let run::Engine { cpu, cache, jit, .. } = &self.engine;
+        let mut all = vec![
             ("instructions", cpu.icount),
             ("blocks_decoded", cache.built),
             ("blocks_dropped", cache.dropped),
             ("block_cache_flushes", cache.flushes),
             ("tlb_fills", cpu.tlb.fills),
             ("tlb_flushes", cpu.tlb.flushes),
-        ]
+        ];
+        if let Some(jit) = jit {
+            all.extend(jit.metrics());
+        }
+        all
     }
 }

@@ -16,6 +16,7 @@ use crate::debug::dr6;
 use crate::decode::{Decoded, MAX_LEN, Short, decode};
 use crate::fault::Fault;
 use crate::insn::Insn;
+use crate::jit::{Hot, Jit, Left};
 use crate::mem::CodePage;
 use crate::optable::attr;
 
@@ -24,6 +25,8 @@ pub(crate) struct Engine {
     pub(crate) cpu: Cpu,
     pub(crate) cache: Cache,
     pub(crate) kicker: Kicker,
+    pub(crate) jit: Option<Box<Jit>>,
+    pub(crate) hot: Hot,
 }
 
 /// How a run of instructions ended.
@@ -39,6 +42,14 @@ enum Next {
     Block(u32),
     /// Not cacheable: fetched from a chip, or near the limit of CS.
     Single(Decoded),
+}
+
+/// After the translated part of a chain.
+enum Go {
+    /// Interpret the block.
+    On,
+    Block(u32),
+    Out,
 }
 
 #[inline(always)]
@@ -87,7 +98,9 @@ impl Engine {
         let cpu = &mut self.cpu;
         if cpu.code.anything_written() {
             self.cache.drop_written(&mut cpu.code, cpu.ram.arena());
+            self.retire_dropped();
         }
+        let cpu = &mut self.cpu;
         cpu.end_block = false;
         if !cpu.mov_ss_shadow
             && let Some(f) = cpu.take_debug_trap()
@@ -123,12 +136,23 @@ impl Engine {
             Ok(Next::Single(d)) => return self.one(io, &d),
             Err(f) => return self.fetch_fault(io, f),
         };
+        let translates = self.may_translate();
         loop {
-            let cpu = &mut self.cpu;
-            if cpu.end_block {
+            if self.cpu.end_block {
                 // Finding the block had effects of its own.
                 return Ok(());
             }
+            if translates {
+                match self.translated(io, id)? {
+                    Go::On => {}
+                    Go::Block(next) => {
+                        id = next;
+                        continue;
+                    }
+                    Go::Out => return Ok(()),
+                }
+            }
+            let cpu = &mut self.cpu;
             let left = cpu.poll_at - cpu.icount;
             let b = self.cache.block(id);
             if beyond_limit(cpu, b) {
@@ -161,6 +185,36 @@ impl Engine {
                 },
             };
         }
+    }
+
+    /// Runs the translation of block `id`, if it has one that fits the budget.
+    #[inline(always)]
+    fn translated(&mut self, io: &mut dyn GuestIo, id: u32) -> Result<Go, Stop> {
+        let code = self.translation(id);
+        if code == 0 || self.cpu.poll_at - self.cpu.icount < u64::from(self.cache.block(id).n) {
+            return Ok(Go::On);
+        }
+        let link = match self.enter(io, code) {
+            Left::Boundary => return Ok(Go::Out),
+            Left::Fault(n, f) => return self.fault(io, n, f).map(|()| Go::Out),
+            Left::Next(link) => Some(link),
+            Left::Budget => None,
+        };
+        if self.cpu.icount >= self.cpu.poll_at || self.kicker.is_kicked() {
+            return Ok(Go::Out);
+        }
+        let next = match self.locate(io) {
+            Ok(Next::Block(next)) => next,
+            Ok(Next::Single(d)) => return self.one(io, &d).map(|()| Go::Out),
+            Err(f) => return self.fetch_fault(io, f).map(|()| Go::Out),
+        };
+        if let Some(link) = link
+            && !self.cpu.end_block
+            && self.translation(next) != 0
+        {
+            self.connect(link, next);
+        }
+        Ok(Go::Block(next))
     }
 
     /// One instruction, with everything that needs a look before and after each.
@@ -288,6 +342,7 @@ impl Engine {
         {
             // The same first page, followed by another one.
             self.cache.drop_block(&mut self.cpu.code, self.cpu.ram.arena(), id);
+            self.retire_dropped();
             found = None;
         }
         let id = match found {
@@ -335,7 +390,11 @@ impl Engine {
         }
         let new = NewBlock { insns: &insns, arena, second, len: len as u32, key, leaves };
         let (code, tlb) = (&mut self.cpu.code, &mut self.cpu.tlb);
-        Ok(Next::Block(self.cache.insert(code, self.cpu.ram.arena(), &new, |page| tlb.forbid_writes(page))))
+        let id = self.cache.insert(code, self.cpu.ram.arena(), &new, |page| tlb.forbid_writes(page));
+        if self.cache.all_dropped {
+            self.retire_dropped();
+        }
+        Ok(Next::Block(id))
     }
 
     /// Decodes the one instruction at EIP, byte by byte as far as the limit of CS and the pages allow.

@@ -45,14 +45,14 @@ impl Engine {
     /// Tries the engine with a tiny guest; bounded in time.
     pub fn probe(self) -> Result<Caps, Unavailable> {
         match self {
-            Self::Software => cpu::Software.probe(),
+            Self::Software => cpu::Software::new().probe(),
             Self::Kvm => hv_kvm::Kvm.probe(),
         }
     }
 
     pub(crate) fn create(self, ram: Arc<GuestRam>, cpuid: &CpuidTable) -> Result<Box<dyn Vcpu>, HvError> {
         Ok(match self {
-            Self::Software => Box::new(cpu::Software.create(ram, cpuid)?.vcpu()?),
+            Self::Software => Box::new(cpu::Software::new().create(ram, cpuid)?.vcpu()?),
             Self::Kvm => Box::new(hv_kvm::Kvm.create(ram, cpuid)?.vcpu()?),
         })
     }

@@ -88,6 +88,20 @@ impl Cpu {
         Ok(Page { phys: phys | u64::from(off), arena: arena.map(|a| a | off) })
     }
 
+    /// Fills the slot for an access to `len` bytes that the TLB refused. False if it would refuse it again.
+    pub(crate) fn fill_tlb(&mut self, io: &mut dyn GuestIo, lin: u32, len: u32, write: bool) -> bool {
+        let last = lin.wrapping_add(len - 1) & !0xfff;
+        if last != lin & !0xfff || self.tlb.alignment_checks() {
+            return false;
+        }
+        let access = if write { Access::Write } else { Access::Read };
+        if self.page(io, lin, access, self.cpl == 3).is_err() {
+            return false;
+        }
+        let slot = self.tlb.slot(lin);
+        last == if write { slot.write } else { slot.read }
+    }
+
     fn load(&mut self, io: &mut dyn GuestIo, p: Page, buf: &mut [u8]) {
         match p.arena {
             Some(at) => self.ram.arena().copy_out(at, buf),

@@ -12,7 +12,7 @@ mod tlb;
 mod walk;
 
 pub(crate) use linear::{Access, CodePage, Priv};
-pub(crate) use tlb::Tlb;
+pub(crate) use tlb::{Slot, Tlb};
 
 #[cfg(test)]
 mod tests;

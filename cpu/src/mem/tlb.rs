@@ -17,7 +17,9 @@ pub(crate) const USER: usize = SLOTS;
 /// A set that is never filled: while alignment checks are on, every access takes the slow path.
 const NEVER: usize = 2 * SLOTS;
 
+/// Translated code reads it: the order of the fields is fixed.
 #[derive(Debug, Clone, Copy)]
+#[repr(C)]
 pub(crate) struct Slot {
     /// Linear address of the page if it may be read, else [`INVALID`].
     pub(crate) read: u32,
@@ -30,6 +32,9 @@ pub(crate) struct Slot {
 const EMPTY: Slot = Slot { read: INVALID, write: INVALID, fetch: INVALID, addend: 0 };
 
 impl Slot {
+    /// Slots of a set.
+    pub(crate) const COUNT: usize = SLOTS;
+
     fn page(&self) -> Option<u32> {
         [self.read, self.write, self.fetch].into_iter().find(|&t| t != INVALID)
     }
@@ -106,6 +111,11 @@ impl Tlb {
     #[inline(always)]
     pub(crate) fn epoch(&self, user: bool) -> u32 {
         self.epochs[usize::from(user)]
+    }
+
+    /// The set that accesses at the current privilege use.
+    pub(crate) fn set(&self) -> *const Slot {
+        self.slots[self.base..].as_ptr()
     }
 
     fn move_epoch(&mut self, n: usize) {

@@ -168,7 +168,7 @@ fn flat() -> CpuState {
 
 /// Runs a test on every engine that this host has.
 fn on_every_engine(test: impl Fn(&mut Bench)) {
-    test(&mut Bench::make("software", &cpu::Software).expect("the software engine works everywhere"));
+    test(&mut Bench::make("software", &cpu::Software::new()).expect("the software engine works everywhere"));
     match hv_kvm::Kvm.probe() {
         Ok(_) => test(&mut Bench::make("kvm", &hv_kvm::Kvm).expect("KVM creates a machine")),
         Err(why) => eprintln!("skipped on kvm: {why}"),

@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
     if args.host_only {
         return host_only(&args, &families);
     }
-    let mut session = match Session::new(&cpu::Software) {
+    let mut session = match Session::new(&cpu::Software::eager()) {
         Ok(s) => s,
         Err(e) => {
             println!("the oracle cannot run here: {e}");

@@ -13,7 +13,7 @@ const SEEDS: std::ops::Range<u64> = 0..10_000;
 
 #[test]
 fn processors_agree() {
-    let mut session = match Session::new(&cpu::Software) {
+    let mut session = match Session::new(&cpu::Software::eager()) {
         Ok(s) => s,
         Err(e) => {
             // Kernels without 32-bit code, modify_ldt or FSGSBASE; not a finding about our processor.

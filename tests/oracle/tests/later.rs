@@ -21,7 +21,7 @@ fn ends_undefined(guest: &mut Guest<cpu::SoftCpu>, bytes: &[u8]) -> bool {
 
 #[test]
 fn later_instructions_are_undefined() {
-    let mut guest = Guest::new(&cpu::Software).unwrap();
+    let mut guest = Guest::new(&cpu::Software::new()).unwrap();
     let mut wrong = Vec::new();
     let mut count = 0;
     for (code, bytes, before) in encodings() {
@@ -39,7 +39,7 @@ fn later_instructions_are_undefined() {
 /// The escapes of VEX, EVEX, XOP and 3DNow are LES, LDS, BOUND and POP with a register, and a hole in the map.
 #[test]
 fn escapes_to_later_maps_are_undefined() {
-    let mut guest = Guest::new(&cpu::Software).unwrap();
+    let mut guest = Guest::new(&cpu::Software::new()).unwrap();
     let cases: [&[u8]; 7] = [
         &[0xc5, 0xf8, 0x77],                   // VZEROUPPER
         &[0xc5, 0xfc, 0x58, 0xc0],             // VADDPS ymm
@@ -57,7 +57,7 @@ fn escapes_to_later_maps_are_undefined() {
 /// Prefixes that make later instructions of old ones mean nothing here.
 #[test]
 fn prefixed_forms_keep_their_old_meaning() {
-    let mut guest = Guest::new(&cpu::Software).unwrap();
+    let mut guest = Guest::new(&cpu::Software::new()).unwrap();
     let mut run = |bytes: &[u8], ecx: u32| {
         let mut case = Case::of_bytes(bytes);
         case.regs.gpr[1] = ecx;

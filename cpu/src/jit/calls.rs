@@ -1,0 +1,108 @@
+//! What translated code calls: one instruction by the interpreter, and the slow path of memory.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{Exit, layout, pack, unpack};
+use crate::flags::Flags;
+use crate::run::Engine;
+
+/// The instruction can be tried again.
+const RETRY: u32 = 0;
+/// The interpreter has done it.
+const DONE: u32 = 1;
+
+impl Engine {
+    /// The instruction at `site` (block, place in it), whose block has been taken off [`super::Hot::left`]. All guest
+    /// registers are in `cpu`. 0: go on behind it.
+    fn interpret_site(&mut self, site: u32) -> u32 {
+        let (id, k) = (site >> 6, (site & 63) as usize);
+        let Some(io) = self.hot.io else { return Exit::Boundary as u32 };
+        // SAFETY: set by `Engine::enter`, which holds the borrow until translated code returns; nothing else uses it.
+        let io = unsafe { &mut *io };
+        let b = self.cache.block(id);
+        let (leaves, start) = (b.leaves, b.code_eip);
+        let insns = self.cache.insns(id);
+        let (n, insn) = (insns.len(), insns[k]);
+        self.count_site(n, k);
+        let cpu = &mut self.cpu;
+        cpu.eip = start.wrapping_add(u32::from(insn.end));
+        cpu.flags = Flags::unpack(unpack(self.hot.flags));
+        if let Some(j) = &mut self.jit {
+            j.counters.interpreted += 1;
+        }
+        let r = (insn.exec)(cpu, io, &insn);
+        self.hot.flags = pack(cpu.flags.pack());
+        // The last one may have gone anywhere.
+        let gone = match r {
+            Ok(()) => k + 1 == n,
+            Err(f) if f.is_jump() => true,
+            Err(f) => {
+                cpu.insn_eip = start.wrapping_add(u32::from(insn.end)).wrapping_sub(u32::from(insn.len));
+                self.hot.fault = Some((k, f));
+                return Exit::Fault as u32;
+            }
+        };
+        if gone || cpu.end_block {
+            cpu.icount += k as u64 + 1;
+            cpu.done = 0;
+            self.hot.left = self.hot.until.wrapping_sub(cpu.icount) as i64;
+            return if leaves && k + 1 == n || cpu.end_block { Exit::Boundary } else { Exit::Next } as u32;
+        }
+        // A repeated instruction has counted its elements.
+        self.hot.left = self.hot.until.wrapping_sub(cpu.icount) as i64 - n as i64;
+        0
+    }
+
+    /// Brings the count of instructions to that of instruction `k` of a block of `n`.
+    fn count_site(&mut self, n: usize, k: usize) {
+        let cpu = &mut self.cpu;
+        cpu.icount = self.hot.until.wrapping_sub((self.hot.left + n as i64) as u64);
+        cpu.done = k as u32;
+    }
+
+    fn memory_site(&mut self, lin: u32, access: u32, site: u32) -> u32 {
+        let (len, write, restart) = layout::access_parts(access);
+        let Some(io) = self.hot.io else { return Exit::Boundary as u32 };
+        if let Some(j) = &mut self.jit {
+            j.counters.tlb_misses += 1;
+        }
+        if restart {
+            let n = self.cache.insns(site >> 6).len();
+            self.count_site(n, (site & 63) as usize);
+            // SAFETY: as in `interpret_site`.
+            let io = unsafe { &mut *io };
+            if self.cpu.fill_tlb(io, lin, len, write) && !self.cpu.end_block {
+                return RETRY;
+            }
+        }
+        match self.interpret_site(site) {
+            0 => DONE,
+            exit => exit,
+        }
+    }
+
+    /// A panic must not run through frames that have no tables to unwind them by.
+    fn guarded(&mut self, f: impl FnOnce(&mut Self) -> u32) -> u32 {
+        match catch_unwind(AssertUnwindSafe(|| f(self))) {
+            Ok(r) => r,
+            Err(p) => {
+                self.hot.panic = Some(p);
+                Exit::Panic as u32
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `engine` is the one that runs the calling code.
+pub(super) unsafe extern "sysv64" fn interpret(engine: *mut Engine, site: u32) -> u32 {
+    // SAFETY: `Engine::enter` passed its own address to the code, and uses nothing of it until the code returns.
+    unsafe { &mut *engine }.guarded(|e| e.interpret_site(site))
+}
+
+/// # Safety
+/// `engine` is the one that runs the calling code.
+pub(super) unsafe extern "sysv64" fn memory(engine: *mut Engine, lin: u32, access: u32, site: u32) -> u32 {
+    // SAFETY: as above.
+    unsafe { &mut *engine }.guarded(|e| e.memory_site(lin, access, site))
+}

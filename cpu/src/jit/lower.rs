@@ -1,0 +1,349 @@
+//! One decoded block to host code: registers, flags, exits. What each instruction becomes is in `ops.rs`.
+//!
+//! Host registers: the guest's eight live in [`GPR`], zero-extended; RBP is the engine, R15 the arena, R11 the TLB set
+//! of the current privilege, R14 what is left of the instruction budget; RAX, RCX and RDX are free within an
+//! instruction. The guest's arithmetic flags are in the host's ([`Lower::host_flags`]), in [`Hot::flags`], or both.
+
+use super::asm::{Asm, Label, R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, Reg, Rm, W, cond};
+use super::effects;
+use super::layout as at;
+use super::{Exit, Link, Thunks};
+use crate::cpu::{DS, ES, SS};
+use crate::insn::{Insn, ZERO};
+use crate::mem::Slot;
+
+/// Where the guest's registers are, by their number.
+pub(super) const GPR: [Reg; 8] = [R8, R9, R10, RBX, R12, R13, RSI, RDI];
+
+/// The memory operand after [`Lower::memory`].
+pub(super) const M: Rm = Rm::Index(R15, RAX, 0, 0);
+/// The same with its address moved to RDX.
+pub(super) const M_RDX: Rm = Rm::Index(R15, RDX, 0, 0);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Read,
+    Write,
+}
+
+/// Code out of line.
+enum Later {
+    /// A memory access that the TLB refused. With `restart`, it may go back to the instruction's start once the slot
+    /// is filled.
+    Memory { from: Label, start: Label, done: Label, k: usize, len: u32, kind: Kind, restart: bool },
+    /// The interpreter runs the instruction.
+    Interpret { from: Label, done: Label, k: usize },
+    /// A conditional jump that is taken, after so many instructions.
+    Side { from: Label, target: u32, executed: usize },
+}
+
+pub(super) struct Source<'a> {
+    pub(super) insns: &'a [Insn],
+    pub(super) id: u32,
+    /// EIP of the first instruction.
+    pub(super) eip: u32,
+    pub(super) leaves: bool,
+    pub(super) user: bool,
+    /// Where this code will lie in the buffer.
+    pub(super) at: u32,
+    /// Number of the first link that it may use.
+    pub(super) first_link: u32,
+}
+
+pub(super) struct Lower<'a> {
+    pub(super) a: &'a mut Asm,
+    pub(super) s: Source<'a>,
+    pub(super) needs: &'a [u8],
+    thunks: &'a Thunks,
+    entry: Label,
+    /// The host's flags are the guest's.
+    pub(super) host_flags: bool,
+    later: Vec<Later>,
+    pub(super) links: Vec<Link>,
+    /// Start of the current instruction, where it can be tried again.
+    start: Label,
+    done: Label,
+}
+
+impl<'a> Lower<'a> {
+    pub(super) fn new(a: &'a mut Asm, s: Source<'a>, needs: &'a [u8], thunks: &'a Thunks) -> Self {
+        a.clear();
+        let entry = a.mark();
+        Self {
+            a,
+            s,
+            needs,
+            thunks,
+            entry,
+            host_flags: false,
+            later: Vec::new(),
+            links: Vec::new(),
+            start: entry,
+            done: entry,
+        }
+    }
+
+    /// Translates the block.
+    pub(super) fn block(mut self) -> Vec<Link> {
+        let n = self.s.insns.len();
+        let over = self.a.label();
+        self.a.alu_imm(W::Q, 5, Rm::Reg(R14), n as u32);
+        self.a.jcc(cond::L, over);
+        let mut open = true;
+        for k in 0..n {
+            let i = self.s.insns[k];
+            self.start = self.a.mark();
+            self.done = self.a.label();
+            let last = k + 1 == n;
+            if (last && self.s.leaves) || effects::effects(&i).is_none() {
+                self.interpret(k);
+                if last && self.s.leaves {
+                    // It does not come back.
+                    open = false;
+                }
+            } else {
+                open = self.op(k, &i);
+            }
+            let done = self.done;
+            self.a.bind(done);
+        }
+        if open {
+            let i = &self.s.insns[n - 1];
+            let next = self.s.eip.wrapping_add(u32::from(i.end));
+            self.exit_to(next, n);
+        }
+        self.out_of_line();
+        self.a.bind(over);
+        self.a.alu_imm(W::Q, 0, Rm::Reg(R14), n as u32);
+        self.leave(Some(self.s.eip), Exit::Budget, 0);
+        self.a.finish();
+        for l in &mut self.links {
+            l.resolve(self.a, self.s.at);
+        }
+        self.links
+    }
+
+    fn thunk(&self, off: u32) -> i64 {
+        i64::from(off) - i64::from(self.s.at)
+    }
+
+    /// EIP of what follows instruction `k`.
+    pub(super) fn next(&self, k: usize) -> u32 {
+        self.s.eip.wrapping_add(u32::from(self.s.insns[k].end))
+    }
+
+    fn site(&self, k: usize) -> u32 {
+        self.s.id << 6 | k as u32
+    }
+
+    fn interpret(&mut self, k: usize) {
+        self.a.mov_imm(RCX, self.site(k));
+        let to = self.thunk(self.thunks.interpret);
+        self.a.call_to(to);
+        self.host_flags = true;
+    }
+
+    /// Leaves for the run loop.
+    fn leave(&mut self, eip: Option<u32>, exit: Exit, link: u32) {
+        if let Some(eip) = eip {
+            self.a.store_imm(W::D, Rm::Base(RBP, at::EIP), eip);
+        }
+        self.a.mov_imm(RAX, exit as u32 | link << 4);
+        let to = self.thunk(self.thunks.exit);
+        self.a.jmp_to(to);
+    }
+
+    /// Goes on at `target` after `executed` instructions of this block.
+    pub(super) fn exit_to(&mut self, target: u32, executed: usize) {
+        let rest = self.s.insns.len() - executed;
+        if rest != 0 {
+            self.a.alu_imm(W::Q, 0, Rm::Reg(R14), rest as u32);
+        }
+        if target == self.s.eip {
+            let entry = self.entry;
+            self.a.jmp(entry);
+            return;
+        }
+        let stub = self.a.label();
+        let same_page = target >> 12 == self.s.eip >> 12;
+        let guard = if same_page {
+            None
+        } else {
+            // The page must still be the one that the link was made for.
+            self.a.mov_imm64(RAX, 0);
+            let guard = self.a.here() - 8;
+            let slot = (target >> 12) as usize & (Slot::COUNT - 1);
+            let fetch = slot * size_of::<Slot>() + std::mem::offset_of!(Slot, fetch);
+            self.a.rm(W::Q, &[0x3b], RAX, Rm::Base(R11, fetch as i32));
+            self.a.jcc(cond::NE, stub);
+            Some(guard)
+        };
+        self.a.jmp(stub);
+        let jump = self.a.here() - 4;
+        self.a.bind(stub);
+        let link = self.s.first_link + self.links.len() as u32;
+        self.links.push(Link::new(target, self.s.id, jump, guard, stub));
+        self.leave(Some(target), Exit::Link, link);
+    }
+
+    /// Goes to `target` if `cc` holds, after `executed` instructions.
+    pub(super) fn side_exit(&mut self, cc: u8, target: u32, executed: usize) {
+        let from = self.a.label();
+        self.a.jcc(cc, from);
+        self.later.push(Later::Side { from, target, executed });
+    }
+
+    /// Goes to the EIP in RAX, at the end of the block.
+    pub(super) fn exit_indirect(&mut self) {
+        let miss = self.a.label();
+        self.a.mov(W::D, RCX, RAX);
+        self.a.alu_imm(W::D, 4, Rm::Reg(RCX), at::JUMP_MASK);
+        self.a.shift_imm(W::D, 4, RCX, 5);
+        let table = if self.s.user { at::JUMPS_USER } else { at::JUMPS_SUPERVISOR };
+        self.a.rm(W::Q, &[0x03], RCX, Rm::Base(RBP, table));
+        self.a.rm(W::D, &[0x3b], RAX, Rm::Base(RCX, at::JUMP_EIP));
+        self.a.jcc(cond::NE, miss);
+        self.a.mov(W::D, RDX, RAX);
+        self.a.shift_imm(W::D, 5, RDX, 8);
+        self.a.alu_imm(W::D, 4, Rm::Reg(RDX), at::SLOT_MASK);
+        let fetch = std::mem::offset_of!(Slot, fetch) as i32;
+        self.a.load(W::Q, RDX, Rm::Index(R11, RDX, 0, fetch));
+        self.a.rm(W::Q, &[0x3b], RDX, Rm::Base(RCX, at::JUMP_PAGE));
+        self.a.jcc(cond::NE, miss);
+        self.a.rm(W::D, &[0xff], 4, Rm::Base(RCX, at::JUMP_CODE));
+        self.a.bind(miss);
+        self.a.store(W::D, Rm::Base(RBP, at::EIP), RAX);
+        self.leave(None, Exit::Next, 0);
+    }
+
+    /// The host's flags become the guest's. Uses RAX.
+    pub(super) fn want_flags(&mut self) {
+        if !self.host_flags {
+            emit_load_flags(self.a);
+            self.host_flags = true;
+        }
+    }
+
+    /// The host's CF becomes the guest's. Uses nothing.
+    pub(super) fn want_carry(&mut self) {
+        if !self.host_flags {
+            // BT [flags], 8
+            self.a.rm(W::D, &[0x0f, 0xba], 4, Rm::Base(RBP, at::FLAGS));
+            self.a.bytes(&[8]);
+        }
+    }
+
+    /// Instruction `k` set the host's flags as the guest's. Uses RAX.
+    pub(super) fn set_flags(&mut self, k: usize) {
+        self.host_flags = true;
+        if self.needs[k] != 0 {
+            // LAHF, SETO AL
+            self.a.bytes(&[0x9f, 0x0f, 0x90, 0xc0]);
+            self.a.store(W::W, Rm::Base(RBP, at::FLAGS), RAX);
+        }
+    }
+
+    /// The effective address, into RAX.
+    pub(super) fn address(&mut self, i: &Insn, to: Reg) {
+        let disp = i.disp as i32;
+        let base = (i.rm != ZERO).then(|| GPR[usize::from(i.rm & 7)]);
+        let index = (i.index != ZERO).then(|| GPR[usize::from(i.index & 7)]);
+        match (base, index) {
+            (None, None) => self.a.mov_imm(to, i.disp),
+            (Some(b), None) if disp == 0 => self.a.mov(W::D, to, b),
+            (Some(b), None) => self.a.lea(W::D, to, Rm::Base(b, disp)),
+            (Some(b), Some(x)) => self.a.lea(W::D, to, Rm::Index(b, x, i.scale, disp)),
+            (None, Some(x)) => self.a.lea(W::D, to, Rm::Scaled(x, i.scale, disp)),
+        }
+    }
+
+    /// The memory operand of `i`, checked; the operand is [`M`] then. Uses all three free registers.
+    pub(super) fn memory(&mut self, k: usize, i: &Insn, w: W, kind: Kind) {
+        self.address(i, RAX);
+        self.check(k, usize::from(i.seg), w.bytes(), kind, true);
+    }
+
+    /// The stack at `disp` from ESP.
+    pub(super) fn stack(&mut self, k: usize, disp: i32, kind: Kind, restart: bool) {
+        if disp == 0 {
+            self.a.mov(W::D, RAX, GPR[4]);
+        } else {
+            self.a.lea(W::D, RAX, Rm::Base(GPR[4], disp));
+        }
+        self.check(k, SS, 4, kind, restart);
+    }
+
+    /// Segment and TLB of an access to `len` bytes at the offset in RAX.
+    pub(super) fn check(&mut self, k: usize, seg: usize, len: u32, kind: Kind, restart: bool) {
+        let last = len as i32 - 1;
+        if !matches!(seg, DS | ES | SS) {
+            let from = self.a.label();
+            self.later.push(Later::Interpret { from, done: self.done, k });
+            self.a.lea(W::Q, RCX, Rm::Base(RAX, last));
+            let limit = if kind == Kind::Write { at::segment_write_limit(seg) } else { at::segment_read_limit(seg) };
+            self.a.rm(W::Q, &[0x3b], RCX, Rm::Base(RBP, limit));
+            self.a.jcc(cond::G, from);
+            self.a.rm(W::D, &[0x03], RAX, Rm::Base(RBP, at::segment_base(seg)));
+        }
+        let from = self.a.label();
+        self.later.push(Later::Memory { from, start: self.start, done: self.done, k, len, kind, restart });
+        self.a.mov(W::D, RCX, RAX);
+        self.a.shift_imm(W::D, 5, RCX, 8);
+        self.a.alu_imm(W::D, 4, Rm::Reg(RCX), at::SLOT_MASK);
+        if last == 0 {
+            self.a.mov(W::D, RDX, RAX);
+        } else {
+            self.a.lea(W::D, RDX, Rm::Base(RAX, last));
+        }
+        self.a.alu_imm(W::D, 4, Rm::Reg(RDX), !0xfff);
+        let tag = match kind {
+            Kind::Read => std::mem::offset_of!(Slot, read),
+            Kind::Write => std::mem::offset_of!(Slot, write),
+        };
+        self.a.rm(W::D, &[0x3b], RDX, Rm::Index(R11, RCX, 0, tag as i32));
+        self.a.jcc(cond::NE, from);
+        let addend = std::mem::offset_of!(Slot, addend) as i32;
+        self.a.rm(W::D, &[0x03], RAX, Rm::Index(R11, RCX, 0, addend));
+        self.host_flags = false;
+    }
+
+    /// The interpreter takes over instruction `k` if `cc` holds. No guest register may have changed.
+    pub(super) fn interpret_if(&mut self, cc: u8, k: usize) {
+        let from = self.a.label();
+        self.a.jcc(cc, from);
+        self.later.push(Later::Interpret { from, done: self.done, k });
+    }
+
+    fn out_of_line(&mut self) {
+        for l in std::mem::take(&mut self.later) {
+            match l {
+                Later::Memory { from, start, done, k, len, kind, restart } => {
+                    self.a.bind(from);
+                    let access = at::access(len, kind == Kind::Write, restart);
+                    self.a.mov_imm(RCX, self.site(k));
+                    self.a.mov_imm(RDX, access);
+                    let to = self.thunk(self.thunks.memory);
+                    self.a.call_to(to);
+                    // The thunk returns to the first of these or to the second.
+                    self.a.jmp(start);
+                    self.a.jmp(done);
+                }
+                Later::Interpret { from, done, k } => {
+                    self.a.bind(from);
+                    self.interpret(k);
+                    self.a.jmp(done);
+                }
+                Later::Side { from, target, executed } => {
+                    self.a.bind(from);
+                    self.exit_to(target, executed);
+                }
+            }
+        }
+    }
+}
+
+/// MOV EAX, [flags]; ADD AL, 7Fh sets OF; SAHF the others.
+pub(super) fn emit_load_flags(a: &mut Asm) {
+    a.load(W::D, RAX, Rm::Base(RBP, at::FLAGS));
+    a.bytes(&[0x04, 0x7f, 0x9e]);
+}

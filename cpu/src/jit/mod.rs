@@ -1,0 +1,502 @@
+//! The translator: decoded blocks to x86-64 code that runs between two looks of the run loop. See docs/cpu-jit.md.
+//!
+//! - `effects.rs`: what is translated, and where flags are needed; `lower.rs`, `ops.rs`: the translation;
+//! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `thunks.rs`: the ways in and out of it;
+//! - `calls.rs`: what code calls; `layout.rs`: what it addresses.
+//!
+//! What is not translated is run by the interpreter's handler, one instruction at a time, from within translated code.
+//! Both agree to the instruction and to the bit, in what they count as in what they leave.
+#![allow(unsafe_code, reason = "running generated code; each block says what makes it sound")]
+
+mod asm;
+mod buffer;
+mod calls;
+mod effects;
+mod layout;
+mod lower;
+mod ops;
+mod thunks;
+
+use std::any::Any;
+
+use hv_vcpu::GuestIo;
+
+use self::asm::{Asm, Label};
+use self::buffer::CodeBuffer;
+use self::lower::{Lower, Source};
+use self::thunks::Thunks;
+use crate::block::{Block, Cache};
+use crate::fault::Fault;
+use crate::insn::Insn;
+use crate::mem::Slot;
+use crate::run::Engine;
+
+/// Instructions between two looks at the kicker.
+const LONGEST_RUN: u64 = 1 << 16;
+
+/// Entries of a table of indirect targets; a power of two.
+const JUMPS: usize = 4096;
+
+/// Why translated code came back; the low four bits of what it returns. 0 and 1 are the slow paths' own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// The run loop must look at everything.
+    Boundary = 2,
+    /// [`Hot::fault`] is to be delivered.
+    Fault = 3,
+    /// Go on at EIP.
+    Next = 4,
+    /// The block at EIP is longer than the budget.
+    Budget = 5,
+    /// Go on at EIP, and link the exit whose number is above.
+    Link = 6,
+    /// [`Hot::panic`] is to be resumed.
+    Panic = 7,
+}
+
+/// How a run of translated code ended.
+pub(crate) enum Left {
+    Boundary,
+    /// The instruction after so many of the block faulted.
+    Fault(usize, Fault),
+    /// Go on at EIP. The link, if one can be made.
+    Next(Option<u32>),
+    /// The block at EIP must be cut.
+    Budget,
+}
+
+/// What translated code and its callees share, apart from [`crate::cpu::Cpu`].
+#[repr(C)]
+pub(crate) struct Hot {
+    /// The arithmetic flags as LAHF leaves them in bits 15:8, and OF in bit 0.
+    flags: u32,
+    spill: u32,
+    /// Instructions to `until`, less those of the block that runs.
+    left: i64,
+    /// When the run loop must have a look, in instructions retired.
+    until: u64,
+    set: *const Slot,
+    jumps: [*const Jump; 2],
+    io: Option<*mut dyn GuestIo>,
+    fault: Option<(usize, Fault)>,
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+// SAFETY: the pointers are set by `Engine::enter` for the time of one run and lead to what the engine owns.
+unsafe impl Send for Hot {}
+
+impl Default for Hot {
+    fn default() -> Self {
+        Self {
+            flags: 0,
+            spill: 0,
+            left: 0,
+            until: 0,
+            set: std::ptr::null(),
+            jumps: [std::ptr::null(); 2],
+            io: None,
+            fault: None,
+            panic: None,
+        }
+    }
+}
+
+/// An indirect target.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Jump {
+    eip: u32,
+    id: u32,
+    /// What the TLB slot of the page must say: fetch tag and addend.
+    page: u64,
+    code: *const u8,
+    _pad: u64,
+}
+
+// SAFETY: a plain address within the code buffer that the same engine owns.
+unsafe impl Send for Jump {}
+
+/// No slot has this: a fetch tag is a multiple of 4096 or 1.
+const NO_PAGE: u64 = 2;
+
+const NO_JUMP: Jump = Jump { eip: 0, id: 0, page: NO_PAGE, code: std::ptr::null(), _pad: 0 };
+
+/// A direct exit.
+struct Link {
+    target: u32,
+    /// The block that it leaves.
+    from: u32,
+    /// Offsets in the buffer: of the displacement of the jump, of the page check's immediate, of the way out.
+    jump: u32,
+    guard: Option<u32>,
+    stub: u32,
+    label: Label,
+}
+
+impl Link {
+    fn new(target: u32, from: u32, jump: u32, guard: Option<u32>, label: Label) -> Self {
+        Self { target, from, jump, guard, stub: 0, label }
+    }
+
+    fn resolve(&mut self, a: &Asm, at: u32) {
+        self.stub = at + a.at(self.label);
+        self.jump += at;
+        self.guard = self.guard.map(|g| g + at);
+    }
+}
+
+/// The translation of a block, by the block's number.
+#[derive(Default)]
+struct Code {
+    live: bool,
+    entry: u32,
+    eip: u32,
+    user: bool,
+    /// Links that lead here, some of them perhaps no more.
+    incoming: Vec<u32>,
+}
+
+/// Counters, for `ctl metrics`.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) blocks: u64,
+    pub(crate) bytes: u64,
+    pub(crate) flushes: u64,
+    pub(crate) retired: u64,
+    pub(crate) links: u64,
+    pub(crate) entries: u64,
+    pub(crate) exits_boundary: u64,
+    pub(crate) exits_fault: u64,
+    pub(crate) exits_next: u64,
+    pub(crate) exits_budget: u64,
+    pub(crate) exits_link: u64,
+    pub(crate) interpreted: u64,
+    pub(crate) tlb_misses: u64,
+}
+
+pub(crate) struct Jit {
+    buffer: CodeBuffer,
+    /// Offset of the first free byte.
+    used: u32,
+    thunks: Thunks,
+    asm: Asm,
+    needs: Vec<u8>,
+    codes: Vec<Code>,
+    links: Vec<Link>,
+    jumps: [Box<[Jump]>; 2],
+    threshold: u8,
+    pub(crate) counters: Counters,
+}
+
+/// What the slot of a page says to be compared by a page check.
+fn page_of(slot: &Slot) -> u64 {
+    u64::from(slot.fetch) | u64::from(slot.addend) << 32
+}
+
+impl Jit {
+    /// `None`: this host can't run translated code; the reason goes with it.
+    pub(crate) fn new(cache_bytes: usize, threshold: u8) -> Result<Self, String> {
+        if !std::arch::is_x86_feature_detected!("bmi2") {
+            return Err("the host's processor lacks BMI2".to_owned());
+        }
+        let mut buffer = CodeBuffer::new(cache_bytes).map_err(|e| format!("no memory for code: {e}"))?;
+        let mut asm = Asm::default();
+        let thunks = Thunks::emit(&mut asm);
+        buffer.write(0, &asm.buf);
+        Ok(Self {
+            buffer,
+            used: thunks.len,
+            thunks,
+            asm,
+            needs: Vec::new(),
+            codes: Vec::new(),
+            links: Vec::new(),
+            jumps: std::array::from_fn(|_| vec![NO_JUMP; JUMPS].into()),
+            threshold,
+            counters: Counters::default(),
+        })
+    }
+
+    pub(crate) fn metrics(&self) -> Vec<(&'static str, u64)> {
+        let c = &self.counters;
+        vec![
+            ("jit_blocks", c.blocks),
+            ("jit_bytes", c.bytes),
+            ("jit_flushes", c.flushes),
+            ("jit_blocks_invalidated", c.retired),
+            ("jit_links", c.links),
+            ("jit_entries", c.entries),
+            ("jit_exits_boundary", c.exits_boundary),
+            ("jit_exits_fault", c.exits_fault),
+            ("jit_exits_indirect", c.exits_next),
+            ("jit_exits_budget", c.exits_budget),
+            ("jit_exits_unlinked", c.exits_link),
+            ("jit_interpreted", c.interpreted),
+            ("jit_tlb_misses", c.tlb_misses),
+        ]
+    }
+
+    /// Translates a block whose first instruction is at `eip`. Returns where it begins; `None` if the buffer is full.
+    pub(crate) fn translate(&mut self, id: u32, eip: u32, user: bool, b: &Block, insns: &[Insn]) -> Option<u32> {
+        // No instruction becomes longer than this, out-of-line parts included.
+        const LONGEST: usize = 256;
+        let at = self.used.next_multiple_of(16);
+        if at as usize + (insns.len() + 2) * LONGEST > self.buffer.len() {
+            return None;
+        }
+        effects::needs(insns, &mut self.needs);
+        let source = Source {
+            insns,
+            id,
+            eip,
+            leaves: b.leaves,
+            user,
+            at,
+            first_link: self.links.len() as u32,
+        };
+        let links = Lower::new(&mut self.asm, source, &self.needs, &self.thunks).block();
+        assert!(self.asm.buf.len() <= (insns.len() + 2) * LONGEST);
+        self.buffer.write(at, &self.asm.buf);
+        self.used = at + self.asm.here();
+        self.counters.blocks += 1;
+        self.counters.bytes += u64::from(self.asm.here());
+        self.links.extend(links);
+        if self.codes.len() <= id as usize {
+            self.codes.resize_with(id as usize + 1, Code::default);
+        }
+        let c = &mut self.codes[id as usize];
+        c.live = true;
+        c.entry = at;
+        c.eip = eip;
+        c.user = user;
+        c.incoming.clear();
+        Some(at)
+    }
+
+    fn patch_jump(&mut self, link: u32, to: u32) {
+        let l = &self.links[link as usize];
+        let rel = to.wrapping_sub(l.jump + 4);
+        self.buffer.write(l.jump, &rel.to_le_bytes());
+    }
+
+    /// Lets exit `link` go straight to block `id`, as long as its page is mapped as `slot` says.
+    pub(crate) fn link(&mut self, link: u32, id: u32, slot: &Slot) {
+        let Some(c) = self.codes.get_mut(id as usize) else { return };
+        let Some(l) = self.links.get(link as usize) else { return };
+        if !c.live || c.eip != l.target || slot.fetch != l.target & !0xfff {
+            return;
+        }
+        self.counters.links += 1;
+        if !c.incoming.contains(&link) {
+            c.incoming.push(link);
+        }
+        let entry = c.entry;
+        if let Some(guard) = l.guard {
+            self.buffer.write(guard, &page_of(slot).to_le_bytes());
+        }
+        self.patch_jump(link, entry);
+    }
+
+    fn jump_index(eip: u32) -> usize {
+        (eip & layout::JUMP_MASK) as usize
+    }
+
+    /// Lets indirect jumps find block `id`.
+    pub(crate) fn remember(&mut self, id: u32, slot: &Slot) {
+        let Some(c) = self.codes.get(id as usize) else { return };
+        if !c.live || slot.fetch != c.eip & !0xfff {
+            return;
+        }
+        let j = Jump { eip: c.eip, id, page: page_of(slot), code: self.buffer.address(c.entry), _pad: 0 };
+        self.jumps[usize::from(c.user)][Self::jump_index(c.eip)] = j;
+    }
+
+    /// Block `id` is gone: nothing may lead to its code any more.
+    pub(crate) fn retire(&mut self, id: u32) {
+        let Some(c) = self.codes.get_mut(id as usize) else { return };
+        if !std::mem::take(&mut c.live) {
+            return;
+        }
+        self.counters.retired += 1;
+        let j = &mut self.jumps[usize::from(c.user)][Self::jump_index(c.eip)];
+        if j.id == id {
+            *j = NO_JUMP;
+        }
+        let entry = c.entry;
+        for link in std::mem::take(&mut c.incoming) {
+            let l = &self.links[link as usize];
+            let _ = entry;
+            let stub = l.stub;
+            self.patch_jump(link, stub);
+        }
+    }
+
+    /// Forgets all translations.
+    pub(crate) fn flush(&mut self) {
+        self.counters.flushes += 1;
+        self.used = self.thunks.len;
+        self.codes.clear();
+        self.links.clear();
+        for t in &mut self.jumps {
+            t.fill(NO_JUMP);
+        }
+    }
+}
+
+/// The flags as translated code keeps them, from EFLAGS.
+fn pack(eflags: u32) -> u32 {
+    (eflags & 0xd5 | 2) << 8 | eflags >> 11 & 1
+}
+
+/// EFLAGS from the flags of translated code.
+fn unpack(flags: u32) -> u32 {
+    flags >> 8 & 0xd5 | (flags & 1) << 11
+}
+
+impl Engine {
+    /// Code may be translated code that ran in the mode that is current: all segments but FS and GS flat.
+    pub(crate) fn may_translate(&self) -> bool {
+        self.jit.is_some() && self.cpu.flat()
+    }
+
+    /// Finds or makes the translation of block `id`, which starts at EIP. 0: it has none.
+    #[inline(always)]
+    pub(crate) fn translation(&mut self, id: u32) -> u32 {
+        let eip = self.cpu.eip;
+        let b = self.cache.block_mut(id);
+        if b.code != 0 && b.code_eip == eip {
+            return b.code;
+        }
+        b.heat = b.heat.saturating_add(1);
+        let heat = b.heat;
+        if self.jit.as_ref().is_none_or(|j| heat < j.threshold) { 0 } else { self.translate(id) }
+    }
+
+    #[cold]
+    fn translate(&mut self, id: u32) -> u32 {
+        let Some(jit) = &mut self.jit else { return 0 };
+        let eip = self.cpu.eip;
+        let b = self.cache.block_mut(id);
+        b.heat = 0;
+        if b.second().is_some() || eip.checked_add(u32::from(b.len)).is_none() {
+            return 0;
+        }
+        if b.code != 0 {
+            // The same code at another address.
+            jit.retire(id);
+            b.code = 0;
+        }
+        let user = self.cpu.cpl == 3;
+        let code = match jit.translate(id, eip, user, self.cache.block(id), self.cache.insns(id)) {
+            Some(code) => code,
+            None => {
+                jit.flush();
+                self.cache.forget_code();
+                match jit.translate(id, eip, user, self.cache.block(id), self.cache.insns(id)) {
+                    Some(code) => code,
+                    None => return 0,
+                }
+            }
+        };
+        let b = self.cache.block_mut(id);
+        b.code = code;
+        b.code_eip = eip;
+        code
+    }
+
+    /// After blocks were dropped: their code goes too.
+    pub(crate) fn retire_dropped(&mut self) {
+        let Some(jit) = &mut self.jit else { return };
+        if std::mem::take(&mut self.cache.all_dropped) {
+            jit.flush();
+            self.cache.dropped_code.clear();
+        }
+        for id in self.cache.dropped_code.drain(..) {
+            jit.retire(id);
+        }
+    }
+
+    /// Runs translated code at `code` until it leaves.
+    pub(crate) fn enter(&mut self, io: &mut dyn GuestIo, code: u32) -> Left {
+        let Some(jit) = &mut self.jit else { return Left::Boundary };
+        jit.counters.entries += 1;
+        let address = jit.buffer.address(code);
+        let enter = jit.thunks.enter(&jit.buffer);
+        let cpu = &mut self.cpu;
+        self.hot.flags = pack(cpu.flags.pack());
+        let budget = (cpu.poll_at - cpu.icount).min(LONGEST_RUN);
+        self.hot.until = cpu.icount + budget;
+        self.hot.left = budget as i64;
+        self.hot.set = cpu.tlb.set();
+        self.hot.jumps = [jit.jumps[0].as_ptr(), jit.jumps[1].as_ptr()];
+        // SAFETY: only the lifetime goes; the pointer is used while `io` is borrowed here, and cleared below.
+        let io: *mut (dyn GuestIo + 'static) = unsafe { std::mem::transmute(io as *mut dyn GuestIo) };
+        self.hot.io = Some(io);
+        let (set, arena) = (self.hot.set, cpu.ram.arena().base());
+        let engine: *mut Self = self;
+        // SAFETY: `code` is the start of a translation that this engine made and has not retired. It reads and writes
+        // through the engine, the TLB set, the jump tables and the arena, all of which live until it returns; TLB
+        // slots name only pages of the arena. `self` is not used meanwhile but through `engine`.
+        let r = unsafe { enter(engine, address, set, arena) };
+        self.hot.io = None;
+        let cpu = &mut self.cpu;
+        cpu.flags = crate::flags::Flags::unpack(unpack(self.hot.flags));
+        let exit = r & 15;
+        if exit != Exit::Fault as u64 && exit != Exit::Panic as u64 {
+            cpu.icount = self.hot.until.wrapping_sub(self.hot.left as u64);
+            cpu.done = 0;
+        }
+        let counters = match &mut self.jit {
+            Some(j) => &mut j.counters,
+            None => return Left::Boundary,
+        };
+        match exit {
+            x if x == Exit::Boundary as u64 => {
+                counters.exits_boundary += 1;
+                Left::Boundary
+            }
+            x if x == Exit::Fault as u64 => {
+                counters.exits_fault += 1;
+                match self.hot.fault.take() {
+                    Some((n, f)) => Left::Fault(n, f),
+                    None => Left::Boundary,
+                }
+            }
+            x if x == Exit::Next as u64 => {
+                counters.exits_next += 1;
+                Left::Next(None)
+            }
+            x if x == Exit::Budget as u64 => {
+                counters.exits_budget += 1;
+                Left::Budget
+            }
+            x if x == Exit::Link as u64 => {
+                counters.exits_link += 1;
+                Left::Next(Some((r >> 4) as u32))
+            }
+            _ => match self.hot.panic.take() {
+                Some(p) => std::panic::resume_unwind(p),
+                None => unreachable!("translated code returned {r:#x}"),
+            },
+        }
+    }
+
+    /// Block `id` follows at EIP, over exit `link` or an indirect jump: the next time it goes straight there.
+    pub(crate) fn connect(&mut self, link: Option<u32>, id: u32) {
+        let Some(jit) = &mut self.jit else { return };
+        let slot = *self.cpu.tlb.slot(self.cpu.eip);
+        match link {
+            Some(link) => jit.link(link, id, &slot),
+            None => jit.remember(id, &slot),
+        }
+    }
+}
+
+/// All of the cache's blocks that have code.
+impl Cache {
+    pub(crate) fn forget_code(&mut self) {
+        for b in self.blocks_mut() {
+            b.code = 0;
+        }
+    }
+}
