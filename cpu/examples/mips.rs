@@ -241,7 +241,8 @@ fn run(name: &str, program: Program, paging: bool) {
             ram.write(u64::from(table + k * 4), &((n << 22 | k << 12) | 3).to_le_bytes());
         }
     }
-    let mut cpu = cpu::Software::new().create(ram.clone(), &CpuidTable::pentium4(false)).unwrap().vcpu().unwrap();
+    let mut cpu =
+        cpu::Software::new().create(ram.clone(), &CpuidTable::pentium4(false)).unwrap().vcpu().unwrap();
     let mut s = CpuState::reset(0);
     let flat =
         |attr| Segment { selector: if attr & 8 == 0 { 16 } else { 8 }, base: 0, limit: u32::MAX, attr };

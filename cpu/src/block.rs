@@ -181,11 +181,11 @@ pub(crate) struct NewBlock<'a> {
     pub(crate) leaves: bool,
 }
 
-/// Instructions of all blocks together: 8 MiB.
-const POOL: usize = 256 * 1024;
-/// Blocks of all sizes, 6 MiB.
-const MAX_BLOCKS: usize = 64 * 1024;
-const BUCKETS: usize = 32 * 1024;
+/// Instructions of all blocks together.
+const POOL: usize = 1024 * 1024;
+/// Blocks of all sizes.
+const MAX_BLOCKS: usize = 128 * 1024;
+const BUCKETS: usize = 64 * 1024;
 const JUMPS: usize = 4096;
 /// Most instructions of a block; a power of two.
 pub(crate) const MAX_INSNS: usize = 64;

@@ -16,8 +16,9 @@ mod fault;
 mod flags;
 mod fpu;
 mod insn;
-mod jit;
 mod interrupt;
+#[cfg_attr(not(target_arch = "x86_64"), path = "no_jit.rs")]
+mod jit;
 mod mem;
 mod mmx;
 mod msr;
@@ -105,7 +106,8 @@ impl Vm for SoftVm {
     fn vcpu(&mut self) -> Result<SoftCpu, HvError> {
         let Software { jit_cache, jit_threshold } = self.options;
         // A host that can't run translated code interprets.
-        let jit = if jit_cache == 0 { None } else { jit::Jit::new(jit_cache, jit_threshold).ok().map(Box::new) };
+        let jit =
+            if jit_cache == 0 { None } else { jit::Jit::new(jit_cache, jit_threshold).ok().map(Box::new) };
         Ok(SoftCpu {
             engine: run::Engine {
                 jit,

@@ -211,6 +211,8 @@ impl Engine {
         if let Some(link) = link
             && !self.cpu.end_block
             && self.translation(next) != 0
+            // The block may have been found without a look at its page.
+            && self.cpu.fetch_page(io, self.cpu.eip).is_ok()
         {
             self.connect(link, next);
         }

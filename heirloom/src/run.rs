@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use host_io::display::{Frame, write_png};
-use vmm::spec::{self, DiskSpec, DisplaySpec, MachineSpec, SerialSpec};
+use vmm::spec::{self, DiskSpec, DisplaySpec, EngineSpec, MachineSpec, SerialSpec};
 use vmm::{BuildError, Choice, ClockKind, LinuxBoot, Machine, Outcome, Parts};
 
 use crate::control::{Server, Target};
@@ -29,9 +29,12 @@ pub(crate) struct Args {
     /// The machine's name: its control socket's
     #[arg(long, value_parser = spec::name)]
     name: Option<String>,
-    /// auto, software or kvm
+    /// auto, software[,jit=off] or kvm
     #[arg(long, value_parser = spec::engine)]
-    engine: Option<Choice>,
+    engine: Option<EngineSpec>,
+    /// Translated code that the software engine keeps at most, 1 to 1024
+    #[arg(long, value_name = "MIB", value_parser = jit_cache)]
+    jit_cache: Option<u32>,
     /// Guest memory, 4 to 3712
     #[arg(long, value_name = "MIB", value_parser = memory)]
     memory: Option<u64>,
@@ -84,6 +87,10 @@ pub(crate) struct Args {
 
 fn memory(s: &str) -> Result<u64, String> {
     s.parse().map_err(|_| format!("{s:?} is not a number of MiB")).and_then(spec::memory)
+}
+
+fn jit_cache(s: &str) -> Result<u32, String> {
+    s.parse().map_err(|_| format!("{s:?} is not a number of MiB")).and_then(spec::jit_cache)
 }
 
 /// Why the run ended, when it was not the guest.
@@ -244,7 +251,13 @@ fn resolve(a: Args) -> Result<MachineSpec> {
         }
     }
     lay(&mut s.name, a.name);
-    lay(&mut s.engine, a.engine);
+    lay(&mut s.jit_cache_mib, a.jit_cache);
+    if let Some(e) = a.engine {
+        s.engine = e.choice;
+        if !e.jit {
+            s.jit_cache_mib = 0;
+        }
+    }
     lay(&mut s.memory_mib, a.memory);
     lay(&mut s.clock, a.clock);
     lay(&mut s.boot, a.boot);
@@ -286,6 +299,7 @@ fn parts(s: &MachineSpec) -> Result<Parts> {
     Ok(Parts {
         memory_mib: s.memory_mib,
         engine: s.engine,
+        jit_cache_mib: s.jit_cache_mib,
         clock: s.clock,
         boot: s.boot.clone(),
         bios: s.bios.as_ref().map(|b| read(b, "BIOS image")).transpose()?,

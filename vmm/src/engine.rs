@@ -50,9 +50,18 @@ impl Engine {
         }
     }
 
-    pub(crate) fn create(self, ram: Arc<GuestRam>, cpuid: &CpuidTable) -> Result<Box<dyn Vcpu>, HvError> {
+    pub(crate) fn create(
+        self,
+        ram: Arc<GuestRam>,
+        cpuid: &CpuidTable,
+        jit_cache_mib: u32,
+    ) -> Result<Box<dyn Vcpu>, HvError> {
         Ok(match self {
-            Self::Software => Box::new(cpu::Software::new().create(ram, cpuid)?.vcpu()?),
+            Self::Software => {
+                let options =
+                    cpu::Software { jit_cache: (jit_cache_mib as usize) << 20, ..cpu::Software::new() };
+                Box::new(options.create(ram, cpuid)?.vcpu()?)
+            }
             Self::Kvm => Box::new(hv_kvm::Kvm.create(ram, cpuid)?.vcpu()?),
         })
     }

@@ -39,6 +39,8 @@ pub struct Ports {
 pub struct Parts {
     pub memory_mib: u64,
     pub engine: Choice,
+    /// MiB of translated code that the software engine keeps at most; 0: it interprets.
+    pub jit_cache_mib: u32,
     pub clock: ClockKind,
     /// Boot order in the letters a c d n.
     pub boot: String,
@@ -58,6 +60,7 @@ impl Default for Parts {
         Self {
             memory_mib: 256,
             engine: Choice::Auto,
+            jit_cache_mib: crate::spec::JIT_CACHE_MIB,
             clock: ClockKind::Host,
             boot: "cd".into(),
             bios: None,
@@ -158,7 +161,7 @@ impl Machine {
 
         let cpuid = CpuidTable::pentium4(parts.nx);
         let create = |source| BuildError::Create { engine: engine.name(), source };
-        let mut vcpu = engine.create(ram, &cpuid).map_err(create)?;
+        let mut vcpu = engine.create(ram, &cpuid, parts.jit_cache_mib).map_err(create)?;
         vcpu.set_state(&CpuState::reset(CpuidTable::SIGNATURE)).map_err(create)?;
         mailbox.set_kicker(vcpu.kicker());
         board.set_kicker(vcpu.kicker());

@@ -85,6 +85,8 @@ pub struct MachineSpec {
     pub memory_mib: u64,
     pub video_mib: u32,
     pub engine: Choice,
+    /// MiB of translated code that the software engine keeps at most; 0: it interprets.
+    pub jit_cache_mib: u32,
     pub clock: ClockKind,
     pub nx: bool,
     pub boot: String,
@@ -106,6 +108,7 @@ impl Default for MachineSpec {
             memory_mib: 256,
             video_mib: 4,
             engine: Choice::Auto,
+            jit_cache_mib: JIT_CACHE_MIB,
             clock: ClockKind::Host,
             nx: false,
             boot: "cd".into(),
@@ -124,13 +127,39 @@ impl Default for MachineSpec {
 pub const MEMORY_MIB: std::ops::RangeInclusive<u64> = 4..=3712;
 const NAME_MOST: usize = 80;
 
+/// What the software engine keeps of translated code if nobody says.
+pub const JIT_CACHE_MIB: u32 = (cpu::Software::JIT_CACHE >> 20) as u32;
+const JIT_CACHE_MIBS: std::ops::RangeInclusive<u64> = 1..=1024;
+
+/// An engine with its options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineSpec {
+    pub choice: Choice,
+    /// False: the software engine interprets everything.
+    pub jit: bool,
+}
+
 /// Words of the command line and the spec alike: text -> value, or what would have been right.
-pub fn engine(s: &str) -> Result<Choice, String> {
-    match s {
-        "auto" => Ok(Choice::Auto),
-        _ => Engine::from_name(s)
-            .map(Choice::This)
-            .ok_or_else(|| format!("no engine {s:?}; use auto, software or kvm")),
+pub fn engine(s: &str) -> Result<EngineSpec, String> {
+    let bad = || format!("no engine {s:?}; use auto, software, software,jit=off or kvm");
+    let (name, options) = s.split_once(',').unwrap_or((s, ""));
+    let choice = match name {
+        "auto" => Choice::Auto,
+        _ => Engine::from_name(name).map(Choice::This).ok_or_else(bad)?,
+    };
+    let jit = match (choice, options) {
+        (_, "") | (Choice::This(Engine::Software), "jit=on") => true,
+        (Choice::This(Engine::Software), "jit=off") => false,
+        _ => return Err(bad()),
+    };
+    Ok(EngineSpec { choice, jit })
+}
+
+pub fn jit_cache(mib: u64) -> Result<u32, String> {
+    if JIT_CACHE_MIBS.contains(&mib) {
+        Ok(mib as u32)
+    } else {
+        Err(format!("a code cache of {mib} MiB; use 1 to 1024, or engine software,jit=off for none"))
     }
 }
 
@@ -226,7 +255,12 @@ impl MachineSpec {
                 }
             };
             r.number("video", video, |v| s.video_mib = v);
-            r.text("engine", engine, |v| s.engine = v);
+            r.number("jit_cache", jit_cache, |v| s.jit_cache_mib = v);
+            let mut jit = true;
+            r.text("engine", engine, |v| (s.engine, jit) = (v.choice, v.jit));
+            if !jit {
+                s.jit_cache_mib = 0;
+            }
             r.text("clock", clock, |v| s.clock = v);
             r.flag("nx", |v| s.nx = v);
             r.text("boot", boot, |v| s.boot = v);

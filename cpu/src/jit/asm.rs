@@ -33,20 +33,18 @@ pub(crate) enum Rm {
     Index(Reg, Reg, u8, i32),
     /// `[index << scale + disp]`
     Scaled(Reg, u8, i32),
-    /// `[disp]`, sign-extended: only LEA makes sense of it.
-    Abs(i32),
 }
 
 /// Operand size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum W {
+pub(crate) enum Size {
     B,
     W,
     D,
     Q,
 }
 
-impl W {
+impl Size {
     pub(crate) fn bytes(self) -> u32 {
         match self {
             Self::B => 1,
@@ -139,13 +137,21 @@ impl Asm {
 
     /// An instruction with ModRM. `reg` is a register or the opcode's extension. For byte operands the registers are
     /// those that a REX prefix selects: never AH to BH.
-    pub(crate) fn rm(&mut self, w: W, opcode: &[u8], reg: u8, rm: Rm) {
-        self.rm_full(w, None, opcode, reg, rm, w == W::B);
+    pub(crate) fn rm(&mut self, w: Size, opcode: &[u8], reg: u8, rm: Rm) {
+        self.rm_full(w, None, opcode, reg, rm, w == Size::B);
     }
 
     /// The same with a mandatory prefix before REX; `byte_rm`: the r/m operand is a byte register whatever `w`.
-    pub(crate) fn rm_full(&mut self, w: W, prefix: Option<u8>, opcode: &[u8], reg: u8, rm: Rm, byte_rm: bool) {
-        if w == W::W {
+    pub(crate) fn rm_full(
+        &mut self,
+        w: Size,
+        prefix: Option<u8>,
+        opcode: &[u8],
+        reg: u8,
+        rm: Rm,
+        byte_rm: bool,
+    ) {
+        if w == Size::W {
             self.u8(0x66);
         }
         if let Some(p) = prefix {
@@ -155,11 +161,10 @@ impl Asm {
             Rm::Reg(r) | Rm::Base(r, _) => (0, r >> 3),
             Rm::Index(base, index, ..) => (index >> 3, base >> 3),
             Rm::Scaled(index, ..) => (index >> 3, 0),
-            Rm::Abs(_) => (0, 0),
         };
-        let rex = u8::from(w == W::Q) << 3 | (reg >> 3 & 1) << 2 | x << 1 | b;
+        let rex = u8::from(w == Size::Q) << 3 | (reg >> 3 & 1) << 2 | x << 1 | b;
         let needs = |r: u8| (RSP..8).contains(&r);
-        let byte_reg = w == W::B && needs(reg) || byte_rm && matches!(rm, Rm::Reg(r) if needs(r));
+        let byte_reg = w == Size::B && needs(reg) || byte_rm && matches!(rm, Rm::Reg(r) if needs(r));
         if rex != 0 || byte_reg {
             self.u8(0x40 | rex);
         }
@@ -192,11 +197,6 @@ impl Asm {
                 self.u8(scale << 6 | (index & 7) << 3 | 5);
                 self.u32(disp as u32);
             }
-            Rm::Abs(disp) => {
-                self.u8(reg | 4);
-                self.u8(0x25);
-                self.u32(disp as u32);
-            }
         }
     }
 
@@ -220,10 +220,10 @@ impl Asm {
     }
 
     /// One of the eight arithmetic operations (ADD OR ADC SBB AND SUB XOR CMP) with an immediate.
-    pub(crate) fn alu_imm(&mut self, w: W, op: u8, rm: Rm, imm: u32) {
+    pub(crate) fn alu_imm(&mut self, w: Size, op: u8, rm: Rm, imm: u32) {
         let short = i8::try_from(imm as i32).is_ok();
         match w {
-            W::B => {
+            Size::B => {
                 self.rm(w, &[0x80], op, rm);
                 self.u8(imm as u8);
             }
@@ -239,24 +239,24 @@ impl Asm {
     }
 
     /// An immediate of the operand size; 32 bits for 64.
-    pub(crate) fn imm(&mut self, w: W, v: u32) {
+    pub(crate) fn imm(&mut self, w: Size, v: u32) {
         match w {
-            W::B => self.u8(v as u8),
-            W::W => self.bytes(&(v as u16).to_le_bytes()),
-            W::D | W::Q => self.u32(v),
+            Size::B => self.u8(v as u8),
+            Size::W => self.bytes(&(v as u16).to_le_bytes()),
+            Size::D | Size::Q => self.u32(v),
         }
     }
 
-    pub(crate) fn mov(&mut self, w: W, to: Reg, from: Reg) {
+    pub(crate) fn mov(&mut self, w: Size, to: Reg, from: Reg) {
         self.load(w, to, Rm::Reg(from));
     }
 
-    pub(crate) fn load(&mut self, w: W, to: Reg, from: Rm) {
-        self.rm(w, if w == W::B { &[0x8a] } else { &[0x8b] }, to, from);
+    pub(crate) fn load(&mut self, w: Size, to: Reg, from: Rm) {
+        self.rm(w, if w == Size::B { &[0x8a] } else { &[0x8b] }, to, from);
     }
 
-    pub(crate) fn store(&mut self, w: W, to: Rm, from: Reg) {
-        self.rm(w, if w == W::B { &[0x88] } else { &[0x89] }, from, to);
+    pub(crate) fn store(&mut self, w: Size, to: Rm, from: Reg) {
+        self.rm(w, if w == Size::B { &[0x88] } else { &[0x89] }, from, to);
     }
 
     /// Zero-extended to 64 bits. Leaves the flags alone.
@@ -274,22 +274,26 @@ impl Asm {
         self.bytes(&v.to_le_bytes());
     }
 
-    pub(crate) fn store_imm(&mut self, w: W, to: Rm, v: u32) {
-        self.rm(w, if w == W::B { &[0xc6] } else { &[0xc7] }, 0, to);
+    pub(crate) fn store_imm(&mut self, w: Size, to: Rm, v: u32) {
+        self.rm(w, if w == Size::B { &[0xc6] } else { &[0xc7] }, 0, to);
         self.imm(w, v);
     }
 
-    pub(crate) fn lea(&mut self, w: W, to: Reg, from: Rm) {
+    pub(crate) fn lea(&mut self, w: Size, to: Reg, from: Rm) {
         self.rm(w, &[0x8d], to, from);
     }
 
     /// RORX, which leaves the flags alone. BMI2.
     pub(crate) fn rorx(&mut self, to: Reg, from: Reg, by: u8) {
-        self.bytes(&[0xc4, (if to < R8 { 0x80 } else { 0 }) | 0x40 | (if from < R8 { 0x20 } else { 0 }) | 3, 0x7b]);
+        self.bytes(&[
+            0xc4,
+            (if to < R8 { 0x80 } else { 0 }) | 0x40 | (if from < R8 { 0x20 } else { 0 }) | 3,
+            0x7b,
+        ]);
         self.bytes(&[0xf0, 0xc0 | (to & 7) << 3 | from & 7, by]);
     }
 
-    pub(crate) fn shift_imm(&mut self, w: W, ext: u8, r: Reg, by: u8) {
+    pub(crate) fn shift_imm(&mut self, w: Size, ext: u8, r: Reg, by: u8) {
         self.rm(w, &[0xc1], ext, Rm::Reg(r));
         self.u8(by);
     }
@@ -341,7 +345,7 @@ impl Asm {
     }
 
     pub(crate) fn call_reg(&mut self, r: Reg) {
-        self.rm(W::D, &[0xff], 2, Rm::Reg(r));
+        self.rm(Size::D, &[0xff], 2, Rm::Reg(r));
     }
 
     pub(crate) fn ret(&mut self) {

@@ -32,9 +32,8 @@ impl CodeBuffer {
         }
         let map = |prot| {
             // SAFETY: a new mapping at an address of the kernel's choice.
-            let p = unsafe {
-                libc::mmap(std::ptr::null_mut(), len, prot, libc::MAP_SHARED, fd.as_raw_fd(), 0)
-            };
+            let p =
+                unsafe { libc::mmap(std::ptr::null_mut(), len, prot, libc::MAP_SHARED, fd.as_raw_fd(), 0) };
             if p == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(p) }
         };
         let rw = map(libc::PROT_READ | libc::PROT_WRITE)?;

@@ -4,7 +4,9 @@
 //! of the current privilege, R14 what is left of the instruction budget; RAX, RCX and RDX are free within an
 //! instruction. The guest's arithmetic flags are in the host's ([`Lower::host_flags`]), in [`Hot::flags`], or both.
 
-use super::asm::{Asm, Label, R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, Reg, Rm, W, cond};
+use super::asm::{
+    Asm, Label, R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, Reg, Rm, Size, cond,
+};
 use super::effects;
 use super::layout as at;
 use super::{Exit, Link, Thunks};
@@ -87,7 +89,7 @@ impl<'a> Lower<'a> {
     pub(super) fn block(mut self) -> Vec<Link> {
         let n = self.s.insns.len();
         let over = self.a.label();
-        self.a.alu_imm(W::Q, 5, Rm::Reg(R14), n as u32);
+        self.a.alu_imm(Size::Q, 5, Rm::Reg(R14), n as u32);
         self.a.jcc(cond::L, over);
         let mut open = true;
         for k in 0..n {
@@ -114,7 +116,7 @@ impl<'a> Lower<'a> {
         }
         self.out_of_line();
         self.a.bind(over);
-        self.a.alu_imm(W::Q, 0, Rm::Reg(R14), n as u32);
+        self.a.alu_imm(Size::Q, 0, Rm::Reg(R14), n as u32);
         self.leave(Some(self.s.eip), Exit::Budget, 0);
         self.a.finish();
         for l in &mut self.links {
@@ -146,7 +148,7 @@ impl<'a> Lower<'a> {
     /// Leaves for the run loop.
     fn leave(&mut self, eip: Option<u32>, exit: Exit, link: u32) {
         if let Some(eip) = eip {
-            self.a.store_imm(W::D, Rm::Base(RBP, at::EIP), eip);
+            self.a.store_imm(Size::D, Rm::Base(RBP, at::EIP), eip);
         }
         self.a.mov_imm(RAX, exit as u32 | link << 4);
         let to = self.thunk(self.thunks.exit);
@@ -157,7 +159,7 @@ impl<'a> Lower<'a> {
     pub(super) fn exit_to(&mut self, target: u32, executed: usize) {
         let rest = self.s.insns.len() - executed;
         if rest != 0 {
-            self.a.alu_imm(W::Q, 0, Rm::Reg(R14), rest as u32);
+            self.a.alu_imm(Size::Q, 0, Rm::Reg(R14), rest as u32);
         }
         if target == self.s.eip {
             let entry = self.entry;
@@ -174,7 +176,7 @@ impl<'a> Lower<'a> {
             let guard = self.a.here() - 8;
             let slot = (target >> 12) as usize & (Slot::COUNT - 1);
             let fetch = slot * size_of::<Slot>() + std::mem::offset_of!(Slot, fetch);
-            self.a.rm(W::Q, &[0x3b], RAX, Rm::Base(R11, fetch as i32));
+            self.a.rm(Size::Q, &[0x3b], RAX, Rm::Base(R11, fetch as i32));
             self.a.jcc(cond::NE, stub);
             Some(guard)
         };
@@ -182,7 +184,7 @@ impl<'a> Lower<'a> {
         let jump = self.a.here() - 4;
         self.a.bind(stub);
         let link = self.s.first_link + self.links.len() as u32;
-        self.links.push(Link::new(target, self.s.id, jump, guard, stub));
+        self.links.push(Link::new(target, jump, guard, stub));
         self.leave(Some(target), Exit::Link, link);
     }
 
@@ -196,23 +198,25 @@ impl<'a> Lower<'a> {
     /// Goes to the EIP in RAX, at the end of the block.
     pub(super) fn exit_indirect(&mut self) {
         let miss = self.a.label();
-        self.a.mov(W::D, RCX, RAX);
-        self.a.alu_imm(W::D, 4, Rm::Reg(RCX), at::JUMP_MASK);
-        self.a.shift_imm(W::D, 4, RCX, 5);
+        self.a.mov(Size::D, RCX, RAX);
+        self.a.shift_imm(Size::D, 5, RCX, 12);
+        self.a.rm(Size::D, &[0x33], RCX, Rm::Reg(RAX));
+        self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), at::JUMP_MASK);
+        self.a.shift_imm(Size::D, 4, RCX, 5);
         let table = if self.s.user { at::JUMPS_USER } else { at::JUMPS_SUPERVISOR };
-        self.a.rm(W::Q, &[0x03], RCX, Rm::Base(RBP, table));
-        self.a.rm(W::D, &[0x3b], RAX, Rm::Base(RCX, at::JUMP_EIP));
+        self.a.rm(Size::Q, &[0x03], RCX, Rm::Base(RBP, table));
+        self.a.rm(Size::D, &[0x3b], RAX, Rm::Base(RCX, at::JUMP_EIP));
         self.a.jcc(cond::NE, miss);
-        self.a.mov(W::D, RDX, RAX);
-        self.a.shift_imm(W::D, 5, RDX, 8);
-        self.a.alu_imm(W::D, 4, Rm::Reg(RDX), at::SLOT_MASK);
+        self.a.mov(Size::D, RDX, RAX);
+        self.a.shift_imm(Size::D, 5, RDX, 8);
+        self.a.alu_imm(Size::D, 4, Rm::Reg(RDX), at::SLOT_MASK);
         let fetch = std::mem::offset_of!(Slot, fetch) as i32;
-        self.a.load(W::Q, RDX, Rm::Index(R11, RDX, 0, fetch));
-        self.a.rm(W::Q, &[0x3b], RDX, Rm::Base(RCX, at::JUMP_PAGE));
+        self.a.load(Size::Q, RDX, Rm::Index(R11, RDX, 0, fetch));
+        self.a.rm(Size::Q, &[0x3b], RDX, Rm::Base(RCX, at::JUMP_PAGE));
         self.a.jcc(cond::NE, miss);
-        self.a.rm(W::D, &[0xff], 4, Rm::Base(RCX, at::JUMP_CODE));
+        self.a.rm(Size::D, &[0xff], 4, Rm::Base(RCX, at::JUMP_CODE));
         self.a.bind(miss);
-        self.a.store(W::D, Rm::Base(RBP, at::EIP), RAX);
+        self.a.store(Size::D, Rm::Base(RBP, at::EIP), RAX);
         self.leave(None, Exit::Next, 0);
     }
 
@@ -228,7 +232,7 @@ impl<'a> Lower<'a> {
     pub(super) fn want_carry(&mut self) {
         if !self.host_flags {
             // BT [flags], 8
-            self.a.rm(W::D, &[0x0f, 0xba], 4, Rm::Base(RBP, at::FLAGS));
+            self.a.rm(Size::D, &[0x0f, 0xba], 4, Rm::Base(RBP, at::FLAGS));
             self.a.bytes(&[8]);
         }
     }
@@ -239,7 +243,7 @@ impl<'a> Lower<'a> {
         if self.needs[k] != 0 {
             // LAHF, SETO AL
             self.a.bytes(&[0x9f, 0x0f, 0x90, 0xc0]);
-            self.a.store(W::W, Rm::Base(RBP, at::FLAGS), RAX);
+            self.a.store(Size::W, Rm::Base(RBP, at::FLAGS), RAX);
         }
     }
 
@@ -250,15 +254,15 @@ impl<'a> Lower<'a> {
         let index = (i.index != ZERO).then(|| GPR[usize::from(i.index & 7)]);
         match (base, index) {
             (None, None) => self.a.mov_imm(to, i.disp),
-            (Some(b), None) if disp == 0 => self.a.mov(W::D, to, b),
-            (Some(b), None) => self.a.lea(W::D, to, Rm::Base(b, disp)),
-            (Some(b), Some(x)) => self.a.lea(W::D, to, Rm::Index(b, x, i.scale, disp)),
-            (None, Some(x)) => self.a.lea(W::D, to, Rm::Scaled(x, i.scale, disp)),
+            (Some(b), None) if disp == 0 => self.a.mov(Size::D, to, b),
+            (Some(b), None) => self.a.lea(Size::D, to, Rm::Base(b, disp)),
+            (Some(b), Some(x)) => self.a.lea(Size::D, to, Rm::Index(b, x, i.scale, disp)),
+            (None, Some(x)) => self.a.lea(Size::D, to, Rm::Scaled(x, i.scale, disp)),
         }
     }
 
     /// The memory operand of `i`, checked; the operand is [`M`] then. Uses all three free registers.
-    pub(super) fn memory(&mut self, k: usize, i: &Insn, w: W, kind: Kind) {
+    pub(super) fn memory(&mut self, k: usize, i: &Insn, w: Size, kind: Kind) {
         self.address(i, RAX);
         self.check(k, usize::from(i.seg), w.bytes(), kind, true);
     }
@@ -266,9 +270,9 @@ impl<'a> Lower<'a> {
     /// The stack at `disp` from ESP.
     pub(super) fn stack(&mut self, k: usize, disp: i32, kind: Kind, restart: bool) {
         if disp == 0 {
-            self.a.mov(W::D, RAX, GPR[4]);
+            self.a.mov(Size::D, RAX, GPR[4]);
         } else {
-            self.a.lea(W::D, RAX, Rm::Base(GPR[4], disp));
+            self.a.lea(Size::D, RAX, Rm::Base(GPR[4], disp));
         }
         self.check(k, SS, 4, kind, restart);
     }
@@ -279,31 +283,32 @@ impl<'a> Lower<'a> {
         if !matches!(seg, DS | ES | SS) {
             let from = self.a.label();
             self.later.push(Later::Interpret { from, done: self.done, k });
-            self.a.lea(W::Q, RCX, Rm::Base(RAX, last));
-            let limit = if kind == Kind::Write { at::segment_write_limit(seg) } else { at::segment_read_limit(seg) };
-            self.a.rm(W::Q, &[0x3b], RCX, Rm::Base(RBP, limit));
+            self.a.lea(Size::Q, RCX, Rm::Base(RAX, last));
+            let limit =
+                if kind == Kind::Write { at::segment_write_limit(seg) } else { at::segment_read_limit(seg) };
+            self.a.rm(Size::Q, &[0x3b], RCX, Rm::Base(RBP, limit));
             self.a.jcc(cond::G, from);
-            self.a.rm(W::D, &[0x03], RAX, Rm::Base(RBP, at::segment_base(seg)));
+            self.a.rm(Size::D, &[0x03], RAX, Rm::Base(RBP, at::segment_base(seg)));
         }
         let from = self.a.label();
         self.later.push(Later::Memory { from, start: self.start, done: self.done, k, len, kind, restart });
-        self.a.mov(W::D, RCX, RAX);
-        self.a.shift_imm(W::D, 5, RCX, 8);
-        self.a.alu_imm(W::D, 4, Rm::Reg(RCX), at::SLOT_MASK);
+        self.a.mov(Size::D, RCX, RAX);
+        self.a.shift_imm(Size::D, 5, RCX, 8);
+        self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), at::SLOT_MASK);
         if last == 0 {
-            self.a.mov(W::D, RDX, RAX);
+            self.a.mov(Size::D, RDX, RAX);
         } else {
-            self.a.lea(W::D, RDX, Rm::Base(RAX, last));
+            self.a.lea(Size::D, RDX, Rm::Base(RAX, last));
         }
-        self.a.alu_imm(W::D, 4, Rm::Reg(RDX), !0xfff);
+        self.a.alu_imm(Size::D, 4, Rm::Reg(RDX), !0xfff);
         let tag = match kind {
             Kind::Read => std::mem::offset_of!(Slot, read),
             Kind::Write => std::mem::offset_of!(Slot, write),
         };
-        self.a.rm(W::D, &[0x3b], RDX, Rm::Index(R11, RCX, 0, tag as i32));
+        self.a.rm(Size::D, &[0x3b], RDX, Rm::Index(R11, RCX, 0, tag as i32));
         self.a.jcc(cond::NE, from);
         let addend = std::mem::offset_of!(Slot, addend) as i32;
-        self.a.rm(W::D, &[0x03], RAX, Rm::Index(R11, RCX, 0, addend));
+        self.a.rm(Size::D, &[0x03], RAX, Rm::Index(R11, RCX, 0, addend));
         self.host_flags = false;
     }
 
@@ -344,6 +349,6 @@ impl<'a> Lower<'a> {
 
 /// MOV EAX, [flags]; ADD AL, 7Fh sets OF; SAHF the others.
 pub(super) fn emit_load_flags(a: &mut Asm) {
-    a.load(W::D, RAX, Rm::Base(RBP, at::FLAGS));
+    a.load(Size::D, RAX, Rm::Base(RBP, at::FLAGS));
     a.bytes(&[0x04, 0x7f, 0x9e]);
 }

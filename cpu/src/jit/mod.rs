@@ -124,8 +124,6 @@ const NO_JUMP: Jump = Jump { eip: 0, id: 0, page: NO_PAGE, code: std::ptr::null(
 /// A direct exit.
 struct Link {
     target: u32,
-    /// The block that it leaves.
-    from: u32,
     /// Offsets in the buffer: of the displacement of the jump, of the page check's immediate, of the way out.
     jump: u32,
     guard: Option<u32>,
@@ -134,8 +132,8 @@ struct Link {
 }
 
 impl Link {
-    fn new(target: u32, from: u32, jump: u32, guard: Option<u32>, label: Label) -> Self {
-        Self { target, from, jump, guard, stub: 0, label }
+    fn new(target: u32, jump: u32, guard: Option<u32>, label: Label) -> Self {
+        Self { target, jump, guard, stub: 0, label }
     }
 
     fn resolve(&mut self, a: &Asm, at: u32) {
@@ -194,7 +192,7 @@ fn page_of(slot: &Slot) -> u64 {
 }
 
 impl Jit {
-    /// `None`: this host can't run translated code; the reason goes with it.
+    /// The error says why this host can't run translated code.
     pub(crate) fn new(cache_bytes: usize, threshold: u8) -> Result<Self, String> {
         if !std::arch::is_x86_feature_detected!("bmi2") {
             return Err("the host's processor lacks BMI2".to_owned());
@@ -237,7 +235,14 @@ impl Jit {
     }
 
     /// Translates a block whose first instruction is at `eip`. Returns where it begins; `None` if the buffer is full.
-    pub(crate) fn translate(&mut self, id: u32, eip: u32, user: bool, b: &Block, insns: &[Insn]) -> Option<u32> {
+    pub(crate) fn translate(
+        &mut self,
+        id: u32,
+        eip: u32,
+        user: bool,
+        b: &Block,
+        insns: &[Insn],
+    ) -> Option<u32> {
         // No instruction becomes longer than this, out-of-line parts included.
         const LONGEST: usize = 256;
         let at = self.used.next_multiple_of(16);
@@ -245,15 +250,8 @@ impl Jit {
             return None;
         }
         effects::needs(insns, &mut self.needs);
-        let source = Source {
-            insns,
-            id,
-            eip,
-            leaves: b.leaves,
-            user,
-            at,
-            first_link: self.links.len() as u32,
-        };
+        let source =
+            Source { insns, id, eip, leaves: b.leaves, user, at, first_link: self.links.len() as u32 };
         let links = Lower::new(&mut self.asm, source, &self.needs, &self.thunks).block();
         assert!(self.asm.buf.len() <= (insns.len() + 2) * LONGEST);
         self.buffer.write(at, &self.asm.buf);
@@ -298,7 +296,7 @@ impl Jit {
     }
 
     fn jump_index(eip: u32) -> usize {
-        (eip & layout::JUMP_MASK) as usize
+        ((eip ^ eip >> 12) & layout::JUMP_MASK) as usize
     }
 
     /// Lets indirect jumps find block `id`.
@@ -322,12 +320,8 @@ impl Jit {
         if j.id == id {
             *j = NO_JUMP;
         }
-        let entry = c.entry;
         for link in std::mem::take(&mut c.incoming) {
-            let l = &self.links[link as usize];
-            let _ = entry;
-            let stub = l.stub;
-            self.patch_jump(link, stub);
+            self.patch_jump(link, self.links[link as usize].stub);
         }
     }
 
@@ -354,7 +348,7 @@ fn unpack(flags: u32) -> u32 {
 }
 
 impl Engine {
-    /// Code may be translated code that ran in the mode that is current: all segments but FS and GS flat.
+    /// There is a translator, and the mode is the one that its code takes for granted.
     pub(crate) fn may_translate(&self) -> bool {
         self.jit.is_some() && self.cpu.flat()
     }

@@ -3,7 +3,7 @@
 //! The rule for all: no guest register or memory changes before the last check that can send the instruction to the
 //! interpreter.
 
-use super::asm::{RAX, RCX, RDX, Reg, Rm, W, cond};
+use super::asm::{RAX, RCX, RDX, Reg, Rm, Size, cond};
 use super::effects::CF;
 use super::layout as at;
 use super::lower::{GPR, Kind, Lower, M, M_RDX};
@@ -11,13 +11,13 @@ use crate::insn::Insn;
 
 const CMP: u8 = 7;
 
-fn size(i: &Insn) -> W {
-    if i.o32() { W::D } else { W::W }
+fn size(i: &Insn) -> Size {
+    if i.o32() { Size::D } else { Size::W }
 }
 
 /// By the lowest bit of the opcode.
-fn size_or_byte(i: &Insn) -> W {
-    if i.opcode & 1 == 0 { W::B } else { size(i) }
+fn size_or_byte(i: &Insn) -> Size {
+    if i.opcode & 1 == 0 { Size::B } else { size(i) }
 }
 
 /// The second operand of an arithmetic instruction.
@@ -40,7 +40,7 @@ impl Lower<'_> {
                 }
             }
             0x80..=0x83 => {
-                let w = if i.opcode == 0x82 { W::B } else { size_or_byte(i) };
+                let w = if i.opcode == 0x82 { Size::B } else { size_or_byte(i) };
                 self.alu_to_rm(k, i, w, i.reg, With::Imm(i.imm));
             }
             0x84 | 0x85 => self.test(k, i, size_or_byte(i), With::Reg(i.reg)),
@@ -48,7 +48,7 @@ impl Lower<'_> {
             0xf6 | 0xf7 => self.group3(k, i),
             0x40..=0x47 => self.inc_dec(k, i, size(i), 0),
             0x48..=0x4f => self.inc_dec(k, i, size(i), 1),
-            0xfe => self.inc_dec(k, i, W::B, i.reg),
+            0xfe => self.inc_dec(k, i, Size::B, i.reg),
             0xff => match i.reg {
                 0 | 1 => self.inc_dec(k, i, size(i), i.reg),
                 2 => {
@@ -77,13 +77,13 @@ impl Lower<'_> {
                 self.side_exit(i.opcode as u8 & 15, target, k + 1);
             }
             0xe2 => {
-                self.a.alu_imm(W::D, 5, Rm::Reg(GPR[1]), 1);
+                self.a.alu_imm(Size::D, 5, Rm::Reg(GPR[1]), 1);
                 self.host_flags = false;
                 let target = self.next(k).wrapping_add(i.imm);
                 self.side_exit(cond::NE, target, k + 1);
             }
             0xe3 => {
-                self.a.rm(W::D, &[0x85], GPR[1], Rm::Reg(GPR[1]));
+                self.a.rm(Size::D, &[0x85], GPR[1], Rm::Reg(GPR[1]));
                 self.host_flags = false;
                 let target = self.next(k).wrapping_add(i.imm);
                 self.side_exit(cond::E, target, k + 1);
@@ -99,8 +99,8 @@ impl Lower<'_> {
             }
             0xc2 | 0xc3 => {
                 self.stack(k, 0, Kind::Read, true);
-                self.a.load(W::D, RAX, M);
-                self.a.lea(W::D, GPR[4], Rm::Base(GPR[4], 4 + i.imm as i32));
+                self.a.load(Size::D, RAX, M);
+                self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], 4 + i.imm as i32));
                 self.exit_indirect();
                 return false;
             }
@@ -112,7 +112,7 @@ impl Lower<'_> {
             0x0fb0 | 0x0fb1 => self.cmpxchg(k, i, size_or_byte(i)),
             0x88 | 0x89 | 0xa2 | 0xa3 => self.mov_store(k, i, size_or_byte(i)),
             0x8a | 0x8b | 0xa0 | 0xa1 => self.mov_load(k, i, size_or_byte(i)),
-            0xb0..=0xb7 => self.mov_imm(k, i, W::B),
+            0xb0..=0xb7 => self.mov_imm(k, i, Size::B),
             0xb8..=0xbf => self.mov_imm(k, i, size(i)),
             0xc6 | 0xc7 => self.mov_imm(k, i, size_or_byte(i)),
             0x8d => {
@@ -120,23 +120,23 @@ impl Lower<'_> {
                     self.address(i, GPR[usize::from(i.reg)]);
                 } else {
                     self.address(i, RAX);
-                    self.a.mov(W::W, GPR[usize::from(i.reg)], RAX);
+                    self.a.mov(Size::W, GPR[usize::from(i.reg)], RAX);
                 }
             }
             0x90 | 0x0f18 | 0x0f1f => {}
-            0x98 => self.a.rm(W::D, &[0x0f, 0xbf], GPR[0], Rm::Reg(GPR[0])),
+            0x98 => self.a.rm(Size::D, &[0x0f, 0xbf], GPR[0], Rm::Reg(GPR[0])),
             0x99 => {
-                self.a.mov(W::D, RAX, GPR[0]);
+                self.a.mov(Size::D, RAX, GPR[0]);
                 self.a.bytes(&[0x99]);
-                self.a.mov(W::D, GPR[2], RDX);
+                self.a.mov(Size::D, GPR[2], RDX);
             }
             0xc0 | 0xc1 | 0xd0 | 0xd1 => self.shift(k, i, size_or_byte(i)),
             0xd3 => self.shift_cl(k, i),
             0x9e => {
                 self.a.rorx(RCX, GPR[0], 8);
-                self.a.alu_imm(W::D, 4, Rm::Reg(RCX), 0xd5);
-                self.a.alu_imm(W::D, 1, Rm::Reg(RCX), 2);
-                self.a.store(W::B, Rm::Base(super::asm::RBP, at::FLAGS + 1), RCX);
+                self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), 0xd5);
+                self.a.alu_imm(Size::D, 1, Rm::Reg(RCX), 2);
+                self.a.store(Size::B, Rm::Base(super::asm::RBP, at::FLAGS + 1), RCX);
                 self.host_flags = false;
             }
             0xf5 | 0xf8 | 0xf9 => {
@@ -146,13 +146,13 @@ impl Lower<'_> {
                     0xf8 => (4, 0xfe),
                     _ => (1, 1),
                 };
-                self.a.alu_imm(W::B, op, Rm::Base(super::asm::RBP, at::FLAGS + 1), v);
+                self.a.alu_imm(Size::B, op, Rm::Base(super::asm::RBP, at::FLAGS + 1), v);
                 self.host_flags = false;
             }
             0xfc | 0xfd => {
                 let df = crate::cpu::eflags::DF;
                 let (op, v) = if i.opcode == 0xfc { (4, !df) } else { (1, df) };
-                self.a.alu_imm(W::D, op, Rm::Base(super::asm::RBP, at::EFLAGS), v);
+                self.a.alu_imm(Size::D, op, Rm::Base(super::asm::RBP, at::EFLAGS), v);
                 self.host_flags = false;
             }
             0x0f40..=0x0f4f => self.cmov(k, i),
@@ -195,21 +195,21 @@ impl Lower<'_> {
     fn set_high(&mut self, r: u8, from: Reg) {
         let g = GPR[usize::from(r - 4)];
         let from = if from == g {
-            self.a.mov(W::D, RCX, from);
+            self.a.mov(Size::D, RCX, from);
             RCX
         } else {
             from
         };
         self.a.rorx(g, g, 8);
-        self.a.rm(W::B, &[0x8a], g, Rm::Reg(from));
+        self.a.rm(Size::B, &[0x8a], g, Rm::Reg(from));
         self.a.rorx(g, g, 24);
     }
 
-    fn reg(&mut self, w: W, r: u8, tmp: Reg) -> Reg {
-        if w == W::B { self.byte(r, tmp) } else { GPR[usize::from(r)] }
+    fn reg(&mut self, w: Size, r: u8, tmp: Reg) -> Reg {
+        if w == Size::B { self.byte(r, tmp) } else { GPR[usize::from(r)] }
     }
 
-    fn alu_to_rm(&mut self, k: usize, i: &Insn, w: W, op: u8, with: With) {
+    fn alu_to_rm(&mut self, k: usize, i: &Insn, w: Size, op: u8, with: With) {
         let carry = op == 2 || op == 3;
         if i.is_mem() {
             self.memory(k, i, w, if op == CMP { Kind::Read } else { Kind::Write });
@@ -219,7 +219,7 @@ impl Lower<'_> {
             match with {
                 With::Reg(r) => {
                     let s = self.reg(w, r, RDX);
-                    self.a.rm(w, &[op << 3 | u8::from(w != W::B)], s, M);
+                    self.a.rm(w, &[op << 3 | u8::from(w != Size::B)], s, M);
                 }
                 With::Imm(v) => self.a.alu_imm(w, op, M, v),
             }
@@ -231,7 +231,7 @@ impl Lower<'_> {
                     if carry {
                         self.want_carry();
                     }
-                    self.a.rm(w, &[op << 3 | u8::from(w != W::B)], s, Rm::Reg(d));
+                    self.a.rm(w, &[op << 3 | u8::from(w != Size::B)], s, Rm::Reg(d));
                 }
                 With::Imm(v) => {
                     if carry {
@@ -240,15 +240,15 @@ impl Lower<'_> {
                     self.a.alu_imm(w, op, Rm::Reg(d), v);
                 }
             }
-            if w == W::B && i.rm >= 4 && op != CMP {
+            if w == Size::B && i.rm >= 4 && op != CMP {
                 self.set_high(i.rm, d);
             }
         }
         self.set_flags(k);
     }
 
-    fn alu_to_reg(&mut self, k: usize, i: &Insn, w: W, op: u8) {
-        let code = [op << 3 | 2 | u8::from(w != W::B)];
+    fn alu_to_reg(&mut self, k: usize, i: &Insn, w: Size, op: u8) {
+        let code = [op << 3 | 2 | u8::from(w != Size::B)];
         let rm = if i.is_mem() {
             self.memory(k, i, w, Kind::Read);
             M
@@ -260,13 +260,13 @@ impl Lower<'_> {
             self.want_carry();
         }
         self.a.rm(w, &code, d, rm);
-        if w == W::B && i.reg >= 4 && op != CMP {
+        if w == Size::B && i.reg >= 4 && op != CMP {
             self.set_high(i.reg, d);
         }
         self.set_flags(k);
     }
 
-    fn test(&mut self, k: usize, i: &Insn, w: W, with: With) {
+    fn test(&mut self, k: usize, i: &Insn, w: Size, with: With) {
         let rm = if i.is_mem() {
             self.memory(k, i, w, Kind::Read);
             M
@@ -276,17 +276,17 @@ impl Lower<'_> {
         match with {
             With::Reg(r) => {
                 let s = self.reg(w, r, RDX);
-                self.a.rm(w, if w == W::B { &[0x84] } else { &[0x85] }, s, rm);
+                self.a.rm(w, if w == Size::B { &[0x84] } else { &[0x85] }, s, rm);
             }
             With::Imm(v) => {
-                self.a.rm(w, if w == W::B { &[0xf6] } else { &[0xf7] }, 0, rm);
+                self.a.rm(w, if w == Size::B { &[0xf6] } else { &[0xf7] }, 0, rm);
                 self.a.imm(w, v);
             }
         }
         self.set_flags(k);
     }
 
-    fn inc_dec(&mut self, k: usize, i: &Insn, w: W, ext: u8) {
+    fn inc_dec(&mut self, k: usize, i: &Insn, w: Size, ext: u8) {
         let rm = if i.is_mem() {
             self.memory(k, i, w, Kind::Write);
             M
@@ -296,14 +296,14 @@ impl Lower<'_> {
         if self.needs[k] & CF != 0 {
             self.want_carry();
         }
-        self.a.rm(w, if w == W::B { &[0xfe] } else { &[0xff] }, ext, rm);
+        self.a.rm(w, if w == Size::B { &[0xfe] } else { &[0xff] }, ext, rm);
         self.set_flags(k);
     }
 
     /// TEST NOT NEG MUL IMUL DIV IDIV.
     fn group3(&mut self, k: usize, i: &Insn) {
         let w = size_or_byte(i);
-        let code: &[u8] = if w == W::B { &[0xf6] } else { &[0xf7] };
+        let code: &[u8] = if w == Size::B { &[0xf6] } else { &[0xf7] };
         match i.reg {
             0 | 1 => self.test(k, i, w, With::Imm(i.imm)),
             2 | 3 => {
@@ -321,15 +321,15 @@ impl Lower<'_> {
             4 | 5 => {
                 let rm = if i.is_mem() {
                     self.memory(k, i, w, Kind::Read);
-                    self.a.mov(W::D, RDX, RAX);
+                    self.a.mov(Size::D, RDX, RAX);
                     M_RDX
                 } else {
                     Rm::Reg(GPR[usize::from(i.rm)])
                 };
-                self.a.mov(W::D, RAX, GPR[0]);
+                self.a.mov(Size::D, RAX, GPR[0]);
                 self.a.rm(w, code, i.reg, rm);
-                self.a.mov(W::D, GPR[0], RAX);
-                self.a.mov(W::D, GPR[2], RDX);
+                self.a.mov(Size::D, GPR[0], RAX);
+                self.a.mov(Size::D, GPR[2], RDX);
                 self.set_flags(k);
             }
             _ => self.div(k, i),
@@ -339,88 +339,88 @@ impl Lower<'_> {
     /// What would be #DE on the host goes to the interpreter.
     fn div(&mut self, k: usize, i: &Insn) {
         if i.is_mem() {
-            self.memory(k, i, W::D, Kind::Read);
-            self.a.load(W::D, RCX, M);
+            self.memory(k, i, Size::D, Kind::Read);
+            self.a.load(Size::D, RCX, M);
         } else {
-            self.a.mov(W::D, RCX, GPR[usize::from(i.rm)]);
+            self.a.mov(Size::D, RCX, GPR[usize::from(i.rm)]);
         }
-        self.a.mov(W::D, RAX, GPR[0]);
+        self.a.mov(Size::D, RAX, GPR[0]);
         if i.reg == 6 {
-            self.a.mov(W::D, RDX, GPR[2]);
-            self.a.rm(W::D, &[0x3b], RDX, Rm::Reg(RCX));
+            self.a.mov(Size::D, RDX, GPR[2]);
+            self.a.rm(Size::D, &[0x3b], RDX, Rm::Reg(RCX));
             self.interpret_if(cond::AE, k);
         } else {
             // Only a sign-extended dividend and a divisor other than 0 and -1 cannot overflow.
             self.a.bytes(&[0x99]);
-            self.a.rm(W::D, &[0x3b], RDX, Rm::Reg(GPR[2]));
+            self.a.rm(Size::D, &[0x3b], RDX, Rm::Reg(GPR[2]));
             self.interpret_if(cond::NE, k);
-            self.a.lea(W::D, RDX, Rm::Base(RCX, 1));
-            self.a.alu_imm(W::D, 7, Rm::Reg(RDX), 2);
+            self.a.lea(Size::D, RDX, Rm::Base(RCX, 1));
+            self.a.alu_imm(Size::D, 7, Rm::Reg(RDX), 2);
             self.interpret_if(2, k);
-            self.a.mov(W::D, RDX, GPR[2]);
+            self.a.mov(Size::D, RDX, GPR[2]);
         }
-        self.a.rm(W::D, &[0xf7], i.reg, Rm::Reg(RCX));
-        self.a.mov(W::D, GPR[0], RAX);
-        self.a.mov(W::D, GPR[2], RDX);
+        self.a.rm(Size::D, &[0xf7], i.reg, Rm::Reg(RCX));
+        self.a.mov(Size::D, GPR[0], RAX);
+        self.a.mov(Size::D, GPR[2], RDX);
         self.host_flags = false;
     }
 
     /// The r/m operand into RAX.
     fn load_rm(&mut self, k: usize, i: &Insn) {
         if i.is_mem() {
-            self.memory(k, i, W::D, Kind::Read);
-            self.a.load(W::D, RAX, M);
+            self.memory(k, i, Size::D, Kind::Read);
+            self.a.load(Size::D, RAX, M);
         } else {
-            self.a.mov(W::D, RAX, GPR[usize::from(i.rm)]);
+            self.a.mov(Size::D, RAX, GPR[usize::from(i.rm)]);
         }
     }
 
     /// Pushes RAX. `restart` is out of the question after a memory operand: the two could evict each other for ever.
     fn push_saved(&mut self, k: usize, second: bool) {
-        self.a.store(W::D, Rm::Base(super::asm::RBP, at::SPILL), RAX);
+        self.a.store(Size::D, Rm::Base(super::asm::RBP, at::SPILL), RAX);
         self.stack(k, -4, Kind::Write, !second);
-        self.a.load(W::D, RCX, Rm::Base(super::asm::RBP, at::SPILL));
-        self.a.store(W::D, M, RCX);
-        self.a.lea(W::D, GPR[4], Rm::Base(GPR[4], -4));
+        self.a.load(Size::D, RCX, Rm::Base(super::asm::RBP, at::SPILL));
+        self.a.store(Size::D, M, RCX);
+        self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
     }
 
     fn call_indirect(&mut self, k: usize, i: &Insn) {
         self.load_rm(k, i);
-        self.a.store(W::D, Rm::Base(super::asm::RBP, at::SPILL), RAX);
+        self.a.store(Size::D, Rm::Base(super::asm::RBP, at::SPILL), RAX);
         self.stack(k, -4, Kind::Write, !i.is_mem());
-        self.a.store_imm(W::D, M, self.next(k));
-        self.a.lea(W::D, GPR[4], Rm::Base(GPR[4], -4));
-        self.a.load(W::D, RAX, Rm::Base(super::asm::RBP, at::SPILL));
+        self.a.store_imm(Size::D, M, self.next(k));
+        self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
+        self.a.load(Size::D, RAX, Rm::Base(super::asm::RBP, at::SPILL));
         self.exit_indirect();
     }
 
     fn push(&mut self, k: usize, r: u8) {
         self.stack(k, -4, Kind::Write, true);
-        self.a.store(W::D, M, GPR[usize::from(r)]);
-        self.a.lea(W::D, GPR[4], Rm::Base(GPR[4], -4));
+        self.a.store(Size::D, M, GPR[usize::from(r)]);
+        self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
     }
 
     fn push_imm(&mut self, k: usize, v: u32) {
         self.stack(k, -4, Kind::Write, true);
-        self.a.store_imm(W::D, M, v);
-        self.a.lea(W::D, GPR[4], Rm::Base(GPR[4], -4));
+        self.a.store_imm(Size::D, M, v);
+        self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
     }
 
     fn pop(&mut self, k: usize, r: u8) {
         self.stack(k, 0, Kind::Read, true);
-        self.a.lea(W::D, GPR[4], Rm::Base(GPR[4], 4));
-        self.a.load(W::D, GPR[usize::from(r)], M);
+        self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], 4));
+        self.a.load(Size::D, GPR[usize::from(r)], M);
     }
 
     fn leave_frame(&mut self, k: usize) {
-        self.a.mov(W::D, RAX, GPR[5]);
+        self.a.mov(Size::D, RAX, GPR[5]);
         self.check(k, crate::cpu::SS, 4, Kind::Read, true);
-        self.a.lea(W::D, GPR[4], Rm::Base(GPR[5], 4));
-        self.a.load(W::D, GPR[5], M);
+        self.a.lea(Size::D, GPR[4], Rm::Base(GPR[5], 4));
+        self.a.load(Size::D, GPR[5], M);
     }
 
     /// `op r, r/m` with the given opcode.
-    fn reg_from_rm(&mut self, k: usize, i: &Insn, w: W, code: &[u8], flags: bool) {
+    fn reg_from_rm(&mut self, k: usize, i: &Insn, w: Size, code: &[u8], flags: bool) {
         let d = GPR[usize::from(i.reg)];
         if i.is_mem() {
             self.memory(k, i, w, Kind::Read);
@@ -439,12 +439,12 @@ impl Lower<'_> {
         self.set_flags(k);
     }
 
-    fn reg_from_rm_imm(&mut self, k: usize, i: &Insn, w: W) {
+    fn reg_from_rm_imm(&mut self, k: usize, i: &Insn, w: Size) {
         self.reg_from_rm(k, i, w, &[0x69], false);
         self.a.imm(w, i.imm);
     }
 
-    fn xchg(&mut self, k: usize, i: &Insn, w: W) {
+    fn xchg(&mut self, k: usize, i: &Insn, w: Size) {
         let r = GPR[usize::from(i.reg)];
         if i.is_mem() {
             // The bus lock that XCHG brings has nobody to keep out: there is one processor.
@@ -454,13 +454,13 @@ impl Lower<'_> {
             // A 32-bit MOV clears what lies above, which is clear.
             self.a.mov(w, r, RCX);
         } else {
-            let code: &[u8] = if w == W::B { &[0x86] } else { &[0x87] };
+            let code: &[u8] = if w == Size::B { &[0x86] } else { &[0x87] };
             self.a.rm(w, code, r, Rm::Reg(GPR[usize::from(i.rm)]));
         }
     }
 
-    fn xadd(&mut self, k: usize, i: &Insn, w: W) {
-        let code: &[u8] = if w == W::B { &[0x0f, 0xc0] } else { &[0x0f, 0xc1] };
+    fn xadd(&mut self, k: usize, i: &Insn, w: Size) {
+        let code: &[u8] = if w == Size::B { &[0x0f, 0xc0] } else { &[0x0f, 0xc1] };
         let rm = if i.is_mem() {
             self.memory(k, i, w, Kind::Write);
             M
@@ -471,26 +471,26 @@ impl Lower<'_> {
         self.set_flags(k);
     }
 
-    fn cmpxchg(&mut self, k: usize, i: &Insn, w: W) {
-        let code: &[u8] = if w == W::B { &[0x0f, 0xb0] } else { &[0x0f, 0xb1] };
+    fn cmpxchg(&mut self, k: usize, i: &Insn, w: Size) {
+        let code: &[u8] = if w == Size::B { &[0x0f, 0xb0] } else { &[0x0f, 0xb1] };
         let rm = if i.is_mem() {
             self.memory(k, i, w, Kind::Write);
-            self.a.mov(W::D, RDX, RAX);
+            self.a.mov(Size::D, RDX, RAX);
             M_RDX
         } else {
             Rm::Reg(GPR[usize::from(i.rm)])
         };
-        self.a.mov(W::D, RAX, GPR[0]);
+        self.a.mov(Size::D, RAX, GPR[0]);
         let own = !i.is_mem() && i.rm == 0;
         self.a.rm(w, code, GPR[usize::from(i.reg)], rm);
         if !own {
             // Where the operand is the accumulator itself, the comparison holds and it has its new value.
-            self.a.mov(W::D, GPR[0], RAX);
+            self.a.mov(Size::D, GPR[0], RAX);
         }
         self.set_flags(k);
     }
 
-    fn mov_store(&mut self, k: usize, i: &Insn, w: W) {
+    fn mov_store(&mut self, k: usize, i: &Insn, w: Size) {
         if i.is_mem() {
             self.memory(k, i, w, Kind::Write);
             let s = self.reg(w, i.reg, RDX);
@@ -500,12 +500,12 @@ impl Lower<'_> {
         }
     }
 
-    fn mov_load(&mut self, k: usize, i: &Insn, w: W) {
+    fn mov_load(&mut self, k: usize, i: &Insn, w: Size) {
         if !i.is_mem() {
             return self.mov_reg(w, i.reg, i.rm);
         }
         self.memory(k, i, w, Kind::Read);
-        if w == W::B && i.reg >= 4 {
+        if w == Size::B && i.reg >= 4 {
             self.a.load(w, RCX, M);
             self.set_high(i.reg, RCX);
         } else {
@@ -513,22 +513,22 @@ impl Lower<'_> {
         }
     }
 
-    fn mov_reg(&mut self, w: W, to: u8, from: u8) {
+    fn mov_reg(&mut self, w: Size, to: u8, from: u8) {
         let s = self.reg(w, from, RDX);
-        if w == W::B && to >= 4 {
+        if w == Size::B && to >= 4 {
             self.set_high(to, s);
         } else {
             self.a.mov(w, GPR[usize::from(to)], s);
         }
     }
 
-    fn mov_imm(&mut self, k: usize, i: &Insn, w: W) {
+    fn mov_imm(&mut self, k: usize, i: &Insn, w: Size) {
         if i.is_mem() {
             self.memory(k, i, w, Kind::Write);
             self.a.store_imm(w, M, i.imm);
-        } else if w == W::D {
+        } else if w == Size::D {
             self.a.mov_imm(GPR[usize::from(i.rm)], i.imm);
-        } else if w == W::B && i.rm >= 4 {
+        } else if w == Size::B && i.rm >= 4 {
             self.a.mov_imm(RCX, i.imm);
             self.set_high(i.rm, RCX);
         } else {
@@ -540,7 +540,7 @@ impl Lower<'_> {
         let d = GPR[usize::from(i.reg)];
         let byte = i.opcode & 1 == 0;
         let rm = if i.is_mem() {
-            self.memory(k, i, if byte { W::B } else { W::W }, Kind::Read);
+            self.memory(k, i, if byte { Size::B } else { Size::W }, Kind::Read);
             M
         } else if byte {
             Rm::Reg(self.byte(i.rm, RDX))
@@ -553,7 +553,7 @@ impl Lower<'_> {
     fn cmov(&mut self, k: usize, i: &Insn) {
         let rm = if i.is_mem() {
             self.memory(k, i, size(i), Kind::Read);
-            self.a.mov(W::D, RDX, RAX);
+            self.a.mov(Size::D, RDX, RAX);
             M_RDX
         } else {
             Rm::Reg(GPR[usize::from(i.rm)])
@@ -565,28 +565,28 @@ impl Lower<'_> {
     fn setcc(&mut self, k: usize, i: &Insn) {
         let code = [0x0f, i.opcode as u8];
         if i.is_mem() {
-            self.memory(k, i, W::B, Kind::Write);
-            self.a.mov(W::D, RDX, RAX);
+            self.memory(k, i, Size::B, Kind::Write);
+            self.a.mov(Size::D, RDX, RAX);
             self.want_flags();
-            self.a.rm(W::B, &code, 0, M_RDX);
+            self.a.rm(Size::B, &code, 0, M_RDX);
         } else {
             self.want_flags();
             if i.rm < 4 {
-                self.a.rm(W::B, &code, 0, Rm::Reg(GPR[usize::from(i.rm)]));
+                self.a.rm(Size::B, &code, 0, Rm::Reg(GPR[usize::from(i.rm)]));
             } else {
-                self.a.rm(W::B, &code, 0, Rm::Reg(RCX));
+                self.a.rm(Size::B, &code, 0, Rm::Reg(RCX));
                 self.set_high(i.rm, RCX);
             }
         }
     }
 
     /// Shifts and rotations by a constant. Rotations leave SF, ZF, AF and PF.
-    fn shift(&mut self, k: usize, i: &Insn, w: W) {
+    fn shift(&mut self, k: usize, i: &Insn, w: Size) {
         let rotates = i.reg < 2;
         let ext = if i.reg == 6 { 4 } else { i.reg };
         let rm = if i.is_mem() {
             self.memory(k, i, w, Kind::Write);
-            self.a.mov(W::D, RDX, RAX);
+            self.a.mov(Size::D, RDX, RAX);
             M_RDX
         } else {
             Rm::Reg(GPR[usize::from(i.rm)])
@@ -595,10 +595,10 @@ impl Lower<'_> {
             self.want_flags();
         }
         if i.opcode < 0xd0 {
-            self.a.rm(w, if w == W::B { &[0xc0] } else { &[0xc1] }, ext, rm);
+            self.a.rm(w, if w == Size::B { &[0xc0] } else { &[0xc1] }, ext, rm);
             self.a.bytes(&[i.imm as u8]);
         } else {
-            self.a.rm(w, if w == W::B { &[0xd0] } else { &[0xd1] }, ext, rm);
+            self.a.rm(w, if w == Size::B { &[0xd0] } else { &[0xd1] }, ext, rm);
         }
         self.set_flags(k);
     }
@@ -608,13 +608,13 @@ impl Lower<'_> {
         let ext = if i.reg == 6 { 4 } else { i.reg };
         let rm = if i.is_mem() {
             self.memory(k, i, size(i), Kind::Write);
-            self.a.mov(W::D, RDX, RAX);
+            self.a.mov(Size::D, RDX, RAX);
             M_RDX
         } else {
             Rm::Reg(GPR[usize::from(i.rm)])
         };
         self.keep_or_lose_flags(k);
-        self.a.mov(W::D, RCX, GPR[1]);
+        self.a.mov(Size::D, RCX, GPR[1]);
         self.a.rm(size(i), &[0xd3], ext, rm);
         self.changed_flags(k);
     }
@@ -637,8 +637,8 @@ impl Lower<'_> {
     fn double_shift(&mut self, k: usize, i: &Insn) {
         let by_cl = i.opcode & 1 != 0;
         let rm = if i.is_mem() {
-            self.memory(k, i, W::D, Kind::Write);
-            self.a.mov(W::D, RDX, RAX);
+            self.memory(k, i, Size::D, Kind::Write);
+            self.a.mov(Size::D, RDX, RAX);
             M_RDX
         } else {
             Rm::Reg(GPR[usize::from(i.rm)])
@@ -646,11 +646,11 @@ impl Lower<'_> {
         let s = GPR[usize::from(i.reg)];
         if by_cl {
             self.keep_or_lose_flags(k);
-            self.a.mov(W::D, RCX, GPR[1]);
-            self.a.rm(W::D, &[0x0f, i.opcode as u8], s, rm);
+            self.a.mov(Size::D, RCX, GPR[1]);
+            self.a.rm(Size::D, &[0x0f, i.opcode as u8], s, rm);
             self.changed_flags(k);
         } else {
-            self.a.rm(W::D, &[0x0f, i.opcode as u8], s, rm);
+            self.a.rm(Size::D, &[0x0f, i.opcode as u8], s, rm);
             self.a.bytes(&[i.imm as u8]);
             self.set_flags(k);
         }
@@ -661,7 +661,7 @@ impl Lower<'_> {
         let w = size(i);
         let rm = if i.is_mem() {
             self.memory(k, i, w, if i.reg == 4 { Kind::Read } else { Kind::Write });
-            self.a.mov(W::D, RDX, RAX);
+            self.a.mov(Size::D, RDX, RAX);
             M_RDX
         } else {
             Rm::Reg(GPR[usize::from(i.rm)])

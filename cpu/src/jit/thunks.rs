@@ -2,7 +2,7 @@
 
 use std::mem::transmute;
 
-use super::asm::{Asm, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Rm, W, cond};
+use super::asm::{Asm, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Rm, Size, cond};
 use super::buffer::CodeBuffer;
 use super::calls;
 use super::layout as at;
@@ -31,17 +31,17 @@ const SAVED: [u8; 6] = [RBX, RBP, R12, R13, R14, R15];
 
 fn store_guest(a: &mut Asm) {
     for (n, r) in GPR.into_iter().enumerate() {
-        a.store(W::D, Rm::Base(RBP, at::gpr(n)), r);
+        a.store(Size::D, Rm::Base(RBP, at::gpr(n)), r);
     }
-    a.store(W::Q, Rm::Base(RBP, at::LEFT), R14);
+    a.store(Size::Q, Rm::Base(RBP, at::LEFT), R14);
 }
 
 fn load_guest(a: &mut Asm) {
     for (n, r) in GPR.into_iter().enumerate() {
-        a.load(W::D, r, Rm::Base(RBP, at::gpr(n)));
+        a.load(Size::D, r, Rm::Base(RBP, at::gpr(n)));
     }
-    a.load(W::Q, R14, Rm::Base(RBP, at::LEFT));
-    a.load(W::Q, R11, Rm::Base(RBP, at::SET));
+    a.load(Size::Q, R14, Rm::Base(RBP, at::LEFT));
+    a.load(Size::Q, R11, Rm::Base(RBP, at::SET));
 }
 
 impl Thunks {
@@ -52,32 +52,32 @@ impl Thunks {
             a.push(r);
         }
         // Six registers and the return address: calls from translated code find RSP where they want it.
-        a.alu_imm(W::Q, 5, Rm::Reg(RSP), 8);
-        a.mov(W::Q, RBP, RDI);
-        a.mov(W::Q, RAX, RSI);
-        a.mov(W::Q, R15, RCX);
+        a.alu_imm(Size::Q, 5, Rm::Reg(RSP), 8);
+        a.mov(Size::Q, RBP, RDI);
+        a.mov(Size::Q, RAX, RSI);
+        a.mov(Size::Q, R15, RCX);
         load_guest(a);
-        a.rm(W::D, &[0xff], 4, Rm::Reg(RAX));
+        a.rm(Size::D, &[0xff], 4, Rm::Reg(RAX));
 
         let exit = a.here();
         store_guest(a);
         let leave = a.mark();
-        a.alu_imm(W::Q, 0, Rm::Reg(RSP), 8);
+        a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 8);
         for r in SAVED.into_iter().rev() {
             a.pop(r);
         }
         a.ret();
         // From within a call.
         let drop = a.mark();
-        a.alu_imm(W::Q, 0, Rm::Reg(RSP), 8);
+        a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 8);
         a.jmp(leave);
 
         let interpret = a.here();
         store_guest(a);
-        a.mov(W::Q, RDI, RBP);
-        a.mov(W::D, RSI, RCX);
+        a.mov(Size::Q, RDI, RBP);
+        a.mov(Size::D, RSI, RCX);
         call(a, calls::interpret as *const () as u64);
-        a.rm(W::D, &[0x85], RAX, Rm::Reg(RAX));
+        a.rm(Size::D, &[0x85], RAX, Rm::Reg(RAX));
         a.jcc(cond::NE, drop);
         load_guest(a);
         emit_load_flags(a);
@@ -85,17 +85,17 @@ impl Thunks {
 
         let memory = a.here();
         store_guest(a);
-        a.mov(W::Q, RDI, RBP);
-        a.mov(W::D, RSI, RAX);
+        a.mov(Size::Q, RDI, RBP);
+        a.mov(Size::D, RSI, RAX);
         call(a, calls::memory as *const () as u64);
         let done = a.label();
-        a.alu_imm(W::D, 7, Rm::Reg(RAX), 1);
+        a.alu_imm(Size::D, 7, Rm::Reg(RAX), 1);
         a.jcc(cond::E, done);
         a.jcc(7, drop);
         load_guest(a);
         a.ret();
         a.bind(done);
-        a.alu_imm(W::Q, 0, Rm::Base(RSP, 0), 5);
+        a.alu_imm(Size::Q, 0, Rm::Base(RSP, 0), 5);
         load_guest(a);
         emit_load_flags(a);
         a.ret();
@@ -111,10 +111,10 @@ impl Thunks {
 }
 
 fn call(a: &mut Asm, to: u64) {
-    a.alu_imm(W::Q, 5, Rm::Reg(RSP), 8);
+    a.alu_imm(Size::Q, 5, Rm::Reg(RSP), 8);
     a.mov_imm64(RAX, to);
     a.call_reg(RAX);
-    a.alu_imm(W::Q, 0, Rm::Reg(RSP), 8);
+    a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 8);
 }
 
 const _: () = {

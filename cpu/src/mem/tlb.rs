@@ -9,7 +9,7 @@
 //!
 //! Filled slots are listed, so that a flush costs as much as was used.
 
-pub(crate) const SLOTS: usize = 1024;
+pub(crate) const SLOTS: usize = 4096;
 const INVALID: u32 = 1;
 
 pub(crate) const SUPERVISOR: usize = 0;

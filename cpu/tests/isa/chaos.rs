@@ -157,7 +157,8 @@ fn random_guests_do_no_harm() {
         let mut r = Rng(u64::wrapping_mul(seed, 0x9e37_79b9_7f4a_7c15) | 1);
         let ram = Arc::new(GuestRam::new(4 << 20, 0).unwrap());
         scramble(&mut r, &ram);
-        let mut cpu = cpu::Software::new().create(ram, &CpuidTable::pentium4(r.one_in(2))).unwrap().vcpu().unwrap();
+        let mut cpu =
+            cpu::Software::new().create(ram, &CpuidTable::pentium4(r.one_in(2))).unwrap().vcpu().unwrap();
         let kicker = cpu.kicker();
         let mut io = Limited { clock: Clock::new(), kicker, until: 0 };
         for _ in 0..200 {
