@@ -51,6 +51,8 @@ pub struct Software {
     pub jit_cache: usize,
     /// Executions of a block after which it is translated.
     pub jit_threshold: u8,
+    /// Writes `/tmp/perf-PID.map`, by which Linux's `perf` names translated blocks.
+    pub perf_map: bool,
 }
 
 impl Software {
@@ -58,7 +60,7 @@ impl Software {
 
     /// Translates what runs often.
     pub const fn new() -> Self {
-        Self { jit_cache: Self::JIT_CACHE, jit_threshold: 24 }
+        Self { jit_cache: Self::JIT_CACHE, jit_threshold: 24, perf_map: false }
     }
 
     /// Interprets everything.
@@ -104,10 +106,9 @@ impl Vm for SoftVm {
     type Vcpu = SoftCpu;
 
     fn vcpu(&mut self) -> Result<SoftCpu, HvError> {
-        let Software { jit_cache, jit_threshold } = self.options;
+        let wanted = self.options.jit_cache != 0;
         // A host that can't run translated code interprets.
-        let jit =
-            if jit_cache == 0 { None } else { jit::Jit::new(jit_cache, jit_threshold).ok().map(Box::new) };
+        let jit = wanted.then(|| jit::Jit::new(&self.options).ok().map(Box::new)).flatten();
         Ok(SoftCpu {
             engine: run::Engine {
                 jit,

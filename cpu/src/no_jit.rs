@@ -13,7 +13,7 @@ pub(crate) struct Hot;
 pub(crate) struct Jit(Infallible);
 
 impl Jit {
-    pub(crate) fn new(_: usize, _: u8) -> Result<Self, String> {
+    pub(crate) fn new(_: &crate::Software) -> Result<Self, String> {
         Err("translated code needs an x86-64 host".to_owned())
     }
 

@@ -29,12 +29,12 @@ pub(crate) struct Args {
     /// The machine's name: its control socket's
     #[arg(long, value_parser = spec::name)]
     name: Option<String>,
-    /// auto, software[,jit=off] or kvm
+    /// auto, software[,jit=off][,perf-map] or kvm
     #[arg(long, value_parser = spec::engine)]
     engine: Option<EngineSpec>,
     /// Translated code that the software engine keeps at most, 1 to 1024
     #[arg(long, value_name = "MIB", value_parser = jit_cache)]
-    jit_cache: Option<u32>,
+    jit_cache: Option<usize>,
     /// Guest memory, 4 to 3712
     #[arg(long, value_name = "MIB", value_parser = memory)]
     memory: Option<u64>,
@@ -89,7 +89,7 @@ fn memory(s: &str) -> Result<u64, String> {
     s.parse().map_err(|_| format!("{s:?} is not a number of MiB")).and_then(spec::memory)
 }
 
-fn jit_cache(s: &str) -> Result<u32, String> {
+fn jit_cache(s: &str) -> Result<usize, String> {
     s.parse().map_err(|_| format!("{s:?} is not a number of MiB")).and_then(spec::jit_cache)
 }
 
@@ -251,12 +251,9 @@ fn resolve(a: Args) -> Result<MachineSpec> {
         }
     }
     lay(&mut s.name, a.name);
-    lay(&mut s.jit_cache_mib, a.jit_cache);
+    lay(&mut s.software.jit_cache, a.jit_cache);
     if let Some(e) = a.engine {
-        s.engine = e.choice;
-        if !e.jit {
-            s.jit_cache_mib = 0;
-        }
+        e.apply(&mut s.engine, &mut s.software);
     }
     lay(&mut s.memory_mib, a.memory);
     lay(&mut s.clock, a.clock);
@@ -299,7 +296,7 @@ fn parts(s: &MachineSpec) -> Result<Parts> {
     Ok(Parts {
         memory_mib: s.memory_mib,
         engine: s.engine,
-        jit_cache_mib: s.jit_cache_mib,
+        software: s.software,
         clock: s.clock,
         boot: s.boot.clone(),
         bios: s.bios.as_ref().map(|b| read(b, "BIOS image")).transpose()?,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cpu::Software;
 use hv_vcpu::{Caps, CpuidTable, HvError, Hypervisor, Unavailable, Vcpu, Vm};
 use ram::GuestRam;
 
@@ -45,7 +46,7 @@ impl Engine {
     /// Tries the engine with a tiny guest; bounded in time.
     pub fn probe(self) -> Result<Caps, Unavailable> {
         match self {
-            Self::Software => cpu::Software::new().probe(),
+            Self::Software => Software::new().probe(),
             Self::Kvm => hv_kvm::Kvm.probe(),
         }
     }
@@ -54,14 +55,10 @@ impl Engine {
         self,
         ram: Arc<GuestRam>,
         cpuid: &CpuidTable,
-        jit_cache_mib: u32,
+        software: &Software,
     ) -> Result<Box<dyn Vcpu>, HvError> {
         Ok(match self {
-            Self::Software => {
-                let options =
-                    cpu::Software { jit_cache: (jit_cache_mib as usize) << 20, ..cpu::Software::new() };
-                Box::new(options.create(ram, cpuid)?.vcpu()?)
-            }
+            Self::Software => Box::new(software.create(ram, cpuid)?.vcpu()?),
             Self::Kvm => Box::new(hv_kvm::Kvm.create(ram, cpuid)?.vcpu()?),
         })
     }

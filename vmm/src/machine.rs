@@ -11,6 +11,8 @@ use crate::board_io::Board;
 use crate::board_map::{self, Roles};
 use crate::clock::{Clock, ClockKind};
 use crate::disks::Disks;
+use cpu::Software;
+
 use crate::engine::{self, Choice, Engine};
 use crate::linux::{LinuxBoot, LinuxError};
 use crate::mailbox::Mailbox;
@@ -39,8 +41,8 @@ pub struct Ports {
 pub struct Parts {
     pub memory_mib: u64,
     pub engine: Choice,
-    /// MiB of translated code that the software engine keeps at most; 0: it interprets.
-    pub jit_cache_mib: u32,
+    /// How the software engine runs its guests.
+    pub software: Software,
     pub clock: ClockKind,
     /// Boot order in the letters a c d n.
     pub boot: String,
@@ -60,7 +62,7 @@ impl Default for Parts {
         Self {
             memory_mib: 256,
             engine: Choice::Auto,
-            jit_cache_mib: crate::spec::JIT_CACHE_MIB,
+            software: Software::new(),
             clock: ClockKind::Host,
             boot: "cd".into(),
             bios: None,
@@ -161,7 +163,7 @@ impl Machine {
 
         let cpuid = CpuidTable::pentium4(parts.nx);
         let create = |source| BuildError::Create { engine: engine.name(), source };
-        let mut vcpu = engine.create(ram, &cpuid, parts.jit_cache_mib).map_err(create)?;
+        let mut vcpu = engine.create(ram, &cpuid, &parts.software).map_err(create)?;
         vcpu.set_state(&CpuState::reset(CpuidTable::SIGNATURE)).map_err(create)?;
         mailbox.set_kicker(vcpu.kicker());
         board.set_kicker(vcpu.kicker());

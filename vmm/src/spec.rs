@@ -20,6 +20,8 @@ mod reader;
 use std::path::{Path, PathBuf};
 
 use crate::clock::ClockKind;
+use cpu::Software;
+
 use crate::engine::{Choice, Engine};
 use reader::Reader;
 
@@ -85,8 +87,8 @@ pub struct MachineSpec {
     pub memory_mib: u64,
     pub video_mib: u32,
     pub engine: Choice,
-    /// MiB of translated code that the software engine keeps at most; 0: it interprets.
-    pub jit_cache_mib: u32,
+    /// How the software engine runs its guests.
+    pub software: Software,
     pub clock: ClockKind,
     pub nx: bool,
     pub boot: String,
@@ -108,7 +110,7 @@ impl Default for MachineSpec {
             memory_mib: 256,
             video_mib: 4,
             engine: Choice::Auto,
-            jit_cache_mib: JIT_CACHE_MIB,
+            software: Software::new(),
             clock: ClockKind::Host,
             nx: false,
             boot: "cd".into(),
@@ -127,37 +129,54 @@ impl Default for MachineSpec {
 pub const MEMORY_MIB: std::ops::RangeInclusive<u64> = 4..=3712;
 const NAME_MOST: usize = 80;
 
-/// What the software engine keeps of translated code if nobody says.
-pub const JIT_CACHE_MIB: u32 = (cpu::Software::JIT_CACHE >> 20) as u32;
-const JIT_CACHE_MIBS: std::ops::RangeInclusive<u64> = 1..=1024;
-
 /// An engine with its options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineSpec {
     pub choice: Choice,
     /// False: the software engine interprets everything.
     pub jit: bool,
+    /// It names translated blocks for `perf`.
+    pub perf_map: bool,
 }
+
+impl EngineSpec {
+    /// Lays the options over those of a spec.
+    pub fn apply(self, engine: &mut Choice, software: &mut Software) {
+        *engine = self.choice;
+        software.perf_map = self.perf_map;
+        if !self.jit {
+            software.jit_cache = 0;
+        }
+    }
+}
+
+const JIT_CACHE_MIB: std::ops::RangeInclusive<u64> = 1..=1024;
 
 /// Words of the command line and the spec alike: text -> value, or what would have been right.
 pub fn engine(s: &str) -> Result<EngineSpec, String> {
-    let bad = || format!("no engine {s:?}; use auto, software, software,jit=off or kvm");
-    let (name, options) = s.split_once(',').unwrap_or((s, ""));
+    let bad = || format!("no engine {s:?}; use auto, software[,jit=off][,perf-map] or kvm");
+    let mut words = s.split(',');
+    let name = words.next().unwrap_or_default();
     let choice = match name {
         "auto" => Choice::Auto,
         _ => Engine::from_name(name).map(Choice::This).ok_or_else(bad)?,
     };
-    let jit = match (choice, options) {
-        (_, "") | (Choice::This(Engine::Software), "jit=on") => true,
-        (Choice::This(Engine::Software), "jit=off") => false,
-        _ => return Err(bad()),
-    };
-    Ok(EngineSpec { choice, jit })
+    let mut e = EngineSpec { choice, jit: true, perf_map: false };
+    for w in words {
+        match (choice, w) {
+            (Choice::This(Engine::Software), "jit=on") => e.jit = true,
+            (Choice::This(Engine::Software), "jit=off") => e.jit = false,
+            (Choice::This(Engine::Software), "perf-map") => e.perf_map = true,
+            _ => return Err(bad()),
+        }
+    }
+    Ok(e)
 }
 
-pub fn jit_cache(mib: u64) -> Result<u32, String> {
-    if JIT_CACHE_MIBS.contains(&mib) {
-        Ok(mib as u32)
+/// A size of the code cache, from MiB to bytes.
+pub fn jit_cache(mib: u64) -> Result<usize, String> {
+    if JIT_CACHE_MIB.contains(&mib) {
+        Ok((mib as usize) << 20)
     } else {
         Err(format!("a code cache of {mib} MiB; use 1 to 1024, or engine software,jit=off for none"))
     }
@@ -255,12 +274,8 @@ impl MachineSpec {
                 }
             };
             r.number("video", video, |v| s.video_mib = v);
-            r.number("jit_cache", jit_cache, |v| s.jit_cache_mib = v);
-            let mut jit = true;
-            r.text("engine", engine, |v| (s.engine, jit) = (v.choice, v.jit));
-            if !jit {
-                s.jit_cache_mib = 0;
-            }
+            r.number("jit_cache", jit_cache, |v| s.software.jit_cache = v);
+            r.text("engine", engine, |v| v.apply(&mut s.engine, &mut s.software));
             r.text("clock", clock, |v| s.clock = v);
             r.flag("nx", |v| s.nx = v);
             r.text("boot", boot, |v| s.boot = v);

@@ -15,6 +15,7 @@ mod effects;
 mod layout;
 mod lower;
 mod ops;
+mod perf_map;
 mod thunks;
 
 use std::any::Any;
@@ -24,6 +25,7 @@ use hv_vcpu::GuestIo;
 use self::asm::{Asm, Label};
 use self::buffer::CodeBuffer;
 use self::lower::{Lower, Source};
+use self::perf_map::PerfMap;
 use self::thunks::Thunks;
 use crate::block::{Block, Cache};
 use crate::fault::Fault;
@@ -183,6 +185,7 @@ pub(crate) struct Jit {
     links: Vec<Link>,
     jumps: [Box<[Jump]>; 2],
     threshold: u8,
+    map: Option<PerfMap>,
     pub(crate) counters: Counters,
 }
 
@@ -193,11 +196,12 @@ fn page_of(slot: &Slot) -> u64 {
 
 impl Jit {
     /// The error says why this host can't run translated code.
-    pub(crate) fn new(cache_bytes: usize, threshold: u8) -> Result<Self, String> {
+    pub(crate) fn new(options: &crate::Software) -> Result<Self, String> {
         if !std::arch::is_x86_feature_detected!("bmi2") {
             return Err("the host's processor lacks BMI2".to_owned());
         }
-        let mut buffer = CodeBuffer::new(cache_bytes).map_err(|e| format!("no memory for code: {e}"))?;
+        let mut buffer =
+            CodeBuffer::new(options.jit_cache).map_err(|e| format!("no memory for code: {e}"))?;
         let mut asm = Asm::default();
         let thunks = Thunks::emit(&mut asm);
         buffer.write(0, &asm.buf);
@@ -210,7 +214,8 @@ impl Jit {
             codes: Vec::new(),
             links: Vec::new(),
             jumps: std::array::from_fn(|_| vec![NO_JUMP; JUMPS].into()),
-            threshold,
+            threshold: options.jit_threshold,
+            map: options.perf_map.then(PerfMap::new).flatten(),
             counters: Counters::default(),
         })
     }
@@ -256,6 +261,9 @@ impl Jit {
         assert!(self.asm.buf.len() <= (insns.len() + 2) * LONGEST);
         self.buffer.write(at, &self.asm.buf);
         self.used = at + self.asm.here();
+        if let Some(map) = &mut self.map {
+            map.add(self.buffer.address(at), self.asm.here(), eip);
+        }
         self.counters.blocks += 1;
         self.counters.bytes += u64::from(self.asm.here());
         self.links.extend(links);

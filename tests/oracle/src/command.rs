@@ -27,6 +27,9 @@ struct Args {
     /// One family only; may be given several times. `--family list` names them.
     #[arg(long)]
     family: Vec<String>,
+    /// Interprets instead of translating.
+    #[arg(long)]
+    interpreter: bool,
     /// Prints each case, whether it agrees or not.
     #[arg(long)]
     show: bool,
@@ -78,7 +81,8 @@ pub fn main() -> ExitCode {
     if args.host_only {
         return host_only(&args, &families);
     }
-    let mut session = match Session::new(&cpu::Software::eager()) {
+    let processor = if args.interpreter { cpu::Software::interpreter() } else { cpu::Software::eager() };
+    let mut session = match Session::new(&processor) {
         Ok(s) => s,
         Err(e) => {
             println!("the oracle cannot run here: {e}");

@@ -12,8 +12,17 @@ use oracle::session::Session;
 const SEEDS: std::ops::Range<u64> = 0..10_000;
 
 #[test]
-fn processors_agree() {
-    let mut session = match Session::new(&cpu::Software::eager()) {
+fn interpreter_agrees() {
+    agrees(&cpu::Software::interpreter());
+}
+
+#[test]
+fn translated_code_agrees() {
+    agrees(&cpu::Software::eager());
+}
+
+fn agrees(processor: &cpu::Software) {
+    let mut session = match Session::new(processor) {
         Ok(s) => s,
         Err(e) => {
             // Kernels without 32-bit code, modify_ldt or FSGSBASE; not a finding about our processor.
