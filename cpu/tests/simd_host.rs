@@ -119,7 +119,7 @@ fn every_instruction_as_on_the_host() {
     if !intel_host() {
         return;
     }
-    let (mut g, mut h, mut rng) = (Guest::new(), Host::new(), Rng(0x0bad_cafe_1234_5679));
+    let (mut g, mut h, mut rng) = (Guest::new(), Host::new(), Rng::new(0x0bad_cafe_1234_5679));
     let mut total = 0;
     for (op, column, forms, gpr, imm, kind) in rows() {
         // MASKMOVQ stores at DS:EDI, which the host's side does not set up: `masked_stores`.
@@ -163,7 +163,7 @@ fn shifts_by_immediate() {
     if !intel_host() {
         return;
     }
-    let (mut g, mut h, mut rng) = (Guest::new(), Host::new(), Rng(0x0bad_cafe_1234_5671));
+    let (mut g, mut h, mut rng) = (Guest::new(), Host::new(), Rng::new(0x0bad_cafe_1234_5671));
     for op in [0x71, 0x72, 0x73] {
         for reg in 0..8u8 {
             for column in 0..2 {
@@ -189,7 +189,7 @@ fn shifts_by_immediate() {
 /// Everything in the rows of MMX and SSE that a Pentium 4 with SSE2 does not have.
 #[test]
 fn what_came_later_is_undefined() {
-    let (mut g, mut rng) = (Guest::new(), Rng(0x0bad_cafe_1234_5673));
+    let (mut g, mut rng) = (Guest::new(), Rng::new(0x0bad_cafe_1234_5673));
     let known = rows();
     let sse_rows = (0x10..=0x17).chain(0x28..=0x2f).chain(0x50..=0x70).chain(0x74..=0x7f).chain([0xc2]);
     for op in sse_rows.chain(0xc4..=0xc6).chain(0xd0..=0xfe) {
@@ -210,7 +210,7 @@ fn what_came_later_is_undefined() {
 /// Bit 7 of each mask byte chooses a byte to store at EDI.
 #[test]
 fn masked_stores() {
-    let (mut g, mut rng) = (Guest::new(), Rng(0x0bad_cafe_1234_5677));
+    let (mut g, mut rng) = (Guest::new(), Rng::new(0x0bad_cafe_1234_5677));
     for column in 0..2u8 {
         let len = if column == 0 { 8 } else { 16 };
         for _ in 0..count() {

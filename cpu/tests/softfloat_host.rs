@@ -7,23 +7,17 @@
 mod vendor;
 
 use cpu::softfloat::*;
+use seeded::Rng;
 use std::arch::asm;
 
-/// xorshift64*.
-struct Rng(u64);
+/// Mostly normal numbers, of exponents that meet; every special class often enough.
+trait Operands {
+    fn significand(&mut self) -> u64;
+    fn f80(&mut self) -> F80;
+    fn cw(&mut self) -> u16;
+}
 
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 11) % n
-    }
-
+impl Operands for Rng {
     fn significand(&mut self) -> u64 {
         match self.below(10) {
             0 => 0,
@@ -38,7 +32,6 @@ impl Rng {
         }
     }
 
-    /// Mostly normal numbers, of exponents that meet; every special class often enough.
     fn f80(&mut self) -> F80 {
         let sign = (self.below(2) as u16) << 15;
         let m = self.significand();
@@ -115,7 +108,7 @@ fn against(
     if !vendor::intel_host() {
         return;
     }
-    let mut rng = Rng(0x9e37_79b9_7f4a_7c15 ^ n);
+    let mut rng = Rng::new(0x9e37_79b9_7f4a_7c15 ^ n);
     let mut bad = 0;
     for _ in 0..n {
         let (a, b, cw) = (rng.f80(), rng.f80(), rng.cw());

@@ -77,7 +77,7 @@ fn register_forms() {
     if !intel_host() {
         return;
     }
-    let (mut g, mut h, mut rng) = (Guest::new(), Host::new(), Rng(0x1357_9bdf_2468_ace1));
+    let (mut g, mut h, mut rng) = (Guest::new(), Host::new(), Rng::new(0x1357_9bdf_2468_ace1));
     let mut bad = 0;
     for esc in 0..8 {
         for modrm in 0xc0..=0xff {
@@ -95,7 +95,7 @@ fn memory_forms() {
     if !intel_host() {
         return;
     }
-    let (mut g, mut h, mut rng) = (Guest::new(), Host::new(), Rng(0x0246_8ace_1357_9bdf));
+    let (mut g, mut h, mut rng) = (Guest::new(), Host::new(), Rng::new(0x0246_8ace_1357_9bdf));
     let mut bad = 0;
     for esc in 0..8 {
         for reg in 0..8 {

@@ -12,24 +12,9 @@ use board::{
 };
 use devices::chipset::{i440bx, piix4};
 use devices::isa::{i8042, i8237, i8254, i8259, mc146818, ns16550, w83977};
+use seeded::Rng;
 
 const ROUNDS: u32 = 60_000;
-
-/// xorshift64*.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-}
 
 fn saved<D: Device>(b: &Bench<D>) -> (u16, Vec<u8>) {
     let mut out = StateOut::default();
@@ -37,7 +22,7 @@ fn saved<D: Device>(b: &Bench<D>) -> (u16, Vec<u8>) {
     out.into_body().unwrap_or_else(|| panic!("{} saves nothing", b.dev.name()))
 }
 
-fn event(r: &mut Random) -> HostEvent {
+fn event(r: &mut Rng) -> HostEvent {
     match r.below(4) {
         0 => HostEvent::Key { key: Key(r.next() as u16), down: r.below(2) == 0 },
         1 => HostEvent::Pointer(Pointer {
@@ -52,12 +37,8 @@ fn event(r: &mut Random) -> HostEvent {
 }
 
 /// `ports`: where each I/O window goes; `each`: what the board does besides.
-fn torment<D: Device>(
-    mut b: Bench<D>,
-    ports: &[(Win, u16)],
-    mut each: impl FnMut(&mut Bench<D>, &mut Random),
-) {
-    let mut r = Random(0x9e37_79b9_7f4a_7c15);
+fn torment<D: Device>(mut b: Bench<D>, ports: &[(Win, u16)], mut each: impl FnMut(&mut Bench<D>, &mut Rng)) {
+    let mut r = Rng::new(0);
     for &(win, port) in ports {
         b.place(win, Decode::Pio(port));
     }

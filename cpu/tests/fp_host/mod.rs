@@ -19,26 +19,19 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use cpu::{SoftCpu, Software};
 use hv_vcpu::{CpuState, CpuidTable, DescTable, GuestIo, Hypervisor, Segment, Vcpu, Vm, Width};
 use ram::GuestRam;
+pub use seeded::Rng;
 
-/// xorshift64*.
-pub struct Rng(pub u64);
+/// Operands: mostly normal numbers, of exponents that meet; every special class often enough.
+trait Operands {
+    fn significand(&mut self) -> u64;
+    fn f80(&mut self) -> [u8; 10];
+    fn f32(&mut self) -> u32;
+    fn f64(&mut self) -> u64;
+    fn integer(&mut self) -> u64;
+    fn xmm(&mut self, kind: u64) -> [u8; 16];
+}
 
-impl Rng {
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    pub fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 11) % n
-    }
-
-    pub fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
+impl Operands for Rng {
     fn significand(&mut self) -> u64 {
         match self.below(10) {
             0 => 0,
@@ -53,7 +46,7 @@ impl Rng {
         }
     }
 
-    pub fn f80(&mut self) -> [u8; 10] {
+    fn f80(&mut self) -> [u8; 10] {
         let sign = (self.below(2) as u16) << 15;
         let m = self.significand();
         let one = 1u64 << 63;
@@ -81,7 +74,7 @@ impl Rng {
         b
     }
 
-    pub fn f32(&mut self) -> u32 {
+    fn f32(&mut self) -> u32 {
         let sign = (self.below(2) as u32) << 31;
         let frac = (self.significand() << 1 >> 41) as u32;
         let exp = match self.below(20) {
@@ -100,7 +93,7 @@ impl Rng {
         sign | exp << 23 | frac
     }
 
-    pub fn f64(&mut self) -> u64 {
+    fn f64(&mut self) -> u64 {
         let sign = self.below(2) << 63;
         let frac = self.significand() << 1 >> 12;
         let exp = match self.below(20) {
@@ -119,7 +112,7 @@ impl Rng {
         sign | exp << 52 | frac
     }
 
-    pub fn integer(&mut self) -> u64 {
+    fn integer(&mut self) -> u64 {
         match self.below(8) {
             0 => 0,
             1 => u64::MAX,
@@ -132,7 +125,7 @@ impl Rng {
     }
 
     /// Elements of one kind.
-    pub fn xmm(&mut self, kind: u64) -> [u8; 16] {
+    fn xmm(&mut self, kind: u64) -> [u8; 16] {
         let (lo, hi) = match kind {
             0 => {
                 let mut pair = || u64::from(self.f32()) | u64::from(self.f32()) << 32;

@@ -5,35 +5,17 @@ use hv_vcpu::{CpuState, CpuidTable, Hypervisor, Segment, Vcpu, Vm};
 use ram::GuestRam;
 use std::sync::Arc;
 
+use seeded::Rng;
+
 use crate::machine::Clock;
 
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        // xorshift64*
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 32) % n
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
-    /// Mostly addresses in memory, sometimes near an end or anything.
-    fn address(&mut self) -> u32 {
-        match self.below(8) {
-            0 => self.next() as u32,
-            1 => (self.next() as u32 & 0xf).wrapping_sub(8),
-            2 => (self.below(0x400) as u32 * 0x1000).wrapping_sub(self.below(16) as u32),
-            _ => self.below(4 << 20) as u32,
-        }
+/// Mostly addresses in memory, sometimes near an end or anything.
+fn address(r: &mut Rng) -> u32 {
+    match r.below(8) {
+        0 => r.next() as u32,
+        1 => (r.next() as u32 & 0xf).wrapping_sub(8),
+        2 => (r.below(0x400) as u32 * 0x1000).wrapping_sub(r.below(16) as u32),
+        _ => r.below(4 << 20) as u32,
     }
 }
 
@@ -45,10 +27,10 @@ fn segment(r: &mut Rng, code: bool) -> Segment {
     };
     let limit = match r.below(4) {
         0 => 0xffff,
-        1 => r.address(),
+        1 => address(r),
         _ => u32::MAX,
     };
-    let base = if r.one_in(2) { 0 } else { r.address() };
+    let base = if r.one_in(2) { 0 } else { address(r) };
     Segment { selector: r.next() as u16 & 0xff, base, limit, attr }
 }
 
@@ -109,18 +91,18 @@ fn scramble(r: &mut Rng, ram: &GuestRam) {
 
 fn state(r: &mut Rng) -> CpuState {
     let mut s = CpuState::reset(CpuidTable::SIGNATURE);
-    s.gpr = std::array::from_fn(|_| r.address());
+    s.gpr = std::array::from_fn(|_| address(r));
     s.eflags = r.next() as u32 & 0x25_7fd7 & !(r.next() as u32) | 2;
-    s.idtr.base = r.address();
+    s.idtr.base = address(r);
     s.idtr.limit = r.next() as u16;
-    s.gdtr.base = r.address();
+    s.gdtr.base = address(r);
     s.gdtr.limit = r.next() as u16;
-    s.dr[0] = r.address();
+    s.dr[0] = address(r);
     s.dr[5] = if r.one_in(4) { r.next() as u32 } else { 0x400 };
     s.cr3 = 0x1000;
     s.cr4 = r.next() as u32 & 0x7bc & !0x40;
     s.msrs.sysenter_cs = 8;
-    s.msrs.sysenter_eip = u64::from(r.address());
+    s.msrs.sysenter_eip = u64::from(address(r));
     if r.one_in(3) {
         for seg in &mut s.seg {
             *seg = Segment::real(r.below(0x8000) as u16);
@@ -135,9 +117,8 @@ fn state(r: &mut Rng) -> CpuState {
         s.seg[CpuState::CS] = segment(r, true);
         s.seg[CpuState::SS].attr =
             s.seg[CpuState::SS].attr & !0x1_0060 | 0x93 | s.seg[CpuState::CS].attr & 0x60;
-        s.tr =
-            Segment { selector: 0x28, base: r.address(), limit: 0x67 + r.below(0x2000) as u32, attr: 0x8b };
-        s.eip = r.address();
+        s.tr = Segment { selector: 0x28, base: address(r), limit: 0x67 + r.below(0x2000) as u32, attr: 0x8b };
+        s.eip = address(r);
         let paged = if r.one_in(2) { 0x8000_0000 } else { 0 };
         s.cr0 = 0x11 | paged | r.next() as u32 & 0x5_002e;
         if s.cr4 & 0x20 != 0 && paged != 0 {
@@ -154,7 +135,7 @@ fn random_guests_do_no_harm() {
     let mut seed = seconds.map_or(1, |_| std::process::id().into());
     let mut executed = 0;
     loop {
-        let mut r = Rng(u64::wrapping_mul(seed, 0x9e37_79b9_7f4a_7c15) | 1);
+        let mut r = Rng::new(u64::wrapping_mul(seed, 0x9e37_79b9_7f4a_7c15));
         let ram = Arc::new(GuestRam::new(4 << 20, 0).unwrap());
         scramble(&mut r, &ram);
         let mut cpu =

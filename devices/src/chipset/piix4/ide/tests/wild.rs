@@ -4,36 +4,13 @@
 use board::{
     Device, DiskDone, DiskFault, DiskJob, DiskOp, HostEvent, HostJob, Media, Reset, StateOut, Width,
 };
+use seeded::Rng;
 
 use super::{BMBA, CONFIG, Ide, SECTORS, disk};
 use crate::ata::DriveSpec;
 use crate::ata::atapi::CdSpec;
 
 const BLOCKS: u64 = 500;
-
-/// xorshift64*, fixed seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len() as u64) as usize]
-    }
-}
 
 const COMMANDS: [u8; 40] = [
     0x00, 0x08, 0x10, 0x20, 0x20, 0x21, 0x22, 0x24, 0x30, 0x30, 0x31, 0x3c, 0x40, 0x50, 0x70, 0x90, 0x91,
@@ -47,7 +24,7 @@ const PACKETS: [u8; 36] = [
     0xbe, 0xff,
 ];
 
-fn answer(r: &mut Random, job: &DiskJob, written: &mut u64) -> Result<Vec<u8>, DiskFault> {
+fn answer(r: &mut Rng, job: &DiskJob, written: &mut u64) -> Result<Vec<u8>, DiskFault> {
     let size = if job.unit < 2 { SECTORS } else { BLOCKS * 4 };
     let inside = |lba: u64, n: u64| assert!(n <= 256 && n > 0 && lba + n <= size, "{job:?}");
     match &job.op {
@@ -75,7 +52,7 @@ fn saved(i: &Ide) -> Vec<u8> {
     out.into_body().unwrap().1
 }
 
-fn access(i: &mut Ide, r: &mut Random) {
+fn access(i: &mut Ide, r: &mut Rng) {
     let base = r.pick(&[0x1f0, 0x170]);
     let v = r.next();
     match r.below(30) {
@@ -169,7 +146,7 @@ fn access(i: &mut Ide, r: &mut Random) {
 }
 
 fn run(seed: u64, rounds: u32) {
-    let mut r = Random(seed);
+    let mut r = Rng::new(seed);
     let media = Some(Media { sectors: BLOCKS * 4, read_only: true });
     let cd = || Some(DriveSpec::Cd(CdSpec { serial: String::new(), media }));
     let mut i = Ide::with([disk(SECTORS), disk(SECTORS), cd(), cd()]);
