@@ -1,7 +1,8 @@
 //! Every fault is found, named and changes nothing.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+
+use seeded::{Rng, for_a_while};
 
 use super::super::store::MemStore;
 use super::super::vhd::{VhdFault, VhdType};
@@ -238,49 +239,35 @@ fn other_formats_are_named() {
     assert!(matches!(e, DiskError::Empty { .. }));
 }
 
-/// Numbers from a fixed seed: a failure comes again.
-fn next(state: &mut u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state
+/// Random changes, mostly where the image's structure is: `places` as (first, length).
+fn mutate(b: &mut Vec<u8>, rng: &mut Rng, places: &[(usize, usize)]) {
+    for _ in 0..1 + rng.below(6) {
+        let n = b.len();
+        let (first, len) = if rng.one_in(places.len() as u64 + 1) { (0, n) } else { rng.pick(places) };
+        let at = (first + rng.index(len)).min(n - 1);
+        match rng.below(4) {
+            0 => b[at] ^= 1 << rng.below(8),
+            1 => b[at] = rng.byte(),
+            2 => {
+                let v = [0, u32::MAX, 0x7fff_ffff, rng.next() as u32];
+                let end = (at + 4).min(n);
+                b[at..end].copy_from_slice(&rng.pick(&v).to_be_bytes()[..end - at]);
+            }
+            _ => b.truncate(at.max(1)),
+        }
+    }
 }
 
-/// The fuzz targets' little sister: random changes to good images for a fixed time. `HEIRLOOM_FUZZ_SECS` makes
-/// it longer.
 #[test]
-fn mutated_images_neither_panic_nor_lose_writes() {
-    let secs = std::env::var("HEIRLOOM_FUZZ_SECS").ok().and_then(|s| s.parse().ok()).unwrap_or(2);
-    let end = Instant::now() + Duration::from_secs(secs);
-    let good = [used(), vhd(VhdType::Fixed, 300, 0), super::iso::iso(true)];
-    let mut seed = 0x9e37_79b9_7f4a_7c15;
-    let mut runs = 0_u64;
-    while Instant::now() < end {
-        let mut b = good[(next(&mut seed) % 3) as usize].clone();
-        for _ in 0..1 + next(&mut seed) % 6 {
-            // Mostly where the structure is.
-            let n = b.len() as u64;
-            let at = match next(&mut seed) % 4 {
-                0 => next(&mut seed) % n.min(1536),
-                1 => n - 1 - next(&mut seed) % n.min(512),
-                2 => next(&mut seed) % n.min(2048),
-                _ => next(&mut seed) % n,
-            } as usize;
-            match next(&mut seed) % 4 {
-                0 => b[at] ^= 1 << (next(&mut seed) % 8),
-                1 => b[at] = next(&mut seed) as u8,
-                2 => {
-                    let v =
-                        [0, u32::MAX, 0x7fff_ffff, next(&mut seed) as u32][(next(&mut seed) % 4) as usize];
-                    let end = (at + 4).min(b.len());
-                    b[at..end].copy_from_slice(&v.to_be_bytes()[..end - at]);
-                }
-                _ => b.truncate(at.max(1)),
-            }
-        }
+fn mutated_vhds_neither_panic_nor_lose_writes() {
+    let good = [used(), vhd(VhdType::Fixed, 300, 0)];
+    let runs = for_a_while(|rng| {
+        let mut b = good[rng.index(2)].clone();
+        let end = b.len() - 512;
+        mutate(&mut b, rng, &[(0, 1536), (512, 1536), (end, 512)]);
         // Right checksums let the mutation through to the code behind them.
         let n = b.len();
-        if n > 4096 && !next(&mut seed).is_multiple_of(4) {
+        if n > 4096 && !rng.one_in(4) {
             resum(&mut b, 512, 1024, 36);
             resum(&mut b, 0, 512, 64);
             if b[n - 512..].starts_with(b"conectix") {
@@ -288,8 +275,19 @@ fn mutated_images_neither_panic_nor_lose_writes() {
             }
         }
         fuzz_open(&b);
+    });
+    assert!(runs > 10);
+}
+
+#[test]
+fn mutated_isos_do_not_panic() {
+    let good = super::iso::iso(true);
+    let runs = for_a_while(|rng| {
+        let mut b = good.clone();
+        // The volume's descriptors, the boot record's, the catalog.
+        mutate(&mut b, rng, &[(16 * 2048, 160), (17 * 2048, 0x60), (20 * 2048, 64)]);
         fuzz_iso(&b);
-        runs += 1;
-    }
+        fuzz_open(&b);
+    });
     assert!(runs > 10);
 }
