@@ -258,6 +258,37 @@ fn vbe_says_what_it_sets() {
     assert_eq!(g.int(0x10, 0x4fee, 0, 0, 0).ax(), 0x0100);
 }
 
+/// VBE 2.0, function 05h: fails with AH=03h where the mode was set with bit 14, and only there.
+#[test]
+fn vbe_windows_are_for_modes_without_the_linear_frame_buffer() {
+    let mut g = Guest::new();
+    let bank = |g: &Guest| g.ports.index[&0x3d4][&0x6a];
+    // Text: no VBE mode is set.
+    assert_eq!(g.int(0x10, 0x4f05, 0x0000, 0, 1).ax(), 0x034f);
+    for mode in [0x0101, 0x0111, 0x0102] {
+        assert_eq!(g.int(0x10, 0x4f02, mode, 0, 0).ax(), 0x004f);
+        assert_eq!(g.int(0x10, 0x4f05, 0x0000, 0, 3).ax(), 0x004f, "mode {mode:x}");
+        assert_eq!(bank(&g), 3);
+        let f = g.int(0x10, 0x4f05, 0x0100, 0, 0);
+        assert_eq!((f.ax(), f.dx()), (0x004f, 3));
+        // There is no window B, and no bank behind the memory.
+        assert_eq!(g.int(0x10, 0x4f05, 0x0001, 0, 1).ax(), 0x014f);
+        assert_eq!(g.int(0x10, 0x4f05, 0x0000, 0, 64).ax(), 0x014f);
+        assert_eq!(bank(&g), 3);
+    }
+    assert_eq!(g.int(0x10, 0x4f02, 0x4101, 0, 0).ax(), 0x004f);
+    for bx in [0x0000, 0x0100] {
+        assert_eq!(g.int(0x10, 0x4f05, bx, 0, 3).ax(), 0x034f);
+    }
+    assert_eq!(bank(&g), 0);
+    // A planar mode has no linear frame buffer to ask for; the mode stays.
+    assert_eq!(g.int(0x10, 0x4f02, 0x4102, 0, 0).ax(), 0x014f);
+    assert_eq!(g.int(0x10, 0x4f03, 0, 0, 0).bx(), 0x4101);
+    // Without bit 14 the window is there again.
+    assert_eq!(g.int(0x10, 0x4f02, 0x0101, 0, 0).ax(), 0x004f);
+    assert_eq!(g.int(0x10, 0x4f05, 0x0000, 0, 2).ax(), 0x004f);
+}
+
 #[test]
 fn clocks_come_close() {
     for khz in [25_175, 31_500, 40_000, 65_000, 108_000, 135_000] {

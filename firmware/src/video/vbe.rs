@@ -13,6 +13,8 @@ use crate::video::{edid, misc, modes};
 const OK: u16 = 0x004f;
 const FAILED: u16 = 0x014f;
 const NOT_HERE: u16 = 0x024f;
+/// Invalid in the current mode.
+const WRONG_MODE: u16 = 0x034f;
 
 #[derive(Debug, Clone, Copy)]
 struct VbeMode {
@@ -136,9 +138,11 @@ pub async fn serve(bus: &Bus, f: &mut Frame) {
     f.set_ax(ax);
 }
 
+/// Bit 14 asks for the linear frame buffer: planar modes have none.
 fn known(bus: &Bus, bx: u16) -> bool {
     let n = bx & 0x1ff;
-    n < 0x80 && modes::find(n as u8).is_some() || find(bus, bx).is_some()
+    let has = |m: &VbeMode| bx & 0x4000 == 0 || m.bpp != 4;
+    n < 0x80 && modes::find(n as u8).is_some() || find(bus, bx).is_some_and(has)
 }
 
 /// 4F02: sets a mode that is known. Bit 14: linear, bit 15: keep the memory.
@@ -325,13 +329,14 @@ async fn state(bus: &Bus, f: &mut Frame) -> u16 {
     }
 }
 
+/// 4F05. A mode that was set with bit 14 has no window: VBE 2.0 wants AH=03h then.
 async fn window(bus: &Bus, f: &mut Frame) -> u16 {
-    if f.bl() != 0 {
-        return FAILED;
-    }
     match current(bus) {
         Some((_, v)) if v.mode & 0x4000 == 0 => {}
-        _ => return FAILED,
+        _ => return WRONG_MODE,
+    }
+    if f.bl() != 0 {
+        return FAILED;
     }
     match f.bh() {
         0 if u32::from(f.dx()) << 16 < bus.world.config.vram_bytes => {
