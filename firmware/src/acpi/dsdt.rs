@@ -1,5 +1,6 @@
 //! The DSDT: ACPI 1.0b, 32-bit integers, no construct that the first interpreters lack.
 
+use super::Legacy;
 use super::aml::*;
 use crate::wiring::{self, PIRQ_CHOICE, PIRQRC, PM_BASE, SLOTS, SMBUS_BASE};
 
@@ -7,10 +8,10 @@ const LINKS: [&str; 4] = ["LNKA", "LNKB", "LNKC", "LNKD"];
 const FIELDS: [&str; 4] = ["PRQA", "PRQB", "PRQC", "PRQD"];
 
 /// The definition block's body. `top`: end of RAM, where the PCI memory window begins.
-pub fn body(top: u32, com: u8, lpt: u8) -> Aml {
+pub fn body(top: u32, has: Legacy) -> Aml {
     cat(&[
         scope("\\_PR", &[processor("CPU0", 0, u32::from(PM_BASE) + 0x10, 6)]),
-        scope("\\_SB", &[pci0(top, com, lpt), links()]),
+        scope("\\_SB", &[pci0(top, has), links()]),
         scope("\\_GPE", &[]),
         sleep("\\_S1", 4),
         sleep("\\_S4", 1),
@@ -22,7 +23,7 @@ fn sleep(n: &str, typ: u32) -> Aml {
     name(n, package(&[int(typ), int(typ), int(0), int(0)]))
 }
 
-fn pci0(top: u32, com: u8, lpt: u8) -> Aml {
+fn pci0(top: u32, has: Legacy) -> Aml {
     let mut crs = res::word_window(2, 0, 0xff);
     crs.extend(res::io(0xcf8, 8));
     crs.extend(res::word_window(1, 0x0000, 0x0cf7));
@@ -38,7 +39,7 @@ fn pci0(top: u32, com: u8, lpt: u8) -> Aml {
             name("_CRS", buffer(&res::end(crs))),
             name("_PRT", routing()),
             device("VGA", &[name("_ADR", int(0x0008_0000))]),
-            isa(com, lpt),
+            isa(has),
             device("IDE0", &[name("_ADR", int(0x0007_0001))]),
             device("PM", &[name("_ADR", int(0x0007_0003))]),
         ],
@@ -124,7 +125,7 @@ fn part_uid(n: &str, id: &str, uid: Option<u32>, crs: &[Vec<u8>]) -> Aml {
     device(n, &body)
 }
 
-fn isa(com: u8, lpt: u8) -> Aml {
+fn isa(has: Legacy) -> Aml {
     use res::{dma, io, irq};
     let units: Vec<(&str, u8)> = FIELDS.iter().map(|f| (*f, 8)).collect();
     let mut body = vec![
@@ -139,7 +140,6 @@ fn isa(com: u8, lpt: u8) -> Aml {
         part("SPKR", "PNP0800", &[io(0x61, 1)]),
         part("PS2K", "PNP0303", &[io(0x60, 1), io(0x64, 1), irq(1)]),
         part("PS2M", "PNP0F13", &[irq(12)]),
-        part("FDC0", "PNP0700", &[io(0x3f2, 4), io(0x3f7, 1), irq(6), dma(2)]),
         part_uid(
             "MBRD",
             "PNP0C02",
@@ -157,12 +157,15 @@ fn isa(com: u8, lpt: u8) -> Aml {
             ],
         ),
     ];
-    for n in 0..com.min(2) {
+    if has.floppy {
+        body.push(part("FDC0", "PNP0700", &[io(0x3f2, 4), io(0x3f7, 1), irq(6), dma(2)]));
+    }
+    for n in 0..has.com.min(2) {
         let (at, line) = [(0x3f8, 4), (0x2f8, 3)][usize::from(n)];
         let name = ["UAR1", "UAR2"][usize::from(n)];
         body.push(part_uid(name, "PNP0501", Some(u32::from(n) + 1), &[io(at, 8), irq(line)]));
     }
-    if lpt > 0 {
+    if has.lpt > 0 {
         body.push(part("LPT1", "PNP0400", &[io(0x378, 8), irq(7)]));
     }
     device("ISA", &body)

@@ -6,7 +6,7 @@
 pub mod aml;
 mod dsdt;
 
-use crate::bus::{Bus, lock};
+use crate::bus::Bus;
 use crate::post_put;
 use crate::rom::{checksum, tables};
 use crate::wiring::{ACPI_BYTES, ACPI_DISABLE, ACPI_ENABLE, PM_BASE, SCI_IRQ, SMI_CMD};
@@ -33,8 +33,19 @@ fn table(signature: &[u8; 4], revision: u8, body: &[u8]) -> Vec<u8> {
     t
 }
 
-pub fn dsdt(top: u32, com: u8, lpt: u8) -> Vec<u8> {
-    table(b"DSDT", 1, &dsdt::body(top, com, lpt))
+/// What POST found where a PC has it: the DSDT lists nothing else, or systems would wait for it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Legacy {
+    /// Serial and parallel ports.
+    pub com: u8,
+    pub lpt: u8,
+    /// A diskette controller.
+    pub floppy: bool,
+}
+
+/// `top`: end of RAM.
+pub fn dsdt(top: u32, has: Legacy) -> Vec<u8> {
+    table(b"DSDT", 1, &dsdt::body(top, has))
 }
 
 /// Revision 1, 116 bytes. Section 5.2.5.
@@ -78,15 +89,14 @@ fn rsdp(rsdt: u32) -> [u8; 20] {
 }
 
 /// Writes the tables to the top of RAM and the root pointer to the F segment.
-pub fn install(bus: &Bus) {
+pub fn install(bus: &Bus, has: Legacy) {
     let ram = &bus.world.ram;
     let top = bus.world.config.ram_bytes as u32;
     let base = top - ACPI_BYTES;
     let facs_at = top - 0x1000;
     ram.write(u64::from(base), &vec![0; ACPI_BYTES as usize]);
     ram.write(u64::from(facs_at), &facs());
-    let ports = lock(&bus.world.shared).ports;
-    let dsdt = dsdt(top, ports[0], ports[1]);
+    let dsdt = dsdt(top, has);
     let (rsdt_at, fadt_at, dsdt_at) = (base, base + 0x80, base + 0x100);
     let rsdt = table(b"RSDT", 1, &fadt_at.to_le_bytes());
     ram.write(u64::from(rsdt_at), &rsdt);

@@ -12,7 +12,7 @@ use crate::rom::SYSTEM_SEG;
 use crate::rom::tables::DISKETTES;
 
 const DOR: u16 = 0x3f2;
-const MSR: u16 = 0x3f4;
+pub(crate) const MSR: u16 = 0x3f4;
 const FIFO: u16 = 0x3f5;
 const CCR: u16 = 0x3f7;
 

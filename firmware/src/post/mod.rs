@@ -26,10 +26,10 @@ pub async fn run(bus: &Bus) {
     pci::assign(bus).await;
     video::init(bus).await;
     inputs::start(bus).await;
-    ports::detect(bus).await;
+    let legacy = ports::detect(bus).await;
     disks(bus).await;
     chipset::clock(bus).await;
-    acpi::install(bus);
+    acpi::install(bus, legacy);
     smbios::install(bus);
     memory::pnp(bus);
     chipset::unmask(bus).await;

@@ -1,6 +1,6 @@
 use std::process::Command;
 
-use crate::acpi;
+use crate::acpi::{self, Legacy};
 use crate::config::Config;
 use crate::rom::{IMAGE, Rom, SYSTEM, VIDEO_BYTES, checksum, tables};
 use crate::smbios;
@@ -52,10 +52,21 @@ fn wiring_agrees_with_the_piix4() {
     }
 }
 
+const ALL: Legacy = Legacy { com: 2, lpt: 1, floppy: true };
+
+#[test]
+fn the_dsdt_lists_only_what_is_there() {
+    let lists = |has: Legacy, name: &[u8]| acpi::dsdt(0x1000_0000, has).windows(4).any(|w| w == name);
+    for name in [b"FDC0", b"UAR1", b"UAR2", b"LPT1"] {
+        assert!(lists(ALL, name) && !lists(Legacy::default(), name), "{}", String::from_utf8_lossy(name));
+    }
+    assert!(!lists(Legacy { floppy: false, ..ALL }, b"FDC0"));
+}
+
 #[test]
 fn acpi_tables_sum_to_zero() {
-    for ports in [(0, 0), (2, 1)] {
-        let d = acpi::dsdt(0x1000_0000, ports.0, ports.1);
+    for has in [Legacy::default(), ALL] {
+        let d = acpi::dsdt(0x1000_0000, has);
         assert_eq!((checksum(&d), d[8]), (0, 1));
     }
     let f = acpi::fadt(0x0fff_f000, 0x0fff_0100);
@@ -71,7 +82,7 @@ fn dsdt_is_sound() {
     }
     let dir = std::env::temp_dir().join(format!("heirloom-dsdt-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
-    std::fs::write(dir.join("dsdt.aml"), acpi::dsdt(0x1000_0000, 2, 1)).unwrap();
+    std::fs::write(dir.join("dsdt.aml"), acpi::dsdt(0x1000_0000, ALL)).unwrap();
     let run = |args: &[&str]| Command::new("iasl").args(args).current_dir(&dir).output().unwrap();
     assert!(run(&["-d", "dsdt.aml"]).status.success());
     let out = run(&["-p", "again", "dsdt.dsl"]);
