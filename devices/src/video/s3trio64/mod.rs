@@ -30,10 +30,10 @@ use super::screen::{IDLE, REFRESH, Screen, snapshot};
 use super::vga::{Port, Vga, Vram};
 
 pub const CONFIG: Win = Win(0);
-/// 3B0h-3BBh.
+/// 3B0h-3BBh: the CRTC while MISC b0 = 0.
 pub const MONO: Win = Win(1);
-/// 3C0h-3DFh.
-pub const COLOUR: Win = Win(2);
+/// 3C0h-3CFh.
+pub const VGA: Win = Win(2);
 /// 46E8h, Video Subsystem Enable.
 pub const SETUP: Win = Win(3);
 /// 102h, Option Select.
@@ -45,13 +45,16 @@ pub const ADVFUNC: Win = Win(6);
 /// A0000h-BFFFFh.
 pub const MEMORY: Win = Win(7);
 pub const APERTURE: Win = Win(8);
+/// 3D0h-3DFh: the CRTC while MISC b0 = 1.
+pub const COLOUR: Win = Win(9);
 
 const APERTURE_LEN: u32 = 64 << 20;
 
 const WINDOWS: &[WinSpec] = &[
     WinSpec::config(CONFIG),
     WinSpec::pio(MONO, 12, Width::B),
-    WinSpec::pio(COLOUR, 32, Width::B),
+    WinSpec::pio(VGA, 16, Width::B),
+    WinSpec::pio(COLOUR, 16, Width::B),
     WinSpec::pio(SETUP, 2, Width::B),
     WinSpec::pio(OPTION, 1, Width::B),
     WinSpec::pio(SUBSYS, 2, Width::B),
@@ -60,8 +63,8 @@ const WINDOWS: &[WinSpec] = &[
     WinSpec::mmio(APERTURE, APERTURE_LEN, Width::D),
 ];
 
-const PORTS: [(Win, u16); 6] =
-    [(MONO, 0x3b0), (COLOUR, 0x3c0), (SETUP, 0x46e8), (OPTION, 0x102), (SUBSYS, 0x42e8), (ADVFUNC, 0x4ae8)];
+const PORTS: [(Win, u16); 5] =
+    [(VGA, 0x3c0), (SETUP, 0x46e8), (OPTION, 0x102), (SUBSYS, 0x42e8), (ADVFUNC, 0x4ae8)];
 
 const REFRESH_TIMER: TimerId = TimerId(0);
 const RETRACE_TIMER: TimerId = TimerId(1);
@@ -70,6 +73,8 @@ const RETRACE_TIMER: TimerId = TimerId(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Placed {
     ports: bool,
+    /// The CRTC's ports, in colour or not.
+    crtc: Option<bool>,
     memory: bool,
     aperture: Option<u32>,
     linear: Option<u32>,
@@ -148,6 +153,7 @@ impl S3Trio64 {
         let linear = self.ext.cr58().ena_la() || self.ext.advfunc().la();
         let to = Placed {
             ports: self.config.io_enabled(),
+            crtc: self.config.io_enabled().then(|| self.vga.misc().io_address()),
             memory,
             aperture,
             linear: aperture.filter(|_| linear).map(|bar| bar | self.linear_offset()),
@@ -158,6 +164,11 @@ impl S3Trio64 {
             for (win, base) in PORTS {
                 cx.remap(win, to.ports.then_some(Decode::Pio(base)));
             }
+        }
+        if was.crtc != to.crtc {
+            // The other range is not ours then: another adapter may live there, or nobody.
+            cx.remap(MONO, (to.crtc == Some(false)).then_some(Decode::Pio(0x3b0)));
+            cx.remap(COLOUR, (to.crtc == Some(true)).then_some(Decode::Pio(0x3d0)));
         }
         if was.memory != to.memory {
             cx.remap(MEMORY, to.memory.then_some(Decode::Mmio(0xa_0000)));
@@ -286,7 +297,8 @@ impl Device for S3Trio64 {
         match at.win {
             CONFIG => self.config.read(at),
             MONO => self.read_port(cx, at, 0x3b0 + at.off as u16),
-            COLOUR => self.read_port(cx, at, 0x3c0 + at.off as u16),
+            VGA => self.read_port(cx, at, 0x3c0 + at.off as u16),
+            COLOUR => self.read_port(cx, at, 0x3d0 + at.off as u16),
             SETUP if at.off == 0 => u32::from(self.setup[0]),
             OPTION => u32::from(self.setup[1]),
             // No engine: nothing pending, monitor ID 7 (none), and 8 bits a pixel as CR3A b4 has it.
@@ -306,7 +318,8 @@ impl Device for S3Trio64 {
         match at.win {
             CONFIG => self.config_write(cx, at, v),
             MONO => self.write_port(cx, at, 0x3b0 + at.off as u16, v as u8),
-            COLOUR => self.write_port(cx, at, 0x3c0 + at.off as u16, v as u8),
+            VGA => self.write_port(cx, at, 0x3c0 + at.off as u16, v as u8),
+            COLOUR => self.write_port(cx, at, 0x3d0 + at.off as u16, v as u8),
             SETUP if at.off == 0 => self.setup[0] = v as u8,
             OPTION => self.setup[1] = v as u8,
             // Interrupt enables and engine reset: there is no engine to reset.

@@ -1,7 +1,7 @@
 //! Identity, locks, windows, banks, interrupt, saved state.
 
 use super::*;
-use crate::video::s3trio64::{APERTURE, COLOUR, MEMORY};
+use crate::video::s3trio64::{APERTURE, COLOUR, MEMORY, MONO, VGA};
 use board::{HostEvent, Reset, SECOND};
 use proptest::prelude::*;
 
@@ -24,17 +24,17 @@ fn configuration_space_is_a_trio64_with_virtual_pcs_window() {
 #[test]
 fn command_bits_put_ports_and_memory_on_the_bus() {
     let mut c = Card::cold();
-    assert_eq!((c.b.placed(COLOUR), c.b.placed(MEMORY), c.b.placed(APERTURE)), (None, None, None));
+    assert_eq!((c.b.placed(VGA), c.b.placed(MEMORY), c.b.placed(APERTURE)), (None, None, None));
     c.b.cfg_write(CONFIG, 0x10, Width::D, LFB);
     c.b.cfg_write(CONFIG, 4, Width::W, 1);
-    assert_eq!((c.b.placed(COLOUR), c.b.placed(MEMORY)), (Some(0x3c0), None));
+    assert_eq!((c.b.placed(VGA), c.b.placed(MEMORY)), (Some(0x3c0), None));
     c.b.cfg_write(CONFIG, 4, Width::W, 3);
     // Memory waits for MISC b1 as well.
     assert_eq!((c.b.placed(MEMORY), c.b.placed(APERTURE)), (None, Some(LFB)));
     c.b.out8(0x3c2, 2);
     assert_eq!(c.b.placed(MEMORY), Some(0xa_0000));
     c.b.reset(Reset::Hard);
-    assert_eq!((c.b.placed(COLOUR), c.b.placed(MEMORY), c.b.placed(APERTURE)), (None, None, None));
+    assert_eq!((c.b.placed(VGA), c.b.placed(MEMORY), c.b.placed(APERTURE)), (None, None, None));
 }
 
 #[test]
@@ -45,6 +45,14 @@ fn the_crtc_moves_with_misc_bit_0() {
     assert_eq!(c.b.in8(0x3d5), 0xff);
     c.b.out8(0x3b4, 0x0e);
     assert_eq!(c.b.in8(0x3b5), 0x12);
+    assert_eq!((c.b.placed(MONO), c.b.placed(COLOUR)), (Some(0x3b0), None));
+    c.b.out8(0x3c2, 0x63);
+    assert_eq!((c.b.placed(MONO), c.b.placed(COLOUR)), (None, Some(0x3d0)));
+    // What systems look for at the other range is no unknown register of this chip: Linux reads an ISA PnP card's
+    // identification at 3B3h, 144 times.
+    let before = c.b.unknowns();
+    assert_eq!((c.b.in8(0x3b3), c.b.in8(0x3b5)), (0xff, 0xff));
+    assert_eq!(c.b.unknowns(), before);
 }
 
 #[test]
