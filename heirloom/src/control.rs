@@ -63,6 +63,9 @@ pub(crate) struct ErrorBody {
     pub(crate) error: String,
 }
 
+/// Between two strokes of a typed text.
+const PACE: Duration = Duration::from_millis(5);
+
 /// Where this user's control sockets are.
 pub(crate) fn directory() -> PathBuf {
     match std::env::var_os("XDG_RUNTIME_DIR").filter(|d| !d.is_empty()) {
@@ -136,7 +139,8 @@ pub(crate) fn names() -> Result<Vec<String>> {
 
 /// Sends one request to a machine; the body of the answer if it is a success, else its error.
 pub(crate) fn request(name: &str, method: &str, path: &str, body: Option<Vec<u8>>) -> Result<Vec<u8>> {
-    const PATIENCE: Duration = Duration::from_secs(30);
+    // A character of a text to type is four strokes at most.
+    let patience = Duration::from_secs(30) + 4 * PACE * body.as_ref().map_or(0, Vec::len) as u32;
     let at = socket(name);
     if !alive(&at) {
         let running = names().unwrap_or_default();
@@ -156,7 +160,7 @@ pub(crate) fn request(name: &str, method: &str, path: &str, body: Option<Vec<u8>
             r = r.header("content-type", "application/json");
         }
         let request = r.body(Full::new(Bytes::from(body.unwrap_or_default())))?;
-        let answer = tokio::time::timeout(PATIENCE, sender.send_request(request))
+        let answer = tokio::time::timeout(patience, sender.send_request(request))
             .await
             .with_context(|| format!("machine {name:?} does not answer"))??;
         let status = answer.status();

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
 use axum::Router;
@@ -15,6 +17,7 @@ use axum::routing::{get, post};
 use board::Pointer;
 use host_io::display::{Frame, encode_png};
 use host_io::input;
+use tokio::sync::oneshot;
 use vmm::Handle;
 
 use super::{ErrorBody, KeyBody, MouseBody, StatusBody, TypeBody, UnknownBody};
@@ -64,24 +67,42 @@ impl Listener {
 /// Answers until dropped; then the socket's file is gone too.
 pub(crate) struct Server {
     _file: SocketFile,
+    stop: Option<oneshot::Sender<()>>,
+    ended: Receiver<()>,
 }
 
 impl Server {
     pub(crate) fn start(listener: Listener, target: Target) -> Result<Self> {
         let Listener { socket, file } = listener;
         let rt = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let (end, ended) = mpsc::channel();
         std::thread::Builder::new().name("control".into()).spawn(move || {
             rt.block_on(async {
+                let stopped = async move { drop(stopped.await) };
                 let served = match tokio::net::UnixListener::from_std(socket) {
-                    Ok(l) => axum::serve(l, routes(target)).await,
+                    Ok(l) => axum::serve(l, routes(target)).with_graceful_shutdown(stopped).await,
                     Err(e) => Err(e),
                 };
                 if let Err(e) = served {
                     tracing::error!("the control socket failed: {e}");
                 }
             });
+            // Nobody waits any more if it took too long.
+            let _ = end.send(());
         })?;
-        Ok(Self { _file: file })
+        Ok(Self { _file: file, stop: Some(stop), ended })
+    }
+}
+
+impl Drop for Server {
+    /// Who asked for the end of the machine still gets an answer.
+    fn drop(&mut self) {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        let _ = self.ended.recv_timeout(PATIENCE);
     }
 }
 
@@ -172,15 +193,19 @@ async fn key(State(t): State<Target>, Json(b): Json<KeyBody>) -> Done {
 
 /// A guest's keyboard buffer holds sixteen bytes: keys go at the pace of a fast typist, not all at once.
 async fn press(t: Target, keys: Vec<(board::Key, bool)>) -> Done {
-    const PACE: std::time::Duration = std::time::Duration::from_millis(5);
     for (key, down) in keys {
         t.machine.key(key, down).map_err(gone)?;
-        tokio::time::sleep(PACE).await;
+        tokio::time::sleep(super::PACE).await;
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn mouse(State(t): State<Target>, Json(b): Json<MouseBody>) -> Done {
+    const MOST: i32 = 16383;
+    if ![b.x, b.y].iter().all(|v| (0..=MOST).contains(v)) {
+        let what = format!("pointer {},{} lies outside of every screen; use 0 to {MOST}", b.x, b.y);
+        return Err(Failed(StatusCode::UNPROCESSABLE_ENTITY, what));
+    }
     // A PS/2 mouse only tells movements: the first one goes to the corner, so that we know where it is.
     const FAR: i32 = 4096;
     let mut at = t.pointer.lock().unwrap_or_else(PoisonError::into_inner);
