@@ -311,8 +311,12 @@ impl MachineSpec {
     /// Makes relative paths relative to `base`, the spec file's folder.
     pub fn rebase(&mut self, base: &Path) {
         let paths = [&mut self.kernel, &mut self.initrd, &mut self.bios].into_iter().flatten();
-        let media = self.cdroms.iter_mut().flatten();
-        for p in paths.chain(media).chain(self.disks.iter_mut().map(|d| &mut d.path)) {
+        let media = self.cdroms.iter_mut().flatten().chain(self.disks.iter_mut().map(|d| &mut d.path));
+        let ports = self.serial.iter_mut().filter_map(|s| match s {
+            SerialSpec::File(p) | SerialSpec::Unix(p) => Some(p),
+            SerialSpec::None | SerialSpec::Stdio | SerialSpec::Tcp(_) => None,
+        });
+        for p in paths.chain(media).chain(ports) {
             *p = base.join(&*p);
         }
     }

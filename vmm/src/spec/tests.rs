@@ -49,3 +49,19 @@ fn boot_letters_may_not_repeat() {
     assert!(boot("").is_err());
     assert!(boot("x").is_err());
 }
+
+#[test]
+fn every_path_of_a_spec_is_relative_to_its_folder() {
+    let mut s = MachineSpec::parse(
+        "kernel = 'k'\ninitrd = 'i'\nserial = ['file=f', 'unix=/run/u']\n[[disk]]\npath = 'd'\n[[cdrom]]\npath = 'c'\n",
+        "m.toml",
+    )
+    .unwrap();
+    s.rebase(Path::new("/at"));
+    assert_eq!((s.kernel, s.initrd), (Some("/at/k".into()), Some("/at/i".into())));
+    assert_eq!(s.serial, [SerialSpec::File("/at/f".into()), SerialSpec::Unix("/run/u".into())]);
+    assert_eq!((s.disks[0].path.clone(), s.cdroms), ("/at/d".into(), vec![Some("/at/c".into())]));
+    let mut s = MachineSpec { bios: Some("b".into()), ..MachineSpec::default() };
+    s.rebase(Path::new("/at"));
+    assert_eq!(s.bios, Some("/at/b".into()));
+}
