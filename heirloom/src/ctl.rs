@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Subcommand;
 
 use crate::Usage;
@@ -41,7 +41,7 @@ enum What {
     Shutdown,
     /// Write the screen to a PNG file
     Screenshot { file: PathBuf },
-    /// Type text on a US keyboard; \n is Enter, \t Tab, \e Escape
+    /// Type text on a US keyboard; \n is Enter, \t Tab, \e Escape, \\ a backslash
     Type { text: String },
     /// Press a chord: ctrl-alt-del, alt-f4, ret
     Key { chord: String },
@@ -84,11 +84,13 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         What::Shutdown => plain("/v1/shutdown")?,
         What::Screenshot { file } => {
             let png = control::request(name, "GET", "/v1/screenshot", None)?;
-            std::fs::write(&file, png).with_context(|| format!("cannot write {}", file.display()))?;
+            std::fs::write(&file, png).map_err(|e| {
+                let file = file.display();
+                anyhow::anyhow!("cannot write {file}: {e}; check that its directory exists and is writable")
+            })?;
         }
         What::Type { text } => {
-            let text = text.replace("\\n", "\n").replace("\\t", "\t").replace("\\e", "\x1b");
-            control::post(name, "/v1/type", &TypeBody { text })?;
+            control::post(name, "/v1/type", &TypeBody { text: unescape(&text) })?;
         }
         What::Key { chord } => drop(control::post(name, "/v1/key", &KeyBody { chord })?),
         What::Mouse { to } => drop(control::post(name, "/v1/mouse", &mouse(&to)?)?),
@@ -116,6 +118,28 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A backslash before anything else stands for itself.
+fn unescape(s: &str) -> String {
+    let mut out = String::with_capacity(s.len());
+    let mut rest = s.chars();
+    while let Some(c) = rest.next() {
+        let mut next = rest.clone();
+        let escape = match (c, next.next()) {
+            ('\\', Some('n')) => '\n',
+            ('\\', Some('t')) => '\t',
+            ('\\', Some('e')) => '\x1b',
+            ('\\', Some('\\')) => '\\',
+            _ => {
+                out.push(c);
+                continue;
+            }
+        };
+        out.push(escape);
+        rest = next;
+    }
+    out
+}
+
 fn mouse(s: &str) -> Result<MouseBody, Usage> {
     let bad = || Usage(format!("pointer {s:?}; use X,Y or X,Y,BUTTONS, as in 320,240,1"));
     let parts: Vec<&str> = s.split(',').collect();
@@ -125,4 +149,21 @@ fn mouse(s: &str) -> Result<MouseBody, Usage> {
         return Err(bad());
     }
     Ok(MouseBody { x: number(0)?, y: number(1)?, buttons })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_of_typed_text() {
+        for (text, typed) in [
+            (r"dir\n", "dir\n"),
+            (r"C:\\new\t", "C:\\new\t"),
+            (r"a\qb\", r"a\qb\"),
+            (r"\\\\e\e", "\\\\e\x1b"),
+        ] {
+            assert_eq!(unescape(text), typed, "{text}");
+        }
+    }
 }

@@ -72,7 +72,7 @@ pub(crate) struct Args {
     #[arg(long)]
     nx: bool,
     /// Ends with exit code 0 once this text came on COM1
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     expect: Option<String>,
     /// Ends with exit code 124 after so long
     #[arg(long, value_name = "SECS")]
@@ -185,9 +185,10 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
 
     let outcome = machine.run();
     drop(viewers);
-    drop(server);
     machine.draw_last_frame();
     drop(machine);
+    // Last: the name is free once the disks are.
+    drop(server);
     drop(terminal);
     if let Some(file) = &screenshot {
         let (mode, px) = frame.snapshot();
@@ -206,8 +207,8 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
             eprintln!("heirloom: time-out after {} s", timeout.unwrap_or(0));
             Ok(ExitCode::from(124))
         }
-        (Outcome::PoweredOff, End::Guest) if let Some(want) = &expect => {
-            eprintln!("heirloom: the guest powered off before {want:?} came on COM1");
+        (Outcome::PoweredOff, End::Guest | End::Signal) if let Some(want) = &expect => {
+            eprintln!("heirloom: the machine was powered off before {want:?} came on COM1");
             Ok(ExitCode::from(1))
         }
         (Outcome::PoweredOff, _) => Ok(ExitCode::SUCCESS),

@@ -6,9 +6,11 @@ use super::{Key, Stroke};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadChord {
-    #[error("no key is called {name:?}")]
+    #[error(
+        "no key is called {name:?}; use names as in ctrl-alt-del, f1 or ret, or the character on the key"
+    )]
     Unknown { name: String },
-    #[error("a key combination names at least one key")]
+    #[error("no key is named; use names as in ctrl-alt-del, f1 or ret")]
     Empty,
 }
 

@@ -190,6 +190,7 @@ fn words_that_mean_nothing() {
     refused(&at, &["--frobnicate"], 2, &["--frobnicate"]);
     refused(&at, &["--screenshot", "nowhere/a.png"], 2, &["nowhere/a.png", "create it"]);
     refused(&at, &["spec.toml"], 2, &["spec.toml", "check the path"]);
+    refused(&at, &["--expect", ""], 2, &["--expect"]);
     let out = heirloom_in(&at, ["ctl", "nobody", "status"]);
     assert_eq!(out.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&out.stderr).lines().count(), 1);
@@ -331,4 +332,37 @@ fn sockets_that_a_killed_run_left() {
     assert_eq!(out.status.code(), Some(124), "{}", String::from_utf8_lossy(&out.stderr));
     assert!(!serial.exists() && !control.exists(), "a run that ended left its sockets");
     let _ = fs::remove_dir_all(at);
+}
+
+/// What `ctl` is asked wrongly is refused in a line; the machine goes on. Asked to end it, it answers before it does.
+#[test]
+fn wrong_words_to_a_machine() {
+    for n in 0..8 {
+        let mut vm = Vm::logged("bad-ctl", &Args::new(&["--memory", "16"]));
+        up(&vm);
+        for (words, says) in [
+            (&["mouse", "2147483647,-2147483648"][..], "outside of every screen"),
+            (&["mouse", "1,2,3,4"], "X,Y"),
+            (&["key", "ctrl-nokey"], "nokey"),
+            (&["key", ""], "no key is named"),
+            (&["type", "\u{20ac}"], "US keyboard"),
+            (&["screenshot", "/no/where.png"], "check that its directory exists"),
+        ] {
+            let err = vm.ctl(words).expect_err("it is wrong");
+            assert!(err.contains(says) && err.lines().count() == 1, "{words:?}: {err}");
+        }
+        assert_eq!(vm.ctl(["poweroff"]), Ok(String::new()), "machine {n}");
+        assert!(vm.wait(20).success());
+    }
+}
+
+/// A run that is ended from outside has not seen what it waited for.
+#[test]
+fn a_signal_meets_no_expectation() {
+    let mut vm = Vm::logged("bad-signal", &Args::new(&["--memory", "16", "--expect", "never"]));
+    up(&vm);
+    let pid = vm.pid().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+    assert_eq!(vm.wait(20).code(), Some(1));
+    assert!(vm.said().contains("before \"never\" came on COM1"), "{}", vm.said());
 }
