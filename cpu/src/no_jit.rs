@@ -34,8 +34,12 @@ impl Engine {
         false
     }
 
-    pub(crate) fn translation(&mut self, _: u32) -> u32 {
-        0
+    pub(crate) fn find_translation(&self) -> Option<(u32, u32)> {
+        None
+    }
+
+    pub(crate) fn translation(&mut self, _: u32) -> bool {
+        false
     }
 
     pub(crate) fn retire_dropped(&mut self) {
@@ -47,5 +51,7 @@ impl Engine {
         Left::Boundary
     }
 
-    pub(crate) fn connect(&mut self, _: Option<u32>, _: u32) {}
+    pub(crate) fn link(&mut self, _: u32, _: u32) {}
+
+    pub(crate) fn remember_translation(&mut self, _: u32) {}
 }

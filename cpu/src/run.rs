@@ -44,14 +44,6 @@ enum Next {
     Single(Decoded),
 }
 
-/// After the translated part of a chain.
-enum Go {
-    /// Interpret the block.
-    On,
-    Block(u32),
-    Out,
-}
-
 #[inline(always)]
 fn execute(cpu: &mut Cpu, io: &mut dyn GuestIo, insns: &[Insn]) -> End {
     let start = cpu.eip;
@@ -131,49 +123,23 @@ impl Engine {
 
     /// Runs blocks from EIP until one leaves.
     fn chain(&mut self, io: &mut dyn GuestIo) -> Result<(), Stop> {
+        if self.may_translate() {
+            return self.chain_translated(io);
+        }
         let mut id = match self.locate(io) {
             Ok(Next::Block(id)) => id,
             Ok(Next::Single(d)) => return self.one(io, &d),
             Err(f) => return self.fetch_fault(io, f),
         };
-        let translates = self.may_translate();
         loop {
             if self.cpu.end_block {
                 // Finding the block had effects of its own.
                 return Ok(());
             }
-            if translates {
-                match self.translated(io, id)? {
-                    Go::On => {}
-                    Go::Block(next) => {
-                        id = next;
-                        continue;
-                    }
-                    Go::Out => return Ok(()),
-                }
-            }
-            let cpu = &mut self.cpu;
-            let left = cpu.poll_at - cpu.icount;
-            let b = self.cache.block(id);
-            if beyond_limit(cpu, b) {
-                return self.near_limit(io);
-            }
-            let leaves = b.leaves;
-            let mut insns = self.cache.insns(id);
-            let whole = insns.len();
-            if left < whole as u64 {
-                insns = &insns[..left as usize];
-            }
-            let n = match execute(cpu, io, insns) {
-                End::Done(n) => n,
-                End::Fault(n, f) => return self.fault(io, n, f),
-            };
-            cpu.icount += n as u64;
-            cpu.done = 0;
-            if (leaves && n == whole) || cpu.end_block || cpu.icount >= cpu.poll_at || self.kicker.is_kicked()
-            {
+            if !self.interpret(io, id)? {
                 return Ok(());
             }
+            let cpu = &self.cpu;
             let lin = cpu.seg[CS].base.wrapping_add(cpu.eip);
             let link = link_key(cpu.tlb.epoch(cpu.cpl == 3), lin);
             id = match self.cache.follow(id, link) {
@@ -187,36 +153,76 @@ impl Engine {
         }
     }
 
-    /// Runs the translation of block `id`, if it has one that fits the budget.
+    /// Interprets block `id`, cut where the budget ends. False if the run loop must look at everything now.
     #[inline(always)]
-    fn translated(&mut self, io: &mut dyn GuestIo, id: u32) -> Result<Go, Stop> {
-        let code = self.translation(id);
-        if code == 0 || self.cpu.poll_at - self.cpu.icount < u64::from(self.cache.block(id).n) {
-            return Ok(Go::On);
+    fn interpret(&mut self, io: &mut dyn GuestIo, id: u32) -> Result<bool, Stop> {
+        let cpu = &mut self.cpu;
+        let left = cpu.poll_at - cpu.icount;
+        let b = self.cache.block(id);
+        if beyond_limit(cpu, b) {
+            return self.near_limit(io).map(|()| false);
         }
-        let link = match self.enter(io, code) {
-            Left::Boundary => return Ok(Go::Out),
-            Left::Fault(n, f) => return self.fault(io, n, f).map(|()| Go::Out),
-            Left::Next(link) => Some(link),
-            Left::Budget => None,
+        let leaves = b.leaves;
+        let mut insns = self.cache.insns(id);
+        let whole = insns.len();
+        if left < whole as u64 {
+            insns = &insns[..left as usize];
+        }
+        let n = match execute(cpu, io, insns) {
+            End::Done(n) => n,
+            End::Fault(n, f) => return self.fault(io, n, f).map(|()| false),
         };
-        if self.cpu.icount >= self.cpu.poll_at || self.kicker.is_kicked() {
-            return Ok(Go::Out);
+        cpu.icount += n as u64;
+        cpu.done = 0;
+        Ok(!((leaves && n == whole) || cpu.end_block || cpu.icount >= cpu.poll_at || self.kicker.is_kicked()))
+    }
+
+    /// The same in a mode that translated code is made for: blocks that run often are translated.
+    fn chain_translated(&mut self, io: &mut dyn GuestIo) -> Result<(), Stop> {
+        // The exit that translated code was left by, to be linked with what follows.
+        let mut link = None;
+        loop {
+            let mut cut = false;
+            if let Some((id, code)) = self.find_translation() {
+                if let Some(link) = link.take() {
+                    self.link(link, id);
+                }
+                match self.enter(io, code) {
+                    Left::Boundary => return Ok(()),
+                    Left::Fault(n, f) => return self.fault(io, n, f),
+                    Left::Next(exit) => link = exit,
+                    Left::Budget => cut = true,
+                }
+                if self.cpu.icount >= self.cpu.poll_at || self.kicker.is_kicked() {
+                    return Ok(());
+                }
+                if !cut {
+                    continue;
+                }
+            }
+            let id = match self.locate(io) {
+                Ok(Next::Block(id)) => id,
+                Ok(Next::Single(d)) => return self.one(io, &d),
+                Err(f) => return self.fetch_fault(io, f),
+            };
+            if self.cpu.end_block {
+                return Ok(());
+            }
+            if !cut && self.translation(id) && self.cpu.fetch_page(io, self.cpu.eip).is_ok() {
+                // Found without a look at its page, perhaps; now the page is known, and the block is found at once.
+                if self.cpu.end_block {
+                    return Ok(());
+                }
+                self.remember_translation(id);
+                if self.find_translation().is_some() {
+                    continue;
+                }
+            }
+            link = None;
+            if !self.interpret(io, id)? {
+                return Ok(());
+            }
         }
-        let next = match self.locate(io) {
-            Ok(Next::Block(next)) => next,
-            Ok(Next::Single(d)) => return self.one(io, &d).map(|()| Go::Out),
-            Err(f) => return self.fetch_fault(io, f).map(|()| Go::Out),
-        };
-        if let Some(link) = link
-            && !self.cpu.end_block
-            && self.translation(next) != 0
-            // The block may have been found without a look at its page.
-            && self.cpu.fetch_page(io, self.cpu.eip).is_ok()
-        {
-            self.connect(link, next);
-        }
-        Ok(Go::Block(next))
     }
 
     /// One instruction, with everything that needs a look before and after each.

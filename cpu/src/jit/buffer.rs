@@ -17,34 +17,28 @@ unsafe impl Send for CodeBuffer {}
 impl CodeBuffer {
     #[cfg(target_os = "linux")]
     pub(crate) fn new(len: usize) -> io::Result<Self> {
-        use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-        // SAFETY: a plain system call with a constant name; the descriptor is owned from here on.
-        let fd = unsafe {
-            let fd = libc::memfd_create(c"heirloom-code".as_ptr(), libc::MFD_CLOEXEC);
-            if fd < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            OwnedFd::from_raw_fd(fd)
+        // Shared anonymous memory, which Linux's `perf` takes for generated code, once to write to.
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let rw = unsafe {
+            let prot = libc::PROT_READ | libc::PROT_WRITE;
+            libc::mmap(std::ptr::null_mut(), len, prot, libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1, 0)
         };
-        // SAFETY: the descriptor is open.
-        if unsafe { libc::ftruncate(fd.as_raw_fd(), len as libc::off_t) } != 0 {
+        if rw == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let map = |prot| {
-            // SAFETY: a new mapping at an address of the kernel's choice.
-            let p =
-                unsafe { libc::mmap(std::ptr::null_mut(), len, prot, libc::MAP_SHARED, fd.as_raw_fd(), 0) };
-            if p == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(p) }
-        };
-        let rw = map(libc::PROT_READ | libc::PROT_WRITE)?;
-        match map(libc::PROT_READ | libc::PROT_EXEC) {
-            Ok(rx) => Ok(Self { rw: rw.cast(), rx: rx.cast_const().cast(), len }),
-            Err(e) => {
-                // SAFETY: `rw` was mapped above with this length and nobody else knows it.
-                unsafe { libc::munmap(rw, len) };
-                Err(e)
-            }
+        // And once to run from: an old length of 0 asks for a second mapping of the same pages.
+        // SAFETY: `rw` is a shared mapping of `len` bytes; it stays as it is.
+        let rx = unsafe { libc::mremap(rw, 0, len, libc::MREMAP_MAYMOVE) };
+        // SAFETY: `rx` is the mapping just made, of `len` bytes.
+        if rx == libc::MAP_FAILED
+            || unsafe { libc::mprotect(rx, len, libc::PROT_READ | libc::PROT_EXEC) } != 0
+        {
+            let e = io::Error::last_os_error();
+            // SAFETY: `rw` was mapped above with this length and nobody else knows it.
+            unsafe { libc::munmap(rw, len) };
+            return Err(e);
         }
+        Ok(Self { rw: rw.cast(), rx: rx.cast_const().cast(), len })
     }
 
     #[cfg(not(target_os = "linux"))]

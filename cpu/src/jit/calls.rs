@@ -2,7 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Exit, layout, pack, unpack};
+use hv_vcpu::GuestIo;
+
+use super::{Exit, effects, layout, pack, unpack};
+use crate::cpu::eflags;
 use crate::flags::Flags;
 use crate::run::Engine;
 
@@ -30,10 +33,16 @@ impl Engine {
         if let Some(j) = &mut self.jit {
             j.counters.interpreted += 1;
         }
+        let generation = cpu.ram_generation;
         let r = (insn.exec)(cpu, io, &insn);
         self.hot.flags = pack(cpu.flags.pack());
         // The last one may have gone anywhere.
         let gone = match r {
+            Ok(()) if effects::goes_on(&insn) => {
+                let quiet = cpu.ram_generation == generation && self.is_quiet(io);
+                self.cpu.end_block = !quiet;
+                k + 1 == n && !quiet
+            }
             Ok(()) => k + 1 == n,
             Err(f) if f.is_jump() => true,
             Err(f) => {
@@ -42,6 +51,7 @@ impl Engine {
                 return Exit::Fault as u32;
             }
         };
+        let cpu = &mut self.cpu;
         if gone || cpu.end_block {
             cpu.icount += k as u64 + 1;
             cpu.done = 0;
@@ -51,6 +61,22 @@ impl Engine {
         // A repeated instruction has counted its elements.
         self.hot.left = self.hot.until.wrapping_sub(cpu.icount) as i64 - n as i64;
         0
+    }
+
+    /// Nothing waits that the run loop would look at before the next instruction, and that is translated for the mode
+    /// that there is.
+    fn is_quiet(&self, io: &dyn GuestIo) -> bool {
+        let cpu = &self.cpu;
+        let shadow = cpu.mov_ss_shadow || cpu.sti_shadow;
+        let intr = cpu.eflags & eflags::IF != 0 && io.intr_pending();
+        !shadow
+            && !intr
+            && !cpu.halted
+            && cpu.pending_debug == 0
+            && cpu.eflags & (eflags::TF | eflags::RF) == 0
+            && !cpu.code.anything_written()
+            && cpu.flat()
+            && std::ptr::eq(cpu.tlb.set(), self.hot.set)
     }
 
     /// Brings the count of instructions to that of instruction `k` of a block of `n`.

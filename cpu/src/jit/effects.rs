@@ -112,6 +112,17 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
         },
         0x9e => Some(Effects { kills: ALL & !OF, ..QUIET }),
         0xf5 => Some(Effects { reads: CF, kills: CF, ..QUIET }),
+        // MOVS STOS LODS SCAS CMPS, not repeated.
+        0xa4 | 0xa5 | 0xaa..=0xad if i.a32() && i.flags & (Insn::REP | Insn::REPNE) == 0 => {
+            Some(Effects { observes: true, ..QUIET })
+        }
+        0xa6 | 0xa7 | 0xae | 0xaf if i.a32() && i.flags & (Insn::REP | Insn::REPNE) == 0 => {
+            Some(Effects { kills: ALL, observes: true, ..QUIET })
+        }
+        // LFENCE, MFENCE, SFENCE: there is one processor.
+        0x0fae if !mem && i.flags & (Insn::P66 | Insn::REP | Insn::REPNE) == 0 && i.reg >= 5 => Some(QUIET),
+        0x9c if o32 => Some(Effects { reads: ALL, observes: true, ..QUIET }),
+        0xfa => Some(Effects { observes: true, ..QUIET }),
         0xf8 | 0xf9 => Some(Effects { kills: CF, ..QUIET }),
         0xfc | 0xfd => Some(QUIET),
         0x0f40..=0x0f4f => Some(Effects { reads: condition(i.opcode as u8), ..base }),
@@ -124,6 +135,16 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
         0x0fa5 | 0x0fad if o32 => Some(base),
         0x0fc8..=0x0fcf if o32 => Some(QUIET),
         _ => None,
+    }
+}
+
+/// Of the instructions after which the run loop looks at everything: those that translated code goes on behind, if
+/// there is nothing to look at. POPF, and loads of segment registers other than CS and SS.
+pub(super) fn goes_on(i: &Insn) -> bool {
+    match i.opcode {
+        0x9d | 0x07 | 0x1f | 0x0fa1 | 0x0fa9 => true,
+        0x8e => i.reg != 2,
+        _ => false,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::run::Engine;
 
 pub(super) const EIP: i32 = (offset_of!(Engine, cpu) + offset_of!(Cpu, eip)) as i32;
 pub(super) const EFLAGS: i32 = (offset_of!(Engine, cpu) + offset_of!(Cpu, eflags)) as i32;
+pub(super) const CPL: i32 = (offset_of!(Engine, cpu) + offset_of!(Cpu, cpl)) as i32;
 const GPR: i32 = (offset_of!(Engine, cpu) + offset_of!(Cpu, gpr)) as i32;
 const SEG: usize = offset_of!(Engine, cpu) + offset_of!(Cpu, seg);
 const HOT: usize = offset_of!(Engine, hot);

@@ -99,7 +99,7 @@ impl<'a> Lower<'a> {
             let last = k + 1 == n;
             if (last && self.s.leaves) || effects::effects(&i).is_none() {
                 self.interpret(k);
-                if last && self.s.leaves {
+                if last && self.s.leaves && !effects::goes_on(&i) {
                     // It does not come back.
                     open = false;
                 }
@@ -138,7 +138,7 @@ impl<'a> Lower<'a> {
         self.s.id << 6 | k as u32
     }
 
-    fn interpret(&mut self, k: usize) {
+    pub(super) fn interpret(&mut self, k: usize) {
         self.a.mov_imm(RCX, self.site(k));
         let to = self.thunk(self.thunks.interpret);
         self.a.call_to(to);

@@ -112,7 +112,9 @@ struct Jump {
     /// What the TLB slot of the page must say: fetch tag and addend.
     page: u64,
     code: *const u8,
-    _pad: u64,
+    /// The same as an offset in the buffer.
+    entry: u32,
+    _pad: u32,
 }
 
 // SAFETY: a plain address within the code buffer that the same engine owns.
@@ -121,7 +123,7 @@ unsafe impl Send for Jump {}
 /// No slot has this: a fetch tag is a multiple of 4096 or 1.
 const NO_PAGE: u64 = 2;
 
-const NO_JUMP: Jump = Jump { eip: 0, id: 0, page: NO_PAGE, code: std::ptr::null(), _pad: 0 };
+const NO_JUMP: Jump = Jump { eip: 0, id: 0, page: NO_PAGE, code: std::ptr::null(), entry: 0, _pad: 0 };
 
 /// A direct exit.
 struct Link {
@@ -313,7 +315,14 @@ impl Jit {
         if !c.live || slot.fetch != c.eip & !0xfff {
             return;
         }
-        let j = Jump { eip: c.eip, id, page: page_of(slot), code: self.buffer.address(c.entry), _pad: 0 };
+        let j = Jump {
+            eip: c.eip,
+            id,
+            page: page_of(slot),
+            code: self.buffer.address(c.entry),
+            entry: c.entry,
+            _pad: 0,
+        };
         self.jumps[usize::from(c.user)][Self::jump_index(c.eip)] = j;
     }
 
@@ -358,20 +367,30 @@ fn unpack(flags: u32) -> u32 {
 impl Engine {
     /// There is a translator, and the mode is the one that its code takes for granted.
     pub(crate) fn may_translate(&self) -> bool {
-        self.jit.is_some() && self.cpu.flat()
+        self.jit.is_some() && self.cpu.flat() && !self.cpu.tlb.alignment_checks()
     }
 
-    /// Finds or makes the translation of block `id`, which starts at EIP. 0: it has none.
+    /// The block at EIP and its translation, if there is one and the TLB knows its page.
     #[inline(always)]
-    pub(crate) fn translation(&mut self, id: u32) -> u32 {
+    pub(crate) fn find_translation(&self) -> Option<(u32, u32)> {
+        let eip = self.cpu.eip;
+        let jit = self.jit.as_ref()?;
+        let j = &jit.jumps[usize::from(self.cpu.cpl == 3)][Jit::jump_index(eip)];
+        let found = j.eip == eip && j.page == page_of(self.cpu.tlb.slot(eip));
+        found.then_some((j.id, j.entry))
+    }
+
+    /// Finds or makes the translation of block `id`, which starts at EIP. False: it has none.
+    #[inline(always)]
+    pub(crate) fn translation(&mut self, id: u32) -> bool {
         let eip = self.cpu.eip;
         let b = self.cache.block_mut(id);
         if b.code != 0 && b.code_eip == eip {
-            return b.code;
+            return true;
         }
         b.heat = b.heat.saturating_add(1);
         let heat = b.heat;
-        if self.jit.as_ref().is_none_or(|j| heat < j.threshold) { 0 } else { self.translate(id) }
+        self.jit.as_ref().is_some_and(|j| heat >= j.threshold) && self.translate(id) != 0
     }
 
     #[cold]
@@ -483,13 +502,19 @@ impl Engine {
         }
     }
 
-    /// Block `id` follows at EIP, over exit `link` or an indirect jump: the next time it goes straight there.
-    pub(crate) fn connect(&mut self, link: Option<u32>, id: u32) {
-        let Some(jit) = &mut self.jit else { return };
+    /// Block `id` follows at EIP over exit `link`: the next time it goes straight there.
+    pub(crate) fn link(&mut self, link: u32, id: u32) {
         let slot = *self.cpu.tlb.slot(self.cpu.eip);
-        match link {
-            Some(link) => jit.link(link, id, &slot),
-            None => jit.remember(id, &slot),
+        if let Some(jit) = &mut self.jit {
+            jit.link(link, id, &slot);
+        }
+    }
+
+    /// Lets jumps to EIP find block `id`, which is translated.
+    pub(crate) fn remember_translation(&mut self, id: u32) {
+        let slot = *self.cpu.tlb.slot(self.cpu.eip);
+        if let Some(jit) = &mut self.jit {
+            jit.remember(id, &slot);
         }
     }
 }

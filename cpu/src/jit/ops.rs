@@ -7,6 +7,7 @@ use super::asm::{RAX, RCX, RDX, Reg, Rm, Size, cond};
 use super::effects::CF;
 use super::layout as at;
 use super::lower::{GPR, Kind, Lower, M, M_RDX};
+use crate::cpu::eflags;
 use crate::insn::Insn;
 
 const CMP: u8 = 7;
@@ -155,6 +156,10 @@ impl Lower<'_> {
                 self.a.alu_imm(Size::D, op, Rm::Base(super::asm::RBP, at::EFLAGS), v);
                 self.host_flags = false;
             }
+            0xa4..=0xa7 | 0xaa..=0xaf => self.string(k, i),
+            0x0fae => {}
+            0x9c => self.pushf(k),
+            0xfa => self.cli(k),
             0x0f40..=0x0f4f => self.cmov(k, i),
             0x0f90..=0x0f9f => self.setcc(k, i),
             0x0fb6 | 0x0fb7 | 0x0fbe | 0x0fbf => self.movx(k, i),
@@ -672,5 +677,91 @@ impl Lower<'_> {
         self.a.rm(w, &[0x0f, 0xba], i.reg, rm);
         self.a.bytes(&[i.imm as u8]);
         self.set_flags(k);
+    }
+
+    fn pushf(&mut self, k: usize) {
+        let rbp = super::asm::RBP;
+        self.a.load(Size::D, RAX, Rm::Base(rbp, at::FLAGS));
+        self.a.mov(Size::D, RCX, RAX);
+        self.a.shift_imm(Size::D, 5, RCX, 8);
+        self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), 0xd5);
+        self.a.alu_imm(Size::D, 4, Rm::Reg(RAX), 1);
+        self.a.shift_imm(Size::D, 4, RAX, 11);
+        self.a.rm(Size::D, &[0x0b], RAX, Rm::Reg(RCX));
+        self.a.rm(Size::D, &[0x0b], RAX, Rm::Base(rbp, at::EFLAGS));
+        self.a.alu_imm(Size::D, 4, Rm::Reg(RAX), !(eflags::VM | eflags::RF));
+        self.push_saved(k, false);
+    }
+
+    fn cli(&mut self, k: usize) {
+        if self.s.user {
+            return self.interpret(k);
+        }
+        let rbp = super::asm::RBP;
+        self.a.alu_imm(Size::B, 7, Rm::Base(rbp, at::CPL), 0);
+        self.interpret_if(cond::NE, k);
+        self.a.alu_imm(Size::D, 4, Rm::Base(rbp, at::EFLAGS), !eflags::IF);
+        self.host_flags = false;
+    }
+
+    /// One element of a string instruction, upwards; downwards is for the interpreter.
+    fn string(&mut self, k: usize, i: &Insn) {
+        const ESI: Reg = GPR[6];
+        const EDI: Reg = GPR[7];
+        const ES: usize = crate::cpu::ES;
+        let w = size_or_byte(i);
+        let (len, step) = (w.bytes(), w.bytes() as i32);
+        let spill = Rm::Base(super::asm::RBP, at::SPILL);
+        // TEST [eflags], DF
+        self.a.rm(Size::D, &[0xf7], 0, Rm::Base(super::asm::RBP, at::EFLAGS));
+        self.a.imm(Size::D, eflags::DF);
+        self.interpret_if(cond::NE, k);
+        let source = |l: &mut Self| {
+            l.a.mov(Size::D, RAX, ESI);
+            l.check(k, usize::from(i.seg), len, Kind::Read, true);
+        };
+        let target = |l: &mut Self, kind, restart| {
+            l.a.mov(Size::D, RAX, EDI);
+            l.check(k, ES, len, kind, restart);
+        };
+        let compare: &[u8] = if w == Size::B { &[0x3a] } else { &[0x3b] };
+        match i.opcode & !1 {
+            0xa4 => {
+                source(self);
+                self.a.load(w, RCX, M);
+                self.a.store(Size::D, spill, RCX);
+                target(self, Kind::Write, false);
+                self.a.load(Size::D, RCX, spill);
+                self.a.store(w, M, RCX);
+            }
+            0xa6 => {
+                source(self);
+                self.a.load(w, RCX, M);
+                self.a.store(Size::D, spill, RCX);
+                target(self, Kind::Read, false);
+                self.a.load(Size::D, RCX, spill);
+                self.a.rm(w, compare, RCX, M);
+                self.set_flags(k);
+            }
+            0xaa => {
+                target(self, Kind::Write, true);
+                self.a.store(w, M, GPR[0]);
+            }
+            0xac => {
+                source(self);
+                self.a.load(w, GPR[0], M);
+            }
+            _ => {
+                target(self, Kind::Read, true);
+                self.a.rm(w, compare, GPR[0], M);
+                self.set_flags(k);
+            }
+        }
+        if matches!(i.opcode & !1, 0xa4 | 0xa6 | 0xac) {
+            self.a.lea(Size::D, ESI, Rm::Base(ESI, step));
+        }
+        if i.opcode & !1 != 0xac {
+            self.a.lea(Size::D, EDI, Rm::Base(EDI, step));
+        }
     }
 }
