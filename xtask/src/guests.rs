@@ -3,9 +3,11 @@
 //! | guest | what it is |
 //! |---|---|
 //! | `linux/vmlinuz`, `linux/initrd.gz` | Debian's 686 kernel, and an initrd of busybox with a script for tests |
+//! | `bench/vmlinuz`, `bench/initrd.gz` | the same kernel, and an initrd with the programs of `benches/guest` |
 //! | `debian.vhd` | Debian with a login: MBR and core image of GRUB, ext4, kernel, sysvinit |
 //! | `memtest.iso`, `grub.iso`, `ipxe.iso`, `isolinux.iso` | what their packages ship (ISOLINUX: with a menu) |
 
+pub(crate) mod bench;
 mod debian;
 mod isos;
 mod linux;
@@ -15,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use clap::ValueEnum;
+
 use crate::shell::{command, quiet, root, say};
 
 /// Where guests are.
@@ -22,7 +26,47 @@ pub(crate) fn folder() -> PathBuf {
     root().join("target/guests")
 }
 
-/// Makes what is missing.
+/// A guest that can be asked for by name.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Which {
+    /// Kernel and initrd of the tests
+    Linux,
+    /// Kernel and initrd of `bench cpu`
+    Bench,
+    /// The disk with a login
+    Debian,
+    /// Bootable CDs
+    Isos,
+}
+
+/// Makes one guest and says where it is.
+pub(crate) fn one(which: Which, fresh: bool) -> Result<()> {
+    crate::setup::for_benchmarks()?;
+    let at = folder();
+    fs::create_dir_all(&at)?;
+    let parts: &[&str] = match which {
+        Which::Linux => &["linux"],
+        Which::Bench => &["bench"],
+        Which::Debian => &["debian.vhd"],
+        Which::Isos => &["memtest.iso", "grub.iso", "ipxe.iso", "isolinux.iso"],
+    };
+    for p in parts.iter().map(|p| at.join(p)).filter(|p| fresh && p.exists()) {
+        if p.is_dir() { fs::remove_dir_all(&p) } else { fs::remove_file(&p) }
+            .with_context(|| format!("cannot remove {}", p.display()))?;
+    }
+    match which {
+        Which::Linux => run_linux()?,
+        Which::Bench => make_bench().map(drop)?,
+        Which::Debian => make_debian().map(drop)?,
+        Which::Isos => run_linux().and_then(|()| isos::make(&at))?,
+    }
+    for p in parts {
+        say(&format!("guests: {}", at.join(p).display()));
+    }
+    Ok(())
+}
+
+/// Makes what is missing of the tests' guests.
 pub(crate) fn run(fresh: bool) -> Result<()> {
     crate::setup::run_once()?;
     let at = folder();
@@ -41,6 +85,17 @@ pub(crate) fn run_linux() -> Result<()> {
     let at = folder();
     fs::create_dir_all(&at)?;
     make(&at.join("linux/initrd.gz"), || linux::make(&at.join("linux")))
+}
+
+/// The benchmark's guest; made anew when its sources changed.
+pub(crate) fn make_bench() -> Result<PathBuf> {
+    run_linux()?;
+    let at = folder().join("bench");
+    if !bench::is_fresh(&at)? {
+        say("guests: making target/guests/bench");
+        bench::make(&at, &folder().join("linux")).context("cannot make the benchmark's guest")?;
+    }
+    Ok(at)
 }
 
 /// The Debian VHD.

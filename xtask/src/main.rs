@@ -26,6 +26,8 @@ enum What {
     Setup,
     /// Assemble the test guests from Debian's packages under target/guests
     Guests {
+        /// Only this one
+        which: Option<guests::Which>,
         /// Make them anew even if they are there
         #[arg(long)]
         fresh: bool,
@@ -65,7 +67,8 @@ fn run(cli: Cli) -> Result<()> {
     std::env::set_current_dir(shell::root())?;
     match cli.what {
         What::Setup => setup::run(),
-        What::Guests { fresh } => guests::run(fresh),
+        What::Guests { which: Some(w), fresh } => guests::one(w, fresh),
+        What::Guests { which: None, fresh } => guests::run(fresh),
         What::Demo { check } => demo::run(check),
         What::Test { quick } => test::run(quick),
         What::Bench { what } => bench::run(what),

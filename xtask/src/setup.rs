@@ -1,5 +1,7 @@
 //! `xtask setup`: what a bare Debian machine lacks.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 
 use crate::shell::{self, command, has, quiet, say};
@@ -23,10 +25,31 @@ const PACKAGES: &[(&str, &str)] = &[
     ("xorriso", "/usr/bin/xorriso"),
 ];
 
-/// Installs what is missing; says nothing and asks nothing where all is there.
+/// What `bench` needs besides: the peer, and a compiler for its guest's programs. A host compiler that can do 32 bits
+/// serves as well, and Debian's does not go together with the cross compiler.
+const FOR_BENCHMARKS: &[(&str, &[&str])] = &[
+    ("gcc-i686-linux-gnu", &["/usr/bin/i686-linux-gnu-gcc", "/usr/lib32/libc.a"]),
+    ("libc6-dev-i386-cross", &["/usr/i686-linux-gnu/lib/libc.a", "/usr/lib32/libc.a"]),
+    ("qemu-system-x86", &["/usr/bin/qemu-system-i386"]),
+];
+
+/// Installs what the build, the tests and the demo need; says nothing and asks nothing where all is there.
 pub(crate) fn run_once() -> Result<()> {
-    let missing: Vec<&str> =
-        PACKAGES.iter().filter(|(_, file)| !std::path::Path::new(file).exists()).map(|(p, _)| *p).collect();
+    install(missing(PACKAGES.iter().map(|(p, file)| (*p, std::slice::from_ref(file)))))
+}
+
+/// The same, and what `bench` needs.
+pub(crate) fn for_benchmarks() -> Result<()> {
+    run_once()?;
+    install(missing(FOR_BENCHMARKS.iter().copied()))
+}
+
+/// Packages none of whose files is there.
+fn missing<'a>(all: impl Iterator<Item = (&'a str, &'a [&'a str])>) -> Vec<&'a str> {
+    all.filter(|(_, files)| !files.iter().any(|f| Path::new(f).exists())).map(|(p, _)| p).collect()
+}
+
+fn install(missing: Vec<&str>) -> Result<()> {
     let foreign = String::from_utf8_lossy(&quiet(&mut command("dpkg", ["--print-foreign-architectures"]))?)
         .into_owned();
     let need_i386 = !foreign.lines().any(|l| l.trim() == "i386");
@@ -67,7 +90,7 @@ pub(crate) fn run_once() -> Result<()> {
 }
 
 pub(crate) fn run() -> Result<()> {
-    run_once()?;
+    for_benchmarks()?;
     say("setup: everything is there");
     Ok(())
 }

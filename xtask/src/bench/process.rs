@@ -1,12 +1,15 @@
 //! A measured program: what it prints, when, and what it has used by then.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+
+use crate::shell::root;
 
 /// Clock ticks of /proc/PID/stat in a second; fixed in the kernel's interface.
 const USER_HZ: f64 = 100.0;
@@ -35,27 +38,35 @@ impl Stamp {
 /// A child process; killed when dropped.
 pub(crate) struct Process {
     child: Child,
-    from: Receiver<(Instant, Vec<u8>)>,
+    from: Receiver<(Stamp, Vec<u8>)>,
     seen: Vec<u8>,
+    /// When the last of it came.
+    came: Stamp,
     pub(crate) started: Stamp,
 }
 
 impl Process {
     pub(crate) fn start(c: &mut Command) -> Result<Self> {
-        c.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let errors = File::create(errors()).context("cannot write target/bench/stderr.log")?;
+        c.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
         let wall = Instant::now();
         let mut child = c.spawn().with_context(|| format!("cannot start {:?}", c.get_program()))?;
         let mut out = child.stdout.take().context("no pipe from the child")?;
         let (tx, from) = mpsc::channel();
+        let pid = child.id();
+        let started = Stamp { wall, cpu: 0.0 };
         std::thread::spawn(move || {
             let mut b = [0; 4096];
+            let mut last = started;
             while let Ok(n) = out.read(&mut b) {
-                if n == 0 || tx.send((Instant::now(), b[..n].to_vec())).is_err() {
+                // A process that has just ended has used no less than before.
+                last = Stamp { wall: Instant::now(), cpu: used(pid).unwrap_or(last.cpu).max(last.cpu) };
+                if n == 0 || tx.send((last, b[..n].to_vec())).is_err() {
                     return;
                 }
             }
         });
-        Ok(Self { child, from, seen: Vec::new(), started: Stamp { wall, cpu: 0.0 } })
+        Ok(Self { child, from, seen: Vec::new(), came: started, started })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -65,11 +76,11 @@ impl Process {
     /// Waits for a text on standard output.
     pub(crate) fn expect(&mut self, want: &str, secs: u64) -> Result<Stamp> {
         let end = Instant::now() + Duration::from_secs(secs);
-        let mut came = Instant::now();
+        let mut came = self.started;
         loop {
             if let Some(at) = self.seen.windows(want.len()).position(|w| w == want.as_bytes()) {
                 self.seen.drain(..at + want.len());
-                return Ok(Stamp { wall: came, cpu: self.cpu()? });
+                return Ok(came);
             }
             match self.from.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok((at, b)) => {
@@ -83,6 +94,32 @@ impl Process {
                 }
             }
         }
+    }
+
+    /// The next whole line of standard output. None at its end; an error when nothing came for so long.
+    pub(crate) fn line(&mut self, secs: u64) -> Result<Option<(Stamp, String)>> {
+        let end = Instant::now() + Duration::from_secs(secs);
+        loop {
+            if let Some(n) = self.seen.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = self.seen.drain(..=n).collect();
+                return Ok(Some((self.came, String::from_utf8_lossy(&line).trim_end().to_owned())));
+            }
+            match self.from.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok((at, b)) => {
+                    self.came = at;
+                    self.seen.extend(b);
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(mpsc::RecvTimeoutError::Timeout) => bail!("nothing was printed for {secs} s"),
+            }
+        }
+    }
+
+    /// The last of what it said on standard error.
+    pub(crate) fn complaint(&self) -> String {
+        let text = fs::read(errors()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("no message").to_owned()
     }
 
     /// Waits for the end; the child stays a zombie for a moment so that its processor time can be read.
@@ -115,7 +152,7 @@ impl Process {
     }
 
     pub(crate) fn now(&self) -> Result<Stamp> {
-        Ok(Stamp { wall: Instant::now(), cpu: self.cpu()? })
+        Ok(Stamp { wall: Instant::now(), cpu: used(self.pid())? })
     }
 
     /// Fields of /proc/PID/stat from the state on: the name before them may hold anything.
@@ -123,10 +160,6 @@ impl Process {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
         let (_, fields) = text.rsplit_once(") ").context("/proc/PID/stat has no name")?;
         Ok(fields.to_owned())
-    }
-
-    fn cpu(&self) -> Result<f64> {
-        cpu_of(&self.stat()?)
     }
 
     /// Most resident memory so far, MiB.
@@ -162,6 +195,22 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Where the child's standard error goes.
+fn errors() -> PathBuf {
+    root().join("target/bench/stderr.log")
+}
+
+/// Seconds of processor time of all threads that live; finer than the ticks of /proc/PID/stat.
+fn used(pid: u32) -> Result<f64> {
+    let mut ns = 0.0;
+    for t in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end meanwhile.
+        let text = fs::read_to_string(t?.path().join("schedstat")).unwrap_or_default();
+        ns += first_number(&text).unwrap_or(0.0);
+    }
+    Ok(ns / 1e9)
 }
 
 fn first_number(s: &str) -> Option<f64> {
