@@ -38,6 +38,11 @@ fn cpu(info: &str) -> String {
     )
 }
 
+/// "Linux 6.1" of "6.1.0-50-amd64": the rest says more of the host than of the reading.
+fn series(release: &str) -> String {
+    format!("Linux {}", release.split('.').take(2).collect::<Vec<_>>().join("."))
+}
+
 /// Date, processor, versions.
 pub(crate) fn describe(m: &Machines, guest: &Path) -> Value {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -51,7 +56,7 @@ pub(crate) fn describe(m: &Machines, guest: &Path) -> Value {
         "date": first_line("date", &["-u", "+%F"]),
         "cpu": cpu(&info),
         "cores": cores,
-        "kernel": first_line("uname", &["-sr"]),
+        "kernel": first_line("uname", &["-r"]).map(|r| series(&r)),
         "heirloom": heirloom,
         "commit": commit.map(|c| if changed { format!("{c} and changes") } else { c }),
         "qemu": if m.qemu { first_line("qemu-system-i386", &["--version"]) } else { None },
@@ -71,6 +76,11 @@ mod tests {
         image[0x300..0x314].copy_from_slice(b"6.1.0-1-686 (who) #1");
         assert_eq!(kernel_version(&image).as_deref(), Some("6.1.0-1-686"));
         assert_eq!(kernel_version(&image[..0x208]), None);
+    }
+
+    #[test]
+    fn of_a_kernels_release_its_series_is_told() {
+        assert_eq!(series("6.1.0-50-amd64"), "Linux 6.1");
     }
 
     #[test]

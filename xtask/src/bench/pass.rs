@@ -105,3 +105,7 @@ impl Run<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "pass_tests.rs"]
+mod tests;

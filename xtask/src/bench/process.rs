@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,8 @@ use crate::shell::root;
 
 /// Clock ticks of /proc/PID/stat in a second; fixed in the kernel's interface.
 const USER_HZ: f64 = 100.0;
+
+static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// Time at a moment of a process's life.
 #[derive(Clone, Copy)]
@@ -43,12 +46,18 @@ pub(crate) struct Process {
     /// When the last of it came.
     came: Stamp,
     pub(crate) started: Stamp,
+    /// Where its standard error goes.
+    errors: PathBuf,
 }
 
 impl Process {
     pub(crate) fn start(c: &mut Command) -> Result<Self> {
-        let errors = File::create(errors()).context("cannot write target/bench/stderr.log")?;
-        c.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        // A file for each: one that ended is still asked for its last words.
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let errors = root().join(format!("target/bench/stderr-{}-{n}.log", std::process::id()));
+        fs::create_dir_all(root().join("target/bench"))?;
+        let file = File::create(&errors).with_context(|| format!("cannot write {}", errors.display()))?;
+        c.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
         let wall = Instant::now();
         let mut child = c.spawn().with_context(|| format!("cannot start {:?}", c.get_program()))?;
         let mut out = child.stdout.take().context("no pipe from the child")?;
@@ -66,7 +75,7 @@ impl Process {
                 }
             }
         });
-        Ok(Self { child, from, seen: Vec::new(), came: started, started })
+        Ok(Self { child, from, seen: Vec::new(), came: started, started, errors })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -117,7 +126,7 @@ impl Process {
 
     /// The last of what it said on standard error.
     pub(crate) fn complaint(&self) -> String {
-        let text = fs::read(errors()).unwrap_or_default();
+        let text = fs::read(&self.errors).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("no message").to_owned()
     }
@@ -194,12 +203,8 @@ impl Drop for Process {
         // It may be gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = fs::remove_file(&self.errors);
     }
-}
-
-/// Where the child's standard error goes.
-fn errors() -> PathBuf {
-    root().join("target/bench/stderr.log")
 }
 
 /// Seconds of processor time of all threads that live; finer than the ticks of /proc/PID/stat.
