@@ -41,6 +41,8 @@ const PARTS: &[(&str, &str)] = &[
 
 /// Below this part of a processor for what computes, the host had other work to do.
 const SERVED: f64 = 0.95;
+/// Below this part, caches and locks that others hold lengthen processor time, too.
+const CROWDED: f64 = 0.75;
 /// How far the guests' clocks may be from the host's over a run; marks travel over a serial line.
 const CLOCK_ERROR: f64 = 0.1;
 
@@ -111,6 +113,8 @@ pub(crate) fn run(what: What) -> Result<()> {
         machines.start(&mut r)?;
     }
     let (repeats, limit) = if args.quick { (1, 1.0) } else { (args.repeats, args.limit) };
+    // Before hours may pass in which the tree changes.
+    let about = host::describe(&machines, &guest);
     let task = Task { machines: &machines, guest: &guest, limit };
     for n in 0..repeats {
         for column in &columns {
@@ -140,7 +144,6 @@ pub(crate) fn run(what: What) -> Result<()> {
     if !wrong.is_empty() {
         notes.push(format!("CHECKSUMS DIFFER: {}", wrong.join(", ")));
     }
-    let about = host::describe(&machines, &guest);
     let text = whole_text(&about, &results, &r, by, &notes);
     say(&text);
     let all = json!({
@@ -196,6 +199,7 @@ fn lines_of(column: Column, wanted: impl Fn(&str) -> bool) -> Vec<&'static Line>
 }
 
 fn judged_by(asked: By, results: &Results, notes: &mut Vec<String>) -> By {
+    let mut crowded = false;
     let mut by = if asked == By::Auto { By::Clock } else { asked };
     for c in Column::ALL {
         let Some(served) = results.served(*c).filter(|s| *s < SERVED) else { continue };
@@ -204,6 +208,12 @@ fn judged_by(asked: By, results: &Results, notes: &mut Vec<String>) -> By {
         if asked == By::Auto {
             by = By::Processor;
         }
+        crowded |= served < CROWDED;
+    }
+    if crowded {
+        notes.push(
+            "THE HOST WAS CROWDED: processor time, too, was longer than it is, and not for all alike".into(),
+        );
     }
     notes.push(match by {
         By::Processor => "times are processor time that the host spent".into(),
