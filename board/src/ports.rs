@@ -131,6 +131,8 @@ pub enum HostEvent {
     Pointer(Pointer),
     /// The user pressed the power button.
     PowerButton,
+    /// So many seconds passed for the world that guest time does not count: the machine was paused, or the host slept.
+    Missed(u64),
     /// Somebody wants a whole, fresh picture (a screenshot, a viewer that just connected).
     Redraw,
 }

@@ -244,7 +244,8 @@ impl Board {
         let Stats { pio, mmio, interrupts, timers, polls } = self.stats;
         let own =
             [("pio", pio), ("mmio", mmio), ("interrupts", interrupts), ("timers", timers), ("polls", polls)];
-        let mut all: Vec<(String, u64)> = own.into_iter().map(|(n, v)| (format!("board.{n}"), v)).collect();
+        let own = own.into_iter().chain(self.clock.metrics());
+        let mut all: Vec<(String, u64)> = own.map(|(n, v)| (format!("board.{n}"), v)).collect();
         for slot in self.slots() {
             let d = self.device(slot);
             all.extend(d.metrics().into_iter().map(|(n, v)| (format!("{}.{n}", d.name()), v)));
@@ -409,6 +410,10 @@ impl GuestIo for Board {
 
     fn poll(&mut self) -> u64 {
         self.stats.polls += 1;
+        if self.clock.has_missed() {
+            // The run loop tells the chip that has to know.
+            self.kicker.kick();
+        }
         if self.next_due().is_some_and(|t| t <= self.clock.now()) {
             self.fire_due();
         }

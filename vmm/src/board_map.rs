@@ -59,6 +59,7 @@ pub(crate) struct Roles {
     pub(crate) com: [SlotId; 2],
     pub(crate) ide: SlotId,
     pub(crate) pm: SlotId,
+    pub(crate) rtc: SlotId,
 }
 
 /// Chips and places while the board is being put together.
@@ -179,7 +180,7 @@ pub(crate) fn build(
         // Other BIOSes read the memory size here; ours is told, and writes it.
         rtc.set_memory(parts.memory_mib << 20);
     }
-    k.add(rtc, &[(mc146818::RTC, Pio(0x70))]);
+    let rtc = k.add(rtc, &[(mc146818::RTC, Pio(0x70))]);
     let (irq1, irq12) = (k.irq(1), k.irq(12));
     let kbc = k.add(i8042::I8042::new(irq1, irq12), &[(i8042::DATA, Pio(0x60)), (i8042::COMMAND, Pio(0x64))]);
     let [com1, com2] = serial;
@@ -204,7 +205,7 @@ pub(crate) fn build(
         places,
         lines,
     };
-    (built, Roles { kbc, vga, com, ide: ide_slot, pm: pm_slot })
+    (built, Roles { kbc, vga, com, ide: ide_slot, pm: pm_slot, rtc })
 }
 
 /// Nothing in the socket: bytes go nowhere, modem inputs are off.

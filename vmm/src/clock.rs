@@ -1,13 +1,24 @@
 //! Guest time: the one clock that all chips and the TSC are derived from.
+//!
+//! [`ClockKind::Host`]: the host's time while the machine runs, freed of what the host took away ([`pace`]). Every
+//! interval that the guest can measure between two of its own instructions is then about what they took.
+//! [`ClockKind::Instructions`]: the count of retired instructions. Page: docs/design/time.md.
 
-use std::time::{Duration, Instant};
+mod host;
+mod pace;
+#[cfg(test)]
+mod tests;
 
-use board::Tick;
+use std::time::Duration;
+
+use board::{SECOND, Tick};
+
+use pace::Pace;
 
 /// What moves guest time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClockKind {
-    /// The host's monotonic clock, while the machine runs.
+    /// The host's clock, while the machine runs.
     #[default]
     Host,
     /// Retired guest instructions, so that a run is repeatable bit by bit. While the processor is halted time
@@ -18,43 +29,62 @@ pub enum ClockKind {
 /// One instruction's time on the instruction clock: a 100 MIPS machine.
 pub(crate) const NS_PER_INSTRUCTION: u64 = 10;
 
+/// Where guest time comes from.
+enum Source {
+    Host(Pace),
+    /// Guest time.
+    Instructions(Tick),
+}
+
 pub(crate) struct Clock {
-    kind: ClockKind,
-    /// Guest time at `since`, or now if `since` is None.
-    base: Tick,
-    /// Host clock only: when the machine was last set going.
-    since: Option<Instant>,
+    source: Source,
     retired: u64,
 }
 
 impl Clock {
-    pub(crate) fn new(kind: ClockKind, base: Tick) -> Self {
-        Self { kind, base, since: None, retired: 0 }
+    /// `even`: stolen time is held back, for engines whose TSC is this clock. Where the guest reads the host's own
+    /// TSC the chips must not run away from it.
+    pub(crate) fn new(kind: ClockKind, even: bool) -> Self {
+        let source = match kind {
+            ClockKind::Host if even => Source::Host(Pace::even(Box::new(host::Even::new()))),
+            ClockKind::Host => Source::Host(Pace::plain(Box::new(host::Plain::new()))),
+            ClockKind::Instructions => Source::Instructions(0),
+        };
+        Self { source, retired: 0 }
     }
 
     pub(crate) fn kind(&self) -> ClockKind {
-        self.kind
+        match self.source {
+            Source::Host(_) => ClockKind::Host,
+            Source::Instructions(_) => ClockKind::Instructions,
+        }
     }
 
+    /// From now on time runs; on the thread that runs the processor.
     pub(crate) fn start(&mut self) {
-        if self.kind == ClockKind::Host && self.since.is_none() {
-            self.since = Some(Instant::now());
+        if let Source::Host(p) = &mut self.source {
+            p.start();
         }
     }
 
     pub(crate) fn stop(&mut self) {
-        self.base = self.now();
-        self.since = None;
+        if let Source::Host(p) = &mut self.source {
+            p.stop();
+        }
     }
 
-    pub(crate) fn now(&self) -> Tick {
-        self.base + self.since.map_or(0, |s| s.elapsed().as_nanos() as u64)
+    pub(crate) fn now(&mut self) -> Tick {
+        match &mut self.source {
+            Source::Host(p) => p.now(),
+            Source::Instructions(t) => *t,
+        }
     }
 
     pub(crate) fn retired(&mut self, n: u64) {
         self.retired += n;
-        if self.kind == ClockKind::Instructions {
-            self.base += n * NS_PER_INSTRUCTION;
+        match &mut self.source {
+            Source::Host(p) => p.retired(n),
+            Source::Instructions(t) => *t += n * NS_PER_INSTRUCTION,
         }
     }
 
@@ -63,16 +93,15 @@ impl Clock {
         self.retired
     }
 
-    /// The processor sleeps until `t`: on the instruction clock that takes no host time.
-    pub(crate) fn skip_to(&mut self, t: Tick) {
-        if self.kind == ClockKind::Instructions {
-            self.base = self.base.max(t);
+    /// The processor has nothing to do until guest time `next`, or until `wait` returns: it sleeps until something
+    /// comes, or for so long.
+    pub(crate) fn sleep(&mut self, next: Option<Tick>, wait: impl FnOnce(Option<Duration>)) {
+        match (&mut self.source, next) {
+            (Source::Host(p), next) => p.sleep(next, wait),
+            // On the instruction clock a sleep takes no host time.
+            (Source::Instructions(t), Some(next)) => *t = next.max(*t),
+            (Source::Instructions(_), None) => wait(None),
         }
-    }
-
-    /// How long the host has to sleep until guest time `t`.
-    pub(crate) fn until(&self, t: Tick) -> Duration {
-        Duration::from_nanos(t.saturating_sub(self.now()))
     }
 
     /// How many instructions may run before somebody must look at the time again.
@@ -80,13 +109,32 @@ impl Clock {
         // On the host clock: often enough that a timer is late by tens of microseconds at most.
         const LOOK: u64 = 4096;
         const LONGEST: u64 = 1_000_000;
-        match self.kind {
-            ClockKind::Host => LOOK,
-            ClockKind::Instructions => {
-                let left =
-                    next.map_or(u64::MAX, |t| t.saturating_sub(self.base).div_ceil(NS_PER_INSTRUCTION));
+        match &self.source {
+            Source::Host(_) => LOOK,
+            Source::Instructions(now) => {
+                let left = next.map_or(u64::MAX, |t| t.saturating_sub(*now).div_ceil(NS_PER_INSTRUCTION));
                 left.clamp(1, LONGEST)
             }
+        }
+    }
+
+    /// Has at least a second passed for the host that guest time will never count?
+    pub(crate) fn has_missed(&self) -> bool {
+        matches!(&self.source, Source::Host(p) if p.missed() >= SECOND)
+    }
+
+    /// Takes the whole seconds of that time.
+    pub(crate) fn take_missed(&mut self) -> u64 {
+        match &mut self.source {
+            Source::Host(p) => p.take_missed(),
+            Source::Instructions(_) => 0,
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> [(&'static str, u64); 2] {
+        match &self.source {
+            Source::Host(p) => p.metrics(),
+            Source::Instructions(_) => [("behind_us", 0), ("held_us", 0)],
         }
     }
 }

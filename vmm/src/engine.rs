@@ -43,6 +43,14 @@ impl Engine {
         Self::ALL.into_iter().find(|e| e.name() == s)
     }
 
+    /// The guest's TSC is the machine's clock; else it is the host's own.
+    pub(crate) const fn keeps_tsc(self) -> bool {
+        match self {
+            Self::Software => true,
+            Self::Kvm => false,
+        }
+    }
+
     /// Tries the engine with a tiny guest; bounded in time.
     pub fn probe(self) -> Result<Caps, Unavailable> {
         match self {

@@ -159,7 +159,7 @@ impl Machine {
             }
         }
         let (built, roles) = board_map::build(parts, &ram, found, serial, display);
-        let mut board = Board::new(ram.clone(), Clock::new(parts.clock, 0), disks, built);
+        let mut board = Board::new(ram.clone(), Clock::new(parts.clock, engine.keeps_tsc()), disks, built);
 
         let cpuid = CpuidTable::pentium4(parts.nx);
         let create = |source| BuildError::Create { engine: engine.name(), source };

@@ -1,13 +1,11 @@
 //! The run loop: the engine, the clock, the mailbox and the machine's life, on one thread.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use board::{HostEvent, Power, Reset};
 use hv_vcpu::{CpuState, CpuidTable, HvError, Stop};
 
 use crate::api::{Command, Event, Outcome, Phase, Status, Unknown};
-use crate::clock::ClockKind;
 use crate::machine::Machine;
 use crate::mailbox::Message;
 
@@ -58,6 +56,7 @@ impl Machine {
                 self.mailbox.wait(None);
                 continue;
             }
+            self.keep_time_of_day();
             self.board.fire_due();
             if let Next::End(o) = self.power()? {
                 return Ok(o);
@@ -91,15 +90,14 @@ impl Machine {
     /// The processor has nothing to do: sleep until a timer or a message.
     fn sleep(&mut self) {
         let next = self.board.next_due();
-        match (self.board.clock.kind(), next) {
-            (ClockKind::Instructions, Some(t)) => self.board.clock.skip_to(t),
-            (ClockKind::Instructions, None) => self.mailbox.wait(None),
-            (ClockKind::Host, next) => {
-                let longest = next.map(|t| self.board.clock.until(t));
-                if longest != Some(Duration::ZERO) {
-                    self.mailbox.wait(longest);
-                }
-            }
+        self.board.clock.sleep(next, |longest| self.mailbox.wait(longest));
+    }
+
+    /// Battery and crystal of the clock chip went on while guest time stood.
+    fn keep_time_of_day(&mut self) {
+        if self.board.clock.has_missed() {
+            let secs = self.board.clock.take_missed();
+            self.board.host_event(self.roles.rtc, HostEvent::Missed(secs));
         }
     }
 
@@ -153,7 +151,7 @@ impl Machine {
         )
     }
 
-    fn note_progress(&self) {
+    fn note_progress(&mut self) {
         self.shared.guest_ns.store(self.board.clock.now(), Ordering::Relaxed);
         self.shared.instructions.store(self.board.clock.instructions(), Ordering::Relaxed);
     }
@@ -184,6 +182,7 @@ impl Machine {
             Command::Resume(done) => {
                 if self.phase == Phase::Paused {
                     self.set_phase(Phase::Running);
+                    self.keep_time_of_day();
                 }
                 done.send(()).ok();
             }

@@ -190,6 +190,26 @@ fn a_halted_machine_pauses_answers_and_powers_off() {
 }
 
 #[test]
+fn the_clock_chip_goes_on_through_a_pause() {
+    let (mut m, _) = machine(&[0xfa, 0xf4], ClockKind::Host);
+    let h = m.handle();
+    let control = std::thread::spawn(move || {
+        while !h.status().unwrap().halted {}
+        h.pause().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        h.resume().unwrap();
+        h.power_off().unwrap();
+    });
+    assert_eq!(m.run().unwrap(), Outcome::PoweredOff);
+    control.join().unwrap();
+    m.board.pio_write(0x70, Width::Byte, 0);
+    let seconds = m.board.pio_read(0x71, Width::Byte);
+    let (guest_ns, _) = m.handle().progress();
+    assert!(guest_ns < 1_000_000_000, "{guest_ns}");
+    assert_eq!(seconds, 1);
+}
+
+#[test]
 fn the_instruction_clock_counts_the_same_every_time() {
     let count = || {
         // mov cx, 1000; loop $

@@ -5,7 +5,8 @@
 //! gives; nothing ticks while nobody looks, the bytes are counted on when they are read. An update ends each second
 //! with UIP up for the 2228 us before it (244 us and 1984 us, as with a 32.768 kHz crystal). Periodic, alarm and
 //! update-ended flags; IRQ8 is up while IRQF is, a read of C drops it. Periodic interrupts that the host delays are
-//! owed and made up for, half a period after C was read.
+//! owed and made up for, half a period after C was read. Seconds that guest time does not count (a pause, a host that
+//! slept) come by [`HostEvent::Missed`] and move time, calendar and alarm, not the periodic interrupt: the battery kept on.
 //!
 //! A reset clears the interrupt enables and flags, nothing else: the battery keeps the rest.
 //!
@@ -21,8 +22,8 @@ mod state;
 mod tests;
 
 use board::{
-    At, Cx, Device, Line, MICROSECOND, Reset, SECOND, StateError, StateIn, StateOut, Tick, TimerId, Width,
-    Win, WinSpec,
+    At, Cx, Device, HostEvent, Line, MICROSECOND, Reset, SECOND, StateError, StateIn, StateOut, Tick,
+    TimerId, Width, Win, WinSpec,
 };
 
 use calendar::{Calendar, next_century, set_century};
@@ -138,6 +139,11 @@ impl Mc146818 {
 
     fn sync_seconds(&mut self, to: u64) {
         let n = to.saturating_sub(std::mem::replace(&mut self.regs.seconds, to));
+        self.count_on(n);
+    }
+
+    /// `n` updates of time and calendar.
+    fn count_on(&mut self, n: u64) {
         let b = self.b();
         if n == 0 || b.set() {
             return;
@@ -313,6 +319,16 @@ impl Device for Mc146818 {
             self.regs.bytes[REG_C] = self.c().with_pf(true).into_bits();
         }
         self.settle(cx);
+    }
+
+    fn host(&mut self, cx: &mut Cx<'_>, ev: HostEvent) {
+        if let HostEvent::Missed(seconds) = ev {
+            self.sync(cx);
+            if self.a().runs() {
+                self.count_on(seconds);
+            }
+            self.settle(cx);
+        }
     }
 
     fn save(&self, out: &mut StateOut) {

@@ -1,5 +1,5 @@
 use board::testkit::Bench;
-use board::{Decode, MICROSECOND, MILLISECOND, Reset, Route, SECOND};
+use board::{Decode, HostEvent, MICROSECOND, MILLISECOND, Reset, Route, SECOND};
 
 use super::{Mc146818, RTC};
 
@@ -344,4 +344,43 @@ fn state_survives() {
     b.advance(SECOND);
     assert!(irq(&b));
     assert_eq!(get(&mut b, 0), 0x52);
+}
+
+#[test]
+fn missed_seconds_move_the_calendar_and_leave_the_beat() {
+    let mut b = bench();
+    b.advance(SECOND / 4);
+    b.host(HostEvent::Missed(86_400 + 12));
+    assert_eq!(time(&mut b), [0x04, 0x03, 0x01, 2, 0, 0, 0x02], "a leap day later");
+    // The next update comes when it would have come.
+    b.advance(SECOND / 4 * 3 - MICROSECOND);
+    assert_eq!(get(&mut b, 0), 0x02);
+    b.advance(MICROSECOND);
+    assert_eq!(get(&mut b, 0), 0x03);
+}
+
+#[test]
+fn an_alarm_in_missed_time_rings_afterwards() {
+    let mut b = bench();
+    put(&mut b, 5, 0xc0);
+    put(&mut b, 3, 0x00);
+    put(&mut b, 1, 0x00);
+    put(&mut b, 0x0b, 0x22); // AIE: at 00 minutes and seconds of any hour
+    get(&mut b, 0x0c);
+    b.host(HostEvent::Missed(9));
+    assert!(!irq(&b));
+    b.host(HostEvent::Missed(3600));
+    assert!(irq(&b));
+    assert_eq!(get(&mut b, 0x0c) & 0xf0, 0xb0, "IRQF, AF, UF; no periods were missed");
+}
+
+#[test]
+fn missed_seconds_do_not_move_a_clock_that_is_held() {
+    let mut b = bench();
+    put(&mut b, 0x0b, 0x82); // SET
+    b.host(HostEvent::Missed(100));
+    put(&mut b, 0x0b, 0x02);
+    put(&mut b, 0x0a, 0x66); // divider in reset
+    b.host(HostEvent::Missed(100));
+    assert_eq!(time(&mut b), [0x04, 0x02, 0x28, 7, 0x23, 0x59, 0x50]);
 }

@@ -1,0 +1,214 @@
+//! Guest time on a host that has other things to do.
+//!
+//! A busy host takes the machine's thread off its core for milliseconds. Counted at once, that time falls between two
+//! instructions of the guest: a calibration loop then finds a PM timer that runs at 108 %, or a TSC that jumps. So
+//! what the host took (its clock moved, the thread's processor time did not) is *held back*: it becomes a debt, which is
+//! paid
+//! - while the guest is halted, where nobody watches: up to [`PAID_AT_ONCE`] each time, never past the next timer;
+//! - else by running guest time faster, by a twentieth at first, and faster the larger the debt ([`faster`]).
+//!
+//! A timer that the host wakes us for too late is on time for the guest, and the delay is debt too. Guest time is never
+//! ahead of the host's, never goes back, and is at most [`MOST_DEBT`] behind: what is more is counted at once.
+//!
+//! A gap of more than [`AWAY`] is no busy host but one that slept (a closed laptop, a stopped process). The guest
+//! would take hours that pass within an instruction for a hang, so its time goes on from where it was. Such gaps and pauses are
+//! *missed*; the battery clock's chip is told of them ([`Pace::take_missed`]), so that the time of day is right for whoever reads it.
+
+use std::time::Duration;
+
+use board::{MILLISECOND, SECOND, Tick};
+
+use super::host::HostTime;
+
+/// A look at the clock that comes later than this, and than the instructions since the last look need on a slow host, is held
+/// against the thread's processor time (a system call).
+const LOOK: u64 = 10_000;
+const SLOW_INSTRUCTION: u64 = 20;
+/// And so often it is read anyway, so that short thefts that were let pass are not found in a later slice.
+const SAMPLE: u64 = MILLISECOND;
+/// Nobody runs a few thousand instructions for so long: what is above was taken, whatever the host says of the thread (some
+/// hosts of hosts count stolen time as ours, some say nothing).
+const LONGEST_SLICE: u64 = 20 * MILLISECOND;
+const AWAY: u64 = 5 * SECOND;
+const MOST_DEBT: u64 = 10 * SECOND;
+const PAID_AT_ONCE: u64 = 50 * MILLISECOND;
+/// So long the halted guest sleeps before the next payment.
+const BETWEEN_PAYMENTS: u64 = 5 * MILLISECOND;
+/// Debt up to which guest time runs a twentieth faster.
+const SMALL: u64 = SECOND;
+
+/// By how many thousandths of the time that passes guest time catches up. Growing, so that the debt settles where theft and
+/// payment are equal, without jumps.
+fn faster(debt: u64) -> u64 {
+    50 + debt.saturating_sub(SMALL) / MILLISECOND
+}
+
+pub(super) struct Pace {
+    host: Box<dyn HostTime>,
+    /// Stolen time is held back.
+    even: bool,
+    running: bool,
+    /// Guest time as of host time `seen`; None before the first start.
+    guest: Tick,
+    seen: Option<u64>,
+    debt: u64,
+    /// The thread's processor time, and the host time that belongs to it (moved on by sleeps).
+    sample: Option<(u64, u64)>,
+    missed: u64,
+    /// Instructions since `seen`.
+    retired: u64,
+    /// All that was ever held back.
+    held: u64,
+}
+
+impl Pace {
+    /// Holds back what the host takes.
+    pub(super) fn even(host: Box<dyn HostTime>) -> Self {
+        Self {
+            host,
+            even: true,
+            running: false,
+            guest: 0,
+            seen: None,
+            debt: 0,
+            sample: None,
+            missed: 0,
+            retired: 0,
+            held: 0,
+        }
+    }
+
+    /// The host's time as it comes.
+    pub(super) fn plain(host: Box<dyn HostTime>) -> Self {
+        Self { even: false, ..Self::even(host) }
+    }
+
+    pub(super) fn start(&mut self) {
+        if self.running {
+            return;
+        }
+        let t = self.host.now();
+        if let Some(stopped) = self.seen {
+            self.missed += t.saturating_sub(stopped);
+        }
+        self.running = true;
+        self.seen = Some(t);
+        self.sample = self.host.thread().map(|c| (c, t));
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.now();
+        self.running = false;
+    }
+
+    /// The guest executed so many.
+    pub(super) fn retired(&mut self, instructions: u64) {
+        self.retired += instructions;
+    }
+
+    pub(super) fn now(&mut self) -> Tick {
+        let Some(seen) = self.seen.filter(|_| self.running) else { return self.guest };
+        let t = self.host.now().max(seen);
+        let gap = t - seen;
+        self.seen = Some(t);
+        let look = LOOK + std::mem::take(&mut self.retired) * SLOW_INSTRUCTION;
+        if !self.even {
+            self.guest += gap;
+        } else if gap < look && self.sample.is_none_or(|(_, at)| t.saturating_sub(at) < SAMPLE) {
+            self.run(gap);
+        } else {
+            let taken = self.taken(t, gap, look);
+            self.run(gap - taken);
+            self.hold(taken);
+        }
+        self.guest
+    }
+
+    /// How much of the `gap` before `t` was not ours, where anything up to `look` is.
+    fn taken(&mut self, t: u64, gap: u64, look: u64) -> u64 {
+        let over = gap.saturating_sub(LONGEST_SLICE);
+        let Some(c) = self.host.thread() else { return over };
+        let before = self.sample.replace((c, t));
+        // A short gap only renews the sample: what was stolen before it, or in it, is too little to matter.
+        let Some((had, at)) = before.filter(|_| gap >= look) else { return over };
+        let passed = t.saturating_sub(at);
+        let ran = c.saturating_sub(had);
+        passed.saturating_sub(ran).min(gap).max(over)
+    }
+
+    /// Guest time runs on, and catches up.
+    fn run(&mut self, ns: u64) {
+        self.guest += ns;
+        if self.debt > 0 {
+            self.pay((u128::from(ns) * u128::from(faster(self.debt)) / 1000) as u64);
+        }
+    }
+
+    fn pay(&mut self, most: u64) {
+        let paid = most.min(self.debt);
+        self.guest += paid;
+        self.debt -= paid;
+    }
+
+    fn hold(&mut self, ns: u64) {
+        if ns > AWAY {
+            let secs = ns / SECOND;
+            tracing::warn!(
+                "the host did not run this machine for {secs} s: guest time goes on from where it was"
+            );
+            self.missed += ns;
+            return;
+        }
+        self.held += ns;
+        self.debt += ns;
+        self.pay(self.debt.saturating_sub(MOST_DEBT));
+    }
+
+    /// See [`super::Clock::sleep`].
+    pub(super) fn sleep(&mut self, next: Option<Tick>, wait: impl FnOnce(Option<Duration>)) {
+        let room = |now: Tick| next.map_or(u64::MAX, |t| t.saturating_sub(now));
+        let now = self.now();
+        self.pay(room(now).min(PAID_AT_ONCE));
+        let most = if self.debt > 0 { BETWEEN_PAYMENTS } else { u64::MAX };
+        let longest = room(self.guest).min(most);
+        if longest == 0 {
+            return;
+        }
+        wait((longest != u64::MAX).then_some(Duration::from_nanos(longest)));
+        self.woke(longest);
+    }
+
+    /// After a sleep that was meant to last `longest`.
+    fn woke(&mut self, longest: u64) {
+        let Some(seen) = self.seen.filter(|_| self.running) else { return };
+        if !self.even {
+            self.now();
+            return;
+        }
+        let t = self.host.now().max(seen);
+        let slept = t - seen;
+        self.seen = Some(t);
+        if let Some((_, at)) = &mut self.sample {
+            *at += slept;
+        }
+        let meant = slept.min(longest);
+        self.guest += meant;
+        self.hold(slept - meant);
+    }
+
+    /// Host time that guest time will never count: pauses, and gaps of a host that slept.
+    pub(super) fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// Takes its whole seconds.
+    pub(super) fn take_missed(&mut self) -> u64 {
+        let secs = self.missed / SECOND;
+        self.missed %= SECOND;
+        secs
+    }
+
+    pub(super) fn metrics(&self) -> [(&'static str, u64); 2] {
+        [("behind_us", self.debt / 1000), ("held_us", self.held / 1000)]
+    }
+}
