@@ -1,18 +1,18 @@
 //! Guest time on a host that has other things to do.
 //!
 //! A busy host takes the machine's thread off its core for milliseconds. Counted at once, that time falls between two
-//! instructions of the guest: a calibration loop then finds a PM timer that runs at 108 %, or a TSC that jumps. So
-//! what the host took (its clock moved, the thread's processor time did not) is *held back*: it becomes a debt, which is
-//! paid
+//! instructions of the guest: a calibration loop then finds a PM timer that runs at 108 %, or a TSC that jumps. So what
+//! the host took (its clock moved, the thread's processor time did not) is *held back*: it becomes a debt, which is paid
 //! - while the guest is halted, where nobody watches: up to [`PAID_AT_ONCE`] each time, never past the next timer;
 //! - else by running guest time faster, by a twentieth at first, and faster the larger the debt ([`faster`]).
 //!
 //! A timer that the host wakes us for too late is on time for the guest, and the delay is debt too. Guest time is never
 //! ahead of the host's, never goes back, and is at most [`MOST_DEBT`] behind: what is more is counted at once.
 //!
-//! A gap of more than [`AWAY`] is no busy host but one that slept (a closed laptop, a stopped process). The guest
-//! would take hours that pass within an instruction for a hang, so its time goes on from where it was. Such gaps and pauses are
-//! *missed*; the battery clock's chip is told of them ([`Pace::take_missed`]), so that the time of day is right for whoever reads it.
+//! A gap of more than [`AWAY`] is no busy host but one that slept (a closed laptop, a stopped process). The guest would
+//! take hours that pass within an instruction for a hang, so its time goes on from where it was. Such gaps and pauses
+//! are *missed*; the battery clock's chip is told of them ([`Pace::take_missed`]), so that the time of day is right for
+//! whoever reads it.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use board::{MILLISECOND, SECOND, Tick};
 
 use super::host::HostTime;
 
-/// A look at the clock that comes later than this, and than the instructions since the last look need on a slow host, is held
-/// against the thread's processor time (a system call).
+/// A look at the clock that comes later than this, and than the instructions since the last look need on a slow host,
+/// is held against the thread's processor time (a system call).
 const LOOK: u64 = 10_000;
 const SLOW_INSTRUCTION: u64 = 20;
 /// And so often it is read anyway, so that short thefts that were let pass are not found in a later slice.
 const SAMPLE: u64 = MILLISECOND;
-/// Nobody runs a few thousand instructions for so long: what is above was taken, whatever the host says of the thread (some
-/// hosts of hosts count stolen time as ours, some say nothing).
+/// Nobody runs a few thousand instructions for so long: what is above was taken, whatever the host says of the thread
+/// (some hosts of hosts count stolen time as ours, some say nothing).
 const LONGEST_SLICE: u64 = 20 * MILLISECOND;
 const AWAY: u64 = 5 * SECOND;
 const MOST_DEBT: u64 = 10 * SECOND;
@@ -37,8 +37,8 @@ const BETWEEN_PAYMENTS: u64 = 5 * MILLISECOND;
 /// Debt up to which guest time runs a twentieth faster.
 const SMALL: u64 = SECOND;
 
-/// By how many thousandths of the time that passes guest time catches up. Growing, so that the debt settles where theft and
-/// payment are equal, without jumps.
+/// By how many thousandths of the time that passes guest time catches up. Growing, so that the debt settles where theft
+/// and payment are equal, without jumps.
 fn faster(debt: u64) -> u64 {
     50 + debt.saturating_sub(SMALL) / MILLISECOND
 }
