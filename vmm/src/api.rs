@@ -1,7 +1,7 @@
 //! How an embedder talks to a running machine.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -113,21 +113,38 @@ pub struct Handle {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// The machine has ended; nothing was done.
+/// Why the machine gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the machine is not running any more")]
-pub struct Gone;
+pub enum NoAnswer {
+    /// It has ended; nothing was done.
+    #[error("the machine is not running any more")]
+    Gone,
+    /// It may still do what was asked.
+    #[error("the machine gave no answer within {} s: the host keeps it busy, or it was not started", PATIENCE.as_secs())]
+    Busy,
+    #[error("the machine has 2 serial ports; there is no number {0}")]
+    NoPort(usize),
+}
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Handle {
-    fn send(&self, c: Command) -> Result<(), Gone> {
-        self.mailbox.send(Message::Command(c)).then_some(()).ok_or(Gone)
+    fn put(&self, m: Message) -> Result<(), NoAnswer> {
+        self.mailbox.send(m).then_some(()).ok_or(NoAnswer::Gone)
     }
 
-    fn ask<T>(&self, f: impl FnOnce(Sender<T>) -> Command) -> Result<T, Gone> {
-        const PATIENCE: Duration = Duration::from_secs(10);
+    fn send(&self, c: Command) -> Result<(), NoAnswer> {
+        self.put(Message::Command(c))
+    }
+
+    fn ask<T>(&self, f: impl FnOnce(Sender<T>) -> Command) -> Result<T, NoAnswer> {
         let (tx, rx) = mpsc::channel();
         self.send(f(tx))?;
-        rx.recv_timeout(PATIENCE).map_err(|_| Gone)
+        rx.recv_timeout(PATIENCE).map_err(|e| match e {
+            RecvTimeoutError::Disconnected => NoAnswer::Gone,
+            RecvTimeoutError::Timeout => NoAnswer::Busy,
+        })
     }
 
     pub fn phase(&self) -> Phase {
@@ -139,72 +156,73 @@ impl Handle {
         }
     }
 
-    pub fn pause(&self) -> Result<(), Gone> {
+    pub fn pause(&self) -> Result<(), NoAnswer> {
         self.ask(Command::Pause)
     }
 
-    pub fn resume(&self) -> Result<(), Gone> {
+    pub fn resume(&self) -> Result<(), NoAnswer> {
         self.ask(Command::Resume)
     }
 
-    pub fn reset(&self) -> Result<(), Gone> {
+    pub fn reset(&self) -> Result<(), NoAnswer> {
         self.ask(Command::Reset)
     }
 
     /// Pulls the plug.
-    pub fn power_off(&self) -> Result<(), Gone> {
+    pub fn power_off(&self) -> Result<(), NoAnswer> {
         self.send(Command::PowerOff)
     }
 
     /// Presses the power button: an ACPI system shuts down.
-    pub fn press_power_button(&self) -> Result<(), Gone> {
+    pub fn press_power_button(&self) -> Result<(), NoAnswer> {
         self.send(Command::PowerButton)
     }
 
-    pub fn key(&self, key: Key, down: bool) -> Result<(), Gone> {
+    pub fn key(&self, key: Key, down: bool) -> Result<(), NoAnswer> {
         self.send(Command::Key { key, down })
     }
 
-    pub fn pointer(&self, p: Pointer) -> Result<(), Gone> {
+    pub fn pointer(&self, p: Pointer) -> Result<(), NoAnswer> {
         self.send(Command::Pointer(p))
     }
 
     /// Returns when the scanout has a whole, current picture.
-    pub fn redraw(&self) -> Result<(), Gone> {
+    pub fn redraw(&self) -> Result<(), NoAnswer> {
         self.ask(Command::Redraw)
     }
 
     /// Asks for a whole picture without waiting for it.
-    pub fn request_redraw(&self) -> Result<(), Gone> {
+    pub fn request_redraw(&self) -> Result<(), NoAnswer> {
         let (tx, _) = mpsc::channel();
         self.send(Command::Redraw(tx))
     }
 
-    pub fn status(&self) -> Result<Status, Gone> {
+    pub fn status(&self) -> Result<Status, NoAnswer> {
         self.ask(Command::Status)
     }
 
-    pub fn unknowns(&self) -> Result<Vec<Unknown>, Gone> {
+    pub fn unknowns(&self) -> Result<Vec<Unknown>, NoAnswer> {
         self.ask(Command::Unknowns)
     }
 
-    pub fn metrics(&self) -> Result<Vec<(String, u64)>, Gone> {
+    pub fn metrics(&self) -> Result<Vec<(String, u64)>, NoAnswer> {
         self.ask(Command::Metrics)
     }
 
-    /// Puts a disk into a removable drive (channel * 2 + device), or takes out what is there.
+    /// Puts a disk into a CD-ROM drive (channel * 2 + device), or takes out what is there. The inner error: the unit is
+    /// no such drive, or the host has no thread for the disk.
     pub fn insert(
         &self,
         unit: u8,
         disk: Option<(Box<dyn board::Disk>, Media)>,
-    ) -> Result<Result<(), String>, Gone> {
+    ) -> Result<Result<(), String>, NoAnswer> {
         self.ask(|done| Command::Insert { unit, disk, done })
     }
 
     /// Bytes for the guest's COM port `n` (0 or 1).
-    pub fn serial_input(&self, n: usize, bytes: Vec<u8>) -> Result<(), Gone> {
-        let slot: SlotId = *self.roles.com.get(n).ok_or(Gone)?;
-        self.mailbox.send(Message::Chip(slot, HostEvent::Serial(bytes))).then_some(()).ok_or(Gone)
+    pub fn serial_input(&self, n: usize, bytes: Vec<u8>) -> Result<(), NoAnswer> {
+        let slot: SlotId = *self.roles.com.get(n).ok_or(NoAnswer::NoPort(n))?;
+        self.put(Message::Chip(slot, HostEvent::Serial(bytes)))
     }
 
     /// Everything that happens from now on.

@@ -301,8 +301,10 @@ impl Board {
             let rest = len - done;
             let mut part = *v >> (8 * done);
             let n = if (CONFIG_ADDRESS..CONFIG_DATA + 4).contains(&at) && self.is_config(at, rest) {
-                self.config_port(at, rest, &mut part, write);
-                rest
+                // Bytes behind CFFh are another port's.
+                let n = if at == CONFIG_ADDRESS { rest } else { rest.min(4 - u32::from(at & 3)) };
+                self.config_port(at, n, &mut part, write);
+                n
             } else if let Some(hit) = self.decoder.port(at) {
                 self.access(hit, rest, &mut part, write)
             } else {
@@ -343,7 +345,7 @@ impl Board {
         };
         let off = (a & 0xfc) + u32::from(port & 3);
         let hit = Hit { slot, win, off, left: 256 - off, widest: Width::D };
-        self.access(hit, len.min(4 - (off & 3)), v, write);
+        self.access(hit, len, v, write);
     }
 }
 

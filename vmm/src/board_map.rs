@@ -37,6 +37,8 @@ pub(crate) const DRIVES: usize = 4;
 const ROM_BYTES: u32 = 256 << 10;
 /// The chip select of the flash: the last 256 KiB below 4 GiB.
 const ROM_HIGH: u32 = 0u32.wrapping_sub(ROM_BYTES);
+/// 9999-12-31 23:59:59: the calendar has four digits for the year.
+const LAST_SECOND: u64 = 253_402_300_799;
 /// First low page of the ROM's image below 1 MiB.
 const ROM_LOW_PAGE: u32 = 0xc0;
 
@@ -175,7 +177,7 @@ pub(crate) fn build(
     let irq0 = k.irq(0);
     k.add(i8254::I8254::new(irq0), &[(i8254::TIMER, Pio(0x40)), (i8254::PORT61, Pio(0x61))]);
     let irq8 = k.irq(8);
-    let mut rtc = mc146818::Mc146818::new(irq8, parts.start_seconds as i64);
+    let mut rtc = mc146818::Mc146818::new(irq8, parts.start_seconds.min(LAST_SECOND) as i64);
     if parts.bios.is_some() {
         // Other BIOSes read the memory size here; ours is told, and writes it.
         rtc.set_memory(parts.memory_mib << 20);

@@ -27,7 +27,7 @@ pub enum ClockKind {
 }
 
 /// One instruction's time on the instruction clock: a 100 MIPS machine.
-pub(crate) const NS_PER_INSTRUCTION: u64 = 10;
+const NS_PER_INSTRUCTION: u64 = 10;
 
 /// Where guest time comes from.
 enum Source {

@@ -40,6 +40,13 @@ impl Disks {
         Ok(())
     }
 
+    /// Lets go of the disk behind a drive, once what is queued for it is done.
+    pub(crate) fn remove(&mut self, unit: u8) {
+        if let Some(u) = self.units.get_mut(usize::from(unit)) {
+            *u = Worker::Empty;
+        }
+    }
+
     /// Runs or queues a job. Some: the answer, to be delivered by the caller.
     pub(crate) fn submit(&mut self, slot: SlotId, job: DiskJob) -> Option<DiskDone> {
         let fault = |job: &DiskJob, f| Some(DiskDone { unit: job.unit, tag: job.tag, result: Err(f) });

@@ -20,7 +20,7 @@ mod mailbox;
 mod run;
 pub mod spec;
 
-pub use api::{Command, Event, Handle, Outcome, Phase, Status, Unknown};
+pub use api::{Command, Event, Handle, NoAnswer, Outcome, Phase, Status, Unknown};
 pub use clock::ClockKind;
 pub use engine::{Choice, Engine, EngineReport, engines, pick};
 pub use linux::LinuxBoot;

@@ -16,6 +16,7 @@ use cpu::Software;
 use crate::engine::{self, Choice, Engine};
 use crate::linux::{LinuxBoot, LinuxError};
 use crate::mailbox::Mailbox;
+use crate::spec::{MEMORY_MIB, VIDEO_MIB};
 
 /// What is behind an IDE drive at power-on.
 pub enum Drive {
@@ -89,6 +90,10 @@ pub enum BuildError {
     },
     #[error("the BIOS image has {got} bytes; need 64, 128 or 256 KiB")]
     BiosSize { got: usize },
+    #[error("guest memory of {got} MiB; need 4 to 3712")]
+    MemorySize { got: u64 },
+    #[error("video memory of {got} MiB; need 1, 2, 4 or 8")]
+    VideoMemory { got: u32 },
     #[error("cannot start a thread for a disk")]
     DiskThread(#[source] std::io::Error),
     #[error(transparent)]
@@ -106,11 +111,19 @@ pub struct Machine {
     pub(crate) phase: Phase,
     /// In S1: the processor does not run.
     pub(crate) asleep: bool,
+    /// IDE units with a drive whose medium can be changed.
+    pub(crate) removable: [bool; board_map::DRIVES],
 }
 
 impl Parts {
     /// Would [`Machine::build`] take this? For embedders that open or create files for the ports after it.
     pub fn check(&self) -> Result<Engine, BuildError> {
+        if !MEMORY_MIB.contains(&self.memory_mib) {
+            return Err(BuildError::MemorySize { got: self.memory_mib });
+        }
+        if !VIDEO_MIB.contains(&self.vram_mib) {
+            return Err(BuildError::VideoMemory { got: self.vram_mib });
+        }
         if let Some(b) = &self.bios
             && ![64 << 10, 128 << 10, 256 << 10].contains(&b.len())
         {
@@ -158,6 +171,7 @@ impl Machine {
                 disks.insert(unit as u8, d).map_err(BuildError::DiskThread)?;
             }
         }
+        let removable = found.each_ref().map(|f| matches!(f, Some(board_map::Found::Cdrom(_))));
         let (built, roles) = board_map::build(parts, &ram, found, serial, display);
         let mut board = Board::new(ram.clone(), Clock::new(parts.clock, engine.keeps_tsc()), disks, built);
 
@@ -178,6 +192,7 @@ impl Machine {
             shared: Arc::default(),
             phase: Phase::Built,
             asleep: false,
+            removable,
         })
     }
 

@@ -73,7 +73,10 @@ impl Mailbox {
     pub(crate) fn close(&self) {
         let mut q = self.lock();
         q.closed = true;
-        // Dropping unread commands drops their reply senders: who waits is told that the machine is gone.
-        q.messages.clear();
+        let unread = std::mem::take(&mut q.messages);
+        drop(q);
+        // Dropping unread commands drops their reply senders: who waits is told that the machine is gone. What else is
+        // in them may take its time, so nobody waits for the lock meanwhile.
+        drop(unread);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use board::{HostEvent, Power, Reset};
+use board::{Disk, HostEvent, Media, Power, Reset};
 use hv_vcpu::{CpuState, CpuidTable, HvError, Stop};
 
 use crate::api::{Command, Event, Outcome, Phase, Status, Unknown};
@@ -17,6 +17,8 @@ pub enum RunError {
         #[source]
         source: HvError,
     },
+    #[error("the machine has run and is off; build a new one")]
+    Off,
 }
 
 /// What the loop does next.
@@ -28,11 +30,15 @@ enum Next {
 impl Machine {
     /// Powers the machine on and runs it until its power goes off, the guest crashes or the host fails it.
     pub fn run(&mut self) -> Result<Outcome, RunError> {
+        if self.phase == Phase::Off {
+            return Err(RunError::Off);
+        }
         self.set_phase(Phase::Running);
         let out = self.run_on();
         self.note_progress();
-        self.board.clock.stop();
         self.set_phase(Phase::Off);
+        // Nobody reads it any more: who asks shall not wait.
+        self.mailbox.close();
         out
     }
 
@@ -210,22 +216,28 @@ impl Machine {
                 tx.send(all).ok();
             }
             Command::Insert { unit, disk, done } => {
-                let (disk, media) = disk.map_or((None, None), |(d, m)| (Some(d), Some(m)));
-                let r = match disk {
-                    Some(d) => self
-                        .board
-                        .disks
-                        .insert(unit, d)
-                        .map_err(|e| format!("cannot start a disk thread: {e}")),
-                    None => Ok(()),
-                };
-                if r.is_ok() {
-                    self.board.host_event(self.roles.ide, HostEvent::Media { unit, media, forced: true });
-                }
-                done.send(r).ok();
+                done.send(self.insert(unit, disk)).ok();
             }
         }
         Ok(Next::Go)
+    }
+
+    fn insert(&mut self, unit: u8, disk: Option<(Box<dyn Disk>, Media)>) -> Result<(), String> {
+        if !self.removable.get(usize::from(unit)).is_some_and(|r| *r) {
+            return Err(format!("IDE unit {unit} is no CD-ROM drive"));
+        }
+        let media = match disk {
+            Some((d, m)) => {
+                self.board.disks.insert(unit, d).map_err(|e| format!("cannot start a disk thread: {e}"))?;
+                Some(m)
+            }
+            None => {
+                self.board.disks.remove(unit);
+                None
+            }
+        };
+        self.board.host_event(self.roles.ide, HostEvent::Media { unit, media, forced: true });
+        Ok(())
     }
 
     fn status(&mut self) -> Status {

@@ -127,6 +127,7 @@ impl Default for MachineSpec {
 }
 
 pub const MEMORY_MIB: std::ops::RangeInclusive<u64> = 4..=3712;
+pub const VIDEO_MIB: [u32; 4] = [1, 2, 4, 8];
 const NAME_MOST: usize = 80;
 
 /// An engine with its options.
@@ -267,11 +268,8 @@ impl MachineSpec {
             r.text("name", name, |v| s.name = v);
             r.number("memory", memory, |v| s.memory_mib = v);
             let video = |v| {
-                if [1, 2, 4, 8].contains(&v) {
-                    Ok(v as u32)
-                } else {
-                    Err(format!("video memory of {v} MiB; use 1, 2, 4 or 8"))
-                }
+                let fits = u32::try_from(v).ok().filter(|v| VIDEO_MIB.contains(v));
+                fits.ok_or_else(|| format!("video memory of {v} MiB; use 1, 2, 4 or 8"))
             };
             r.number("video", video, |v| s.video_mib = v);
             r.number("jit_cache", jit_cache, |v| s.software.jit_cache = v);

@@ -1,11 +1,14 @@
 //! Whole machines with a BIOS of a few bytes: the board's wiring and the machine's life.
 
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
-use board::{CONFIG_ADDRESS, CONFIG_DATA, Disk, Scanout, SerialPort, VideoMode};
+use board::{CONFIG_ADDRESS, CONFIG_DATA, Disk, Media, Scanout, SerialPort, VideoMode};
 use hv_vcpu::{GuestIo, Width};
 
-use crate::{Choice, ClockKind, Drive, Engine, Event, Machine, Outcome, Parts, Phase, Ports};
+use crate::{
+    Choice, ClockKind, Drive, Engine, Event, Handle, Machine, NoAnswer, Outcome, Parts, Phase, Ports,
+};
 
 struct Blind;
 
@@ -60,11 +63,15 @@ fn rom(code: &[u8]) -> Vec<u8> {
 }
 
 fn machine(code: &[u8], clock: ClockKind) -> (Machine, Tape) {
+    machine_with(rom(code), clock)
+}
+
+fn machine_with(bios: Vec<u8>, clock: ClockKind) -> (Machine, Tape) {
     let parts = Parts {
         memory_mib: 16,
         engine: Choice::This(Engine::Software),
         clock,
-        bios: Some(rom(code)),
+        bios: Some(bios),
         ..Parts::default()
     };
     let tape = Tape::default();
@@ -224,11 +231,103 @@ fn the_instruction_clock_counts_the_same_every_time() {
     assert!((1000..1100).contains(&first.1), "{first:?}");
 }
 
+/// A machine that waits for its end on a thread, and what controls it.
+fn running(code: &[u8]) -> (Handle, JoinHandle<Machine>) {
+    let (mut m, _) = machine(code, ClockKind::Host);
+    let h = m.handle();
+    let thread = std::thread::spawn(move || {
+        assert_eq!(m.run().unwrap(), Outcome::PoweredOff);
+        m
+    });
+    (h, thread)
+}
+
+/// A medium that tells when it is let go of.
+struct Held(#[allow(dead_code, reason = "its end is what counts")] Arc<()>);
+
+impl Disk for Held {
+    fn sectors(&self) -> u64 {
+        4
+    }
+    fn read_only(&self) -> bool {
+        true
+    }
+    fn read(&mut self, _: u64, _: &mut [u8]) -> std::io::Result<()> {
+        Ok(())
+    }
+    fn write(&mut self, _: u64, _: &[u8]) -> std::io::Result<()> {
+        Ok(())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[test]
-fn a_bios_of_a_wrong_size_is_refused_by_name() {
-    let parts =
-        Parts { bios: Some(vec![0; 1000]), engine: Choice::This(Engine::Software), ..Parts::default() };
+fn a_medium_goes_into_cd_rom_drives_only_and_is_let_go_of_when_taken_out() {
+    let (h, thread) = running(&[0xfa, 0xf4]);
+    let held = Arc::new(());
+    let medium = || {
+        let media = Media { sectors: 4, read_only: true };
+        Some((Box::new(Held(held.clone())) as Box<dyn Disk>, media))
+    };
+    // Units: a hard disk, nothing, a CD-ROM drive, nothing, none at all.
+    for unit in [0, 1, 3, 4] {
+        let told = h.insert(unit, medium()).unwrap().unwrap_err();
+        assert!(told.contains(&format!("unit {unit} is no CD-ROM drive")), "{told}");
+    }
+    assert_eq!(Arc::strong_count(&held), 1);
+    h.insert(2, medium()).unwrap().unwrap();
+    assert_eq!(Arc::strong_count(&held), 2);
+    h.insert(2, None).unwrap().unwrap();
+    assert_eq!(Arc::strong_count(&held), 1, "the image can be moved or unmounted now");
+    h.power_off().unwrap();
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_machine_that_ran_answers_no_more_and_runs_no_more() {
+    let (h, thread) = running(&[0xfa, 0xf4]);
+    h.power_off().unwrap();
+    let mut m = thread.join().unwrap();
+    assert_eq!(h.status(), Err(NoAnswer::Gone), "at once, though the machine is still there");
+    assert_eq!(h.serial_input(2, vec![]), Err(NoAnswer::NoPort(2)));
+    let e = m.run().unwrap_err();
+    assert!(e.to_string().contains("build a new one"), "{e}");
+}
+
+#[test]
+fn sizes_that_no_machine_has_are_refused_by_name() {
+    let says = |parts: &Parts| parts.check().unwrap_err().to_string();
+    let parts = Parts { engine: Choice::This(Engine::Software), ..Parts::default() };
+    assert!(parts.check().is_ok());
+    // What is left of the second after a shift to bytes is 16 MiB.
+    for memory_mib in [3, (1 << 44) + 16, 3713] {
+        let told = says(&Parts { memory_mib, ..parts.clone() });
+        assert!(told.contains(&format!("{memory_mib} MiB")), "{told}");
+    }
+    let told = says(&Parts { vram_mib: 3, ..parts });
+    assert!(told.contains("video memory of 3 MiB"), "{told}");
+}
+
+#[test]
+fn the_end_of_time_does_not_hold_up_the_start() {
+    let parts = Parts {
+        memory_mib: 16,
+        engine: Choice::This(Engine::Software),
+        start_seconds: u64::MAX / 2,
+        ..Parts::default()
+    };
     let ports = Ports { drives: [const { None }; 4], serial: [None, None], display: Box::new(Blind) };
-    let Err(e) = Machine::build(&parts, ports) else { panic!("1000 bytes are no BIOS") };
-    assert!(e.to_string().contains("1000 bytes"), "{e}");
+    let mut m = Machine::build(&parts, ports).unwrap();
+    m.board.pio_write(0x70, Width::Byte, 9);
+    assert_eq!(m.board.pio_read(0x71, Width::Byte), 0x99);
+}
+
+#[test]
+fn bytes_behind_the_configuration_data_are_other_ports() {
+    let (mut m, _) = machine(&[0xf4], ClockKind::Host);
+    m.board.pio_write(CONFIG_ADDRESS, Width::Dword, 0x8000_0000);
+    assert_eq!(m.board.pio_read(CONFIG_DATA + 1, Width::Dword), 0xff71_9280, "D00h is open");
+    assert_eq!(m.board.pio_read(CONFIG_DATA + 3, Width::Word), 0xff71);
 }

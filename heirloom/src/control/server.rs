@@ -18,7 +18,7 @@ use board::Pointer;
 use host_io::display::{Frame, encode_png};
 use host_io::input;
 use tokio::sync::oneshot;
-use vmm::Handle;
+use vmm::{Handle, NoAnswer};
 
 use super::{ErrorBody, KeyBody, MouseBody, StatusBody, TypeBody, UnknownBody};
 
@@ -115,9 +115,14 @@ impl IntoResponse for Failed {
     }
 }
 
-/// The machine ended while it was asked.
-fn gone(e: impl std::fmt::Display) -> Failed {
-    Failed(StatusCode::GONE, e.to_string())
+/// The machine ended while it was asked, or has no time for an answer.
+fn gone(e: NoAnswer) -> Failed {
+    let status = match e {
+        NoAnswer::Gone => StatusCode::GONE,
+        NoAnswer::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        NoAnswer::NoPort(_) => StatusCode::NOT_FOUND,
+    };
+    Failed(status, e.to_string())
 }
 
 /// Asks the machine on a thread that may block.
