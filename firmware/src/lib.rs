@@ -42,5 +42,12 @@ pub fn rom_image() -> Vec<u8> {
     world::rom().image
 }
 
+/// The video BIOS by itself, for a card in a machine with another BIOS. It needs the trap port ([`Firmware`]) too.
+pub fn video_rom() -> Vec<u8> {
+    let mut image = rom_image();
+    image.truncate(rom::VIDEO_BYTES);
+    image
+}
+
 #[cfg(test)]
 mod tests;

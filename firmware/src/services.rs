@@ -41,7 +41,7 @@ pub async fn serve(bus: Bus, mut f: Frame) -> Frame {
         svc::PNP => system::pnp(&bus, &mut f).await,
         svc::APM => system::apm_entry(&bus, &mut f).await,
         svc::PCI32 => pcibios::serve(&bus, &mut f, true).await,
-        svc::VIDEO_INIT => video::init(&bus).await,
+        svc::VIDEO_INIT => video::init_card(&bus).await,
         svc::VBE_WINDOW => video::vbe::window_call(&bus, &mut f).await,
         _ => {}
     }

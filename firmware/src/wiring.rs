@@ -36,6 +36,7 @@ pub const HOST_BRIDGE: u8 = 0;
 pub const ISA_BRIDGE: u8 = 7 << 3;
 pub const IDE: u8 = 7 << 3 | 1;
 pub const PM: u8 = 7 << 3 | 3;
+pub const VGA: u8 = 8 << 3;
 
 /// Power management I/O block, 64 bytes.
 pub const PM_BASE: u16 = 0x400;

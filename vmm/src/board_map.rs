@@ -42,9 +42,9 @@ const LAST_SECOND: u64 = 253_402_300_799;
 /// First low page of the ROM's image below 1 MiB.
 const ROM_LOW_PAGE: u32 = 0xc0;
 
-/// Arena bytes beyond main RAM: ROM and frame buffer.
+/// Arena bytes beyond main RAM: ROM, frame buffer, the display card's own ROM.
 pub(crate) const fn slot_bytes(vram: u32) -> u64 {
-    ROM_BYTES as u64 + vram as u64
+    ROM_BYTES as u64 + vram as u64 + firmware::rom::VIDEO_BYTES as u64
 }
 
 /// What hangs on an IDE cable, as the builder found it.
@@ -96,6 +96,13 @@ impl Kit {
 
 const fn pci(dev: u8, func: u8) -> Decode {
     Decode::Config { dev, func }
+}
+
+/// What lies below 1 MiB of a BIOS that is copied into RAM, and where: all of it, or as often as it fits into
+/// E0000h-FFFFFh.
+pub(crate) fn low_image(image: &[u8]) -> (u64, Vec<u8>) {
+    let len = image.len().max(128 << 10);
+    ((1 << 20) - len as u64, image.iter().copied().cycle().take(len).collect())
 }
 
 /// Puts the ROM's bytes into a slot: at the top of 4 GiB, and what PAM shows of it below 1 MiB.
@@ -168,11 +175,19 @@ pub(crate) fn build(
         unit += 1;
         d.map(|d| drive(unit - 1, d))
     });
-    let ide_slot = k.add(ide::Piix4Ide::new(wiring, specs), &[(ide::CONFIG, pci(7, 1))]);
+    let mut ide = ide::Piix4Ide::new(wiring, specs);
+    if parts.bios.is_some() {
+        ide = ide.with_wide_bmiba();
+    }
+    let ide_slot = k.add(ide, &[(ide::CONFIG, pci(7, 1))]);
     let sci = k.irq(9);
     let pm_slot = k.add(pm::Piix4Pm::new(sci), &[(pm::CONFIG, pci(7, 3)), (pm::APM, Pio(0xb2))]);
     let inta = k.pci_irq(8, 0);
-    let vga = k.add(S3Trio64::new(ram, vram, inta, display), &[(s3trio64::CONFIG, pci(8, 0))]);
+    let mut s3 = S3Trio64::new(ram, vram, inta, display);
+    if parts.bios.is_some() {
+        s3 = s3.with_rom(ram, &firmware::video_rom());
+    }
+    let vga = k.add(s3, &[(s3trio64::CONFIG, pci(8, 0))]);
 
     let irq0 = k.irq(0);
     k.add(i8254::I8254::new(irq0), &[(i8254::TIMER, Pio(0x40)), (i8254::PORT61, Pio(0x61))]);
@@ -193,10 +208,9 @@ pub(crate) fn build(
     };
     let com = [uart("com1", 4, 0x3f8, com1), uart("com2", 3, 0x2f8, com2)];
     k.add(w83977::W83977::new(), &[(w83977::CONFIG, Pio(0x370))]);
-    if parts.bios.is_none() {
-        let bios = Firmware::new(firmware_config(parts, vram), ram.clone());
-        k.add(bios, &[(firmware::TRAP, Pio(firmware::TRAP_AT))]);
-    }
+    // With another BIOS the services of the video BIOS are left.
+    let bios = Firmware::new(firmware_config(parts, vram), ram.clone());
+    k.add(bios, &[(firmware::TRAP, Pio(firmware::TRAP_AT))]);
 
     let Kit { chips, places, lines } = k;
     let built = Built {

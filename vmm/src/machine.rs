@@ -111,6 +111,8 @@ pub struct Machine {
     pub(crate) phase: Phase,
     /// In S1: the processor does not run.
     pub(crate) asleep: bool,
+    /// A BIOS that is not ours as it lies in shadow RAM, and where.
+    shadow: Option<(u64, Vec<u8>)>,
     /// IDE units with a drive whose medium can be changed.
     pub(crate) removable: [bool; board_map::DRIVES],
 }
@@ -183,7 +185,7 @@ impl Machine {
         board.set_kicker(vcpu.kicker());
         board.reset(Reset::PowerOn);
 
-        Ok(Self {
+        let mut m = Self {
             vcpu,
             board,
             engine,
@@ -193,7 +195,24 @@ impl Machine {
             phase: Phase::Built,
             asleep: false,
             removable,
-        })
+            shadow: parts.bios.as_deref().map(board_map::low_image),
+        };
+        m.shadow_bios();
+        Ok(m)
+    }
+
+    /// Puts another BIOS into shadow RAM, as a loader (coreboot) does that starts one. SeaBIOS opens the RAM by itself
+    /// on the two host bridges that it knows by their ids; on any other it takes for granted that it lies in RAM.
+    pub(crate) fn shadow_bios(&mut self) {
+        use hv_vcpu::{GuestIo, Width};
+        let Some((at, image)) = &self.shadow else { return };
+        // PAM0 to PAM6: reads and writes of C0000h-FFFFFh go to RAM.
+        for (reg, v) in (0x59_u16..).zip([0x30, 0x33, 0x33, 0x33, 0x33, 0x33, 0x33]) {
+            self.board.pio_write(0xcf8, Width::Dword, 0x8000_0000 | u32::from(reg & 0xfc));
+            self.board.pio_write(0xcfc + (reg & 3), Width::Byte, v);
+        }
+        self.board.pio_write(0xcf8, Width::Dword, 0);
+        self.board.ram.write(*at, image);
     }
 
     /// After the run: lets the display push what it last showed.

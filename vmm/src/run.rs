@@ -130,6 +130,7 @@ impl Machine {
     fn restart(&mut self, kind: Reset) -> Result<(), RunError> {
         self.asleep = false;
         self.board.reset(kind);
+        self.shadow_bios();
         self.init_cpu()?;
         self.shared.tell(&Event::Reset);
         Ok(())

@@ -10,6 +10,8 @@ use crate::{
     Choice, ClockKind, Drive, Engine, Event, Handle, Machine, NoAnswer, Outcome, Parts, Phase, Ports,
 };
 
+mod bios;
+
 struct Blind;
 
 impl Scanout for Blind {

@@ -21,6 +21,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("memtest86+", "/boot/memtest86+ia32.bin"),
     ("mmdebstrap", "/usr/bin/mmdebstrap"),
     ("qemu-utils", "/usr/bin/qemu-img"),
+    ("seabios", "/usr/share/seabios/bios-256k.bin"),
     ("syslinux-common", "/usr/lib/syslinux/modules/bios/ldlinux.c32"),
     ("xorriso", "/usr/bin/xorriso"),
 ];

@@ -90,6 +90,13 @@ impl Screen {
     }
 }
 
+/// The ROM's initialisation entry: another BIOS has placed the card.
+pub async fn init_card(bus: &Bus) {
+    let lfb = bus.pci_read32(crate::wiring::VGA, 0x10).await & !0xf;
+    crate::bus::lock(&bus.world.shared).lfb = lfb;
+    init(bus).await;
+}
+
 /// Once, from POST or through the ROM's initialisation entry: vectors, data area, mode 3.
 pub async fn init(bus: &Bus) {
     let vector =

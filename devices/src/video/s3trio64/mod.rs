@@ -49,6 +49,8 @@ pub const APERTURE: Win = Win(8);
 pub const COLOUR: Win = Win(9);
 
 const APERTURE_LEN: u32 = 64 << 20;
+const ROM_LEN: u32 = 32 << 10;
+const EXPANSION_ROM: u8 = 0x30;
 
 const WINDOWS: &[WinSpec] = &[
     WinSpec::config(CONFIG),
@@ -80,6 +82,7 @@ struct Placed {
     linear: Option<u32>,
     /// The video memory offset that A0000h-AFFFFh shows as plain memory.
     direct: Option<u32>,
+    rom: Option<u32>,
 }
 
 pub struct S3Trio64 {
@@ -94,13 +97,18 @@ pub struct S3Trio64 {
     /// 46E8h and 102h as written: decoding is the PCI command register's business here.
     setup: [u8; 2],
     config: ConfigSpace,
+    /// Bytes behind the expansion ROM register, if the card has a ROM.
+    rom: Option<Slot>,
 }
 
-fn config_space() -> ConfigSpace {
+fn config_space(rom: bool) -> ConfigSpace {
+    // BIOS ROM base address and its enable.
+    let rom = if rom { !(ROM_LEN - 1) | 1 } else { 0 };
     ConfigSpace::new(0x5333, 0x8811, 0x03_0000, 0)
         // I/O, memory, master and palette snoop; DEVSEL# fast, as Virtual PC's.
         .reg(0x04, Width::W, 0, 0x0027)
         .bar(0, Bar::Mem { len: APERTURE_LEN, prefetch: false })
+        .reg(EXPANSION_ROM, Width::D, 0, rom)
         .interrupt(1)
 }
 
@@ -121,8 +129,22 @@ impl S3Trio64 {
             vga: Vga::default(),
             ext: CrtcExt::new(vram),
             setup: [0; 2],
-            config: config_space(),
+            config: config_space(false),
+            rom: None,
         }
+    }
+
+    /// With a video BIOS of 32 KiB at the expansion ROM register, as on a card. Virtual PC's has none: its system ROM
+    /// holds the video BIOS too.
+    ///
+    /// # Panics
+    /// If the image has another size: the board is fixed.
+    #[must_use]
+    pub fn with_rom(self, ram: &GuestRam, image: &[u8]) -> Self {
+        assert_eq!(image.len(), ROM_LEN as usize, "the size of a video BIOS");
+        let slot = ram.allocate(ROM_LEN, false);
+        ram.arena().copy_in(ram.extent(slot).start, image);
+        Self { rom: Some(slot), config: config_space(true), ..self }
     }
 
     fn memory<'a>(&self, ram: &'a GuestRam) -> Vram<'a> {
@@ -158,6 +180,7 @@ impl S3Trio64 {
             aperture,
             linear: aperture.filter(|_| linear).map(|bar| bar | self.linear_offset()),
             direct: if memory { self.vga.direct(self.memory(cx.ram)) } else { None },
+            rom: self.rom.and(self.expansion_rom()).filter(|_| on),
         };
         let was = std::mem::replace(&mut self.placed, to);
         if was.ports != to.ports {
@@ -183,6 +206,17 @@ impl S3Trio64 {
             let target = to.direct.map_or(LowTarget::Device, |at| LowTarget::Slot(self.slot, at));
             cx.ram.set_low(0xa0..=0xaf, target, target);
         }
+        if was.rom != to.rom
+            && let Some(slot) = self.rom
+        {
+            cx.ram.place(slot, to.rom);
+        }
+    }
+
+    /// Where the expansion ROM is to answer.
+    fn expansion_rom(&self) -> Option<u32> {
+        let bar = self.config.get32(EXPANSION_ROM);
+        (bar & 1 != 0 && bar > 1).then_some(bar & !(ROM_LEN - 1))
     }
 
     /// Where in BAR0 the linear window begins: CR59 b1-0 and CR5A, aligned to the window and kept inside.
@@ -286,7 +320,7 @@ impl Device for S3Trio64 {
         self.vga = Vga::default();
         self.ext = CrtcExt::new(self.vram);
         self.setup = [0; 2];
-        self.config = config_space();
+        self.config = config_space(self.rom.is_some());
         self.settle(cx);
         self.interrupt(cx);
         self.screen.forget();

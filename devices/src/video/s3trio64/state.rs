@@ -35,7 +35,19 @@ pub struct S3Trio64V1 {
 
 impl S3Trio64 {
     pub(super) fn state(&self) -> S3Trio64V1 {
-        let Self { inta: _, slot: _, vram, scanout: _, screen: _, placed: _, vga, ext, setup, config } = self;
+        let Self {
+            inta: _,
+            slot: _,
+            vram,
+            scanout: _,
+            screen: _,
+            placed: _,
+            vga,
+            ext,
+            setup,
+            config,
+            rom: _,
+        } = self;
         let CrtcExt { cr, sr, start, bank, advfunc, test } = ext;
         S3Trio64V1 {
             vga: vga.save(),

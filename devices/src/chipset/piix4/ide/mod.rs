@@ -84,6 +84,8 @@ struct Side {
 
 pub struct Piix4Ide {
     wiring: Wiring,
+    /// See [`Piix4Ide::with_wide_bmiba`].
+    wide_bmiba: bool,
     config: board::ConfigSpace,
     sides: [Side; 2],
     seen: Seen,
@@ -96,10 +98,18 @@ impl Piix4Ide {
         let side = |n, of| Side { cable: Channel::new(n, of), bm: BusMaster::default(), intrq: false };
         Self {
             wiring,
-            config: config_space(),
+            config: config_space(false),
+            wide_bmiba: false,
             sides: [side(0, [a, b]), side(1, [c, d])],
             seen: Seen::default(),
         }
+    }
+
+    /// BMIBA's upper half can be written too, where the chip has zeros. For a BIOS that measures I/O ranges in 32 bits
+    /// (SeaBIOS): to it the chip's own BMIBA is a range of 4 GiB.
+    #[must_use]
+    pub fn with_wide_bmiba(self) -> Self {
+        Self { wide_bmiba: true, config: config_space(true), ..self }
     }
 
     fn line(&self, ch: usize) -> Line {
@@ -231,7 +241,7 @@ impl Device for Piix4Ide {
     }
 
     fn reset(&mut self, cx: &mut Cx<'_>, _kind: Reset) {
-        self.config = config_space();
+        self.config = config_space(self.wide_bmiba);
         for side in &mut self.sides {
             side.bm = BusMaster::default();
             side.cable.hard_reset();

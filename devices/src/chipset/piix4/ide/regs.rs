@@ -77,14 +77,14 @@ pub(super) struct Prd {
     pub(super) eot: bool,
 }
 
-/// Function 1 after reset. 5.1, table 12.
-pub(super) fn config_space() -> ConfigSpace {
+/// Function 1 after reset. 5.1, table 12; BMIBA bits 31:16 are zeros but with `wide_bmiba`.
+pub(super) fn config_space(wide_bmiba: bool) -> ConfigSpace {
     ConfigSpace::new(0x8086, 0x7111, 0x01_0180, 0x01)
         .reg(0x04, Width::W, 0, 0x0005)
         .reg(0x06, Width::W, 0x0280, 0)
         .w1c(0x06, Width::W, 0x3800)
         .reg(0x0d, Width::B, 0, 0xf0)
-        .reg(BMIBA, Width::D, 1, 0xfff0)
+        .reg(BMIBA, Width::D, 1, if wide_bmiba { 0xffff_fff0 } else { 0xfff0 })
         .reg(IDETIM, Width::D, 0, 0xf3ff_f3ff)
         .reg(SIDETIM, Width::B, 0, 0xff)
         .reg(UDMACTL, Width::B, 0, 0x0f)

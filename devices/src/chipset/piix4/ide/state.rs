@@ -38,7 +38,7 @@ struct SideV1 {
 }
 
 pub(super) fn save(ide: &Piix4Ide, out: &mut StateOut) {
-    let Piix4Ide { wiring: _, config, sides, seen: _ } = ide;
+    let Piix4Ide { wiring: _, wide_bmiba: _, config, sides, seen: _ } = ide;
     let sides = sides.each_ref().map(|side| {
         let Side { cable, bm, intrq } = side;
         let BusMaster { bmicx, bmisx, bmidtpx, walk: Walk { next, at, left, last } } = *bm;
