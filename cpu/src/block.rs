@@ -185,8 +185,8 @@ pub(crate) struct NewBlock<'a> {
 const POOL: usize = 1024 * 1024;
 /// Blocks of all sizes.
 const MAX_BLOCKS: usize = 128 * 1024;
-const BUCKETS: usize = 64 * 1024;
-const JUMPS: usize = 4096;
+const BUCKETS: usize = 256 * 1024;
+const JUMPS: usize = 16384;
 /// Most instructions of a block; a power of two.
 pub(crate) const MAX_INSNS: usize = 64;
 

@@ -142,7 +142,7 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
 /// there is nothing to look at. POPF, and loads of segment registers other than CS and SS.
 pub(super) fn goes_on(i: &Insn) -> bool {
     match i.opcode {
-        0x9d | 0x07 | 0x1f | 0x0fa1 | 0x0fa9 => true,
+        0x9d | 0x07 | 0x1f | 0x0fa1 | 0x0fa9 | 0x0f31 => true,
         0x8e => i.reg != 2,
         _ => false,
     }

@@ -37,7 +37,7 @@ use crate::run::Engine;
 const LONGEST_RUN: u64 = 1 << 16;
 
 /// Entries of a table of indirect targets; a power of two.
-const JUMPS: usize = 4096;
+const JUMPS: usize = 16384;
 
 /// Why translated code came back; the low four bits of what it returns. 0 and 1 are the slow paths' own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
