@@ -14,6 +14,12 @@
 //! are *missed*; the battery clock's chip is told of them ([`Pace::take_missed`]), so that the time of day is right for
 //! whoever reads it.
 
+//!
+//! A guest that only ticks is woken for several ticks at once: after [`CALM`] sleeps in a row that only a timer ended,
+//! with little work between them, a sleep lasts up to [`SLACK`] longer than to the next timer. What guest time is behind
+//! then is debt like any other, which the halts between the ticks that follow pay at once. A tick costs a few
+//! microseconds with warm caches, and fifty to a hundred after each sleep.
+
 use std::time::Duration;
 
 use board::{MILLISECOND, SECOND, Tick};
@@ -34,6 +40,11 @@ const MOST_DEBT: u64 = 10 * SECOND;
 const PAID_AT_ONCE: u64 = 50 * MILLISECOND;
 /// So long the halted guest sleeps before the next payment.
 const BETWEEN_PAYMENTS: u64 = 5 * MILLISECOND;
+/// Sleeps after which a guest counts as calm: a tenth of a second to half of one.
+const CALM: u32 = 25;
+/// Instructions between two sleeps of a calm guest, at most.
+const CALM_WORK: u64 = 50_000;
+const SLACK: u64 = 20 * MILLISECOND;
 /// Debt up to which guest time runs a twentieth faster.
 const SMALL: u64 = SECOND;
 
@@ -57,6 +68,10 @@ pub(super) struct Pace {
     missed: u64,
     /// Instructions since `seen`.
     retired: u64,
+    /// Instructions since the last sleep.
+    worked: u64,
+    /// Sleeps in a row that only a timer ended, with little work between them.
+    calm: u32,
     /// All that was ever held back.
     held: u64,
 }
@@ -74,6 +89,8 @@ impl Pace {
             sample: None,
             missed: 0,
             retired: 0,
+            worked: 0,
+            calm: 0,
             held: 0,
         }
     }
@@ -104,6 +121,7 @@ impl Pace {
     /// The guest executed so many.
     pub(super) fn retired(&mut self, instructions: u64) {
         self.retired += instructions;
+        self.worked += instructions;
     }
 
     pub(super) fn now(&mut self) -> Tick {
@@ -174,12 +192,17 @@ impl Pace {
         if longest == 0 {
             return;
         }
-        wait((longest != u64::MAX).then_some(Duration::from_nanos(longest)));
-        self.woke(longest);
+        if std::mem::take(&mut self.worked) > CALM_WORK {
+            self.calm = 0;
+        }
+        let slack = if self.even && self.debt == 0 && self.calm >= CALM { SLACK } else { 0 };
+        let asked = longest.saturating_add(slack);
+        wait((longest != u64::MAX).then_some(Duration::from_nanos(asked)));
+        self.woke(longest, asked);
     }
 
-    /// After a sleep that was meant to last `longest`.
-    fn woke(&mut self, longest: u64) {
+    /// After a sleep of `asked`, of which `longest` is to the next timer.
+    fn woke(&mut self, longest: u64, asked: u64) {
         let Some(seen) = self.seen.filter(|_| self.running) else { return };
         if !self.even {
             self.now();
@@ -188,12 +211,16 @@ impl Pace {
         let t = self.host.now().max(seen);
         let slept = t - seen;
         self.seen = Some(t);
+        // Something else than a timer, so there may soon be more.
+        self.calm = if slept < asked { 0 } else { self.calm.saturating_add(1) };
         if let Some((_, at)) = &mut self.sample {
             *at += slept;
         }
         let meant = slept.min(longest);
         self.guest += meant;
-        self.hold(slept - meant);
+        let wanted = slept.min(asked) - meant;
+        self.debt += wanted;
+        self.hold(slept - meant - wanted);
     }
 
     /// Host time that guest time will never count: pauses, and gaps of a host that slept.

@@ -449,3 +449,52 @@ proptest! {
         check(&mut p, paused)?;
     }
 }
+
+/// The guest handles a tick every 4 ms, for so many sleeps of the machine. Returns how often the machine slept.
+fn tick(p: &mut Pace, f: &Fake, ticks: u32) -> u32 {
+    let mut sleeps = 0;
+    for _ in 0..ticks {
+        let next = (p.now() / (4 * MS) + 1) * 4 * MS;
+        while p.now() < next {
+            p.sleep(Some(next), |d| {
+                sleeps += 1;
+                f.passes(d.expect("a timer").as_nanos() as u64);
+            });
+        }
+        assert_eq!(p.now(), next, "each tick on its time");
+        p.retired(4000);
+    }
+    sleeps
+}
+
+#[test]
+fn a_guest_that_only_ticks_sleeps_through_several_ticks() {
+    let (mut p, f) = even();
+    let start = f.at();
+    assert_eq!(tick(&mut p, &f, 25), 25, "not at once");
+    let sleeps = tick(&mut p, &f, 600);
+    assert_eq!(sleeps, 100, "six ticks for each");
+    assert!(f.at() - start - p.now() <= 20 * MS, "and close to the host's time");
+}
+
+#[test]
+fn a_guest_that_works_or_is_talked_to_has_its_ticks_in_time() {
+    let (mut p, f) = even();
+    tick(&mut p, &f, 100);
+    p.retired(1_000_000);
+    // What is owed comes first.
+    tick(&mut p, &f, 6);
+    assert_eq!(tick(&mut p, &f, 10), 10, "after work");
+    tick(&mut p, &f, 100);
+    // The halts in which debt is paid take no time.
+    let mut slept = false;
+    while !slept {
+        let next = p.now() + 4 * MS;
+        p.sleep(Some(next), |_| {
+            f.passes(MS);
+            slept = true;
+        });
+    }
+    tick(&mut p, &f, 6);
+    assert_eq!(tick(&mut p, &f, 10), 10, "after a message");
+}
