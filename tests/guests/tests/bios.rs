@@ -55,7 +55,6 @@ fn seabios_boots_a_cd_and_linux() {
     // Typed through SeaBIOS's own keyboard driver.
     vm.type_text("linux\\n");
     let log = t.expect("check ends", 400);
+    // Without ACPI: docs/design/firmware.md. The drive that it came from is there all the same.
     assert!(log.contains("ATAPI"), "{log}");
-    // It made its ACPI tables for a PIIX4; the power goes off through them.
-    assert_eq!(vm.wait(60).code(), Some(0), "{}", vm.said());
 }
