@@ -29,10 +29,9 @@ impl CodeBuffer {
         // And once to run from: an old length of 0 asks for a second mapping of the same pages.
         // SAFETY: `rw` is a shared mapping of `len` bytes; it stays as it is.
         let rx = unsafe { libc::mremap(rw, 0, len, libc::MREMAP_MAYMOVE) };
+        let run = libc::PROT_READ | libc::PROT_EXEC;
         // SAFETY: `rx` is the mapping just made, of `len` bytes.
-        if rx == libc::MAP_FAILED
-            || unsafe { libc::mprotect(rx, len, libc::PROT_READ | libc::PROT_EXEC) } != 0
-        {
+        if rx == libc::MAP_FAILED || unsafe { libc::mprotect(rx, len, run) } != 0 {
             let e = io::Error::last_os_error();
             // SAFETY: `rw` was mapped above with this length and nobody else knows it.
             unsafe { libc::munmap(rw, len) };

@@ -26,7 +26,7 @@ fn agrees(processor: &cpu::Software) {
         Ok(s) => s,
         Err(e) => {
             // Kernels without 32-bit code, modify_ldt or FSGSBASE; not a finding about our processor.
-            println!("skipped: {e}");
+            eprintln!("skipped: {e}");
             return;
         }
     };
@@ -49,7 +49,7 @@ fn agrees(processor: &cpu::Software) {
                 }
             }
         }
-        println!("{}: {agreed} agree, {differed} differ", family.name());
+        eprintln!("{}: {agreed} agree, {differed} differ", family.name());
         // Skipping must stay the exception, or the test proves nothing.
         assert!(agreed + differed > (SEEDS.end - SEEDS.start) * 95 / 100, "{} skips too much", family.name());
     }

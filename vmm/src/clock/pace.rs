@@ -44,7 +44,7 @@ const BETWEEN_PAYMENTS: u64 = 5 * MILLISECOND;
 const CALM: u32 = 25;
 /// Instructions between two sleeps of a calm guest, at most.
 const CALM_WORK: u64 = 50_000;
-const SLACK: u64 = 20 * MILLISECOND;
+const SLACK: u64 = 40 * MILLISECOND;
 /// Debt up to which guest time runs a twentieth faster.
 const SMALL: u64 = SECOND;
 
