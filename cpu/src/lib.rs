@@ -51,6 +51,8 @@ pub struct Software {
     pub jit_cache: usize,
     /// Executions of a block after which it is translated.
     pub jit_threshold: u8,
+    /// How often the budget has to end in a block before it is translated for speed instead of size; 0: at once.
+    pub jit_hot: u8,
     /// Writes `/tmp/perf-PID.map`, by which Linux's `perf` names translated blocks.
     pub perf_map: bool,
 }
@@ -60,7 +62,7 @@ impl Software {
 
     /// Translates what runs often.
     pub const fn new() -> Self {
-        Self { jit_cache: Self::JIT_CACHE, jit_threshold: 24, perf_map: false }
+        Self { jit_cache: Self::JIT_CACHE, jit_threshold: 24, jit_hot: 3, perf_map: false }
     }
 
     /// Interprets everything.
@@ -68,9 +70,14 @@ impl Software {
         Self { jit_cache: 0, ..Self::new() }
     }
 
-    /// Translates everything at once: for tests.
+    /// Translates everything at once, for size: for tests.
     pub const fn eager() -> Self {
-        Self { jit_threshold: 1, ..Self::new() }
+        Self { jit_threshold: 1, jit_hot: u8::MAX, ..Self::new() }
+    }
+
+    /// Translates everything at once, for speed: for tests.
+    pub const fn eager_hot() -> Self {
+        Self { jit_threshold: 1, jit_hot: 0, ..Self::new() }
     }
 }
 

@@ -303,6 +303,11 @@ impl Asm {
         self.reach(l);
     }
 
+    pub(crate) fn call(&mut self, l: Label) {
+        self.u8(0xe8);
+        self.reach(l);
+    }
+
     pub(crate) fn jcc(&mut self, cc: u8, l: Label) {
         self.bytes(&[0x0f, 0x80 | cc]);
         self.reach(l);

@@ -55,6 +55,12 @@ impl CodeBuffer {
         self.rx.wrapping_add(off as usize)
     }
 
+    /// The offset of a place that is run.
+    pub(crate) fn offset(&self, place: *const u8) -> Option<u32> {
+        let off = place.addr().checked_sub(self.rx.addr())?;
+        (off < self.len).then_some(off as u32)
+    }
+
     /// # Panics
     /// If the range does not lie inside the buffer.
     pub(crate) fn write(&mut self, off: u32, bytes: &[u8]) {

@@ -15,10 +15,9 @@ const RETRY: u32 = 0;
 const DONE: u32 = 1;
 
 impl Engine {
-    /// The instruction at `site` (block, place in it), whose block has been taken off [`super::Hot::left`]. All guest
-    /// registers are in `cpu`. 0: go on behind it.
-    fn interpret_site(&mut self, site: u32) -> u32 {
-        let (id, k) = (site >> 6, (site & 63) as usize);
+    /// Instruction `k` of block `id`, all of which has been taken off [`super::Hot::left`]. All guest registers are in
+    /// `cpu`. 0: go on behind it.
+    fn interpret_site(&mut self, id: u32, k: usize) -> u32 {
         let Some(io) = self.hot.io else { return Exit::Boundary as u32 };
         // SAFETY: set by `Engine::enter`, which holds the borrow until translated code returns; nothing else uses it.
         let io = unsafe { &mut *io };
@@ -86,22 +85,23 @@ impl Engine {
         cpu.done = k as u32;
     }
 
-    fn memory_site(&mut self, lin: u32, access: u32, site: u32) -> u32 {
-        let (len, write, restart) = layout::access_parts(access);
-        let Some(io) = self.hot.io else { return Exit::Boundary as u32 };
-        if let Some(j) = &mut self.jit {
-            j.counters.tlb_misses += 1;
-        }
-        if restart {
-            let n = self.cache.insns(site >> 6).len();
-            self.count_site(n, (site & 63) as usize);
+    fn memory_site(&mut self, lin: u32, access: u32, ret: *const u8) -> u32 {
+        let Some((jit, io)) = self.jit.as_mut().zip(self.hot.io) else { return Exit::Boundary as u32 };
+        jit.counters.tlb_misses += 1;
+        let Some((id, site)) = jit.site(ret) else { return Exit::Boundary as u32 };
+        let done = jit.done(id, site);
+        let k = usize::from(site.k);
+        if let Some((len, write)) = layout::access_parts(access) {
+            let n = self.cache.insns(id).len();
+            self.count_site(n, k);
             // SAFETY: as in `interpret_site`.
             let io = unsafe { &mut *io };
             if self.cpu.fill_tlb(io, lin, len, write) && !self.cpu.end_block {
                 return RETRY;
             }
         }
-        match self.interpret_site(site) {
+        self.hot.resume = done;
+        match self.interpret_site(id, k) {
             0 => DONE,
             exit => exit,
         }
@@ -122,13 +122,20 @@ impl Engine {
 /// # Safety
 /// `engine` is the one that runs the calling code.
 pub(super) unsafe extern "sysv64" fn interpret(engine: *mut Engine, site: u32) -> u32 {
-    // SAFETY: `Engine::enter` passed its own address to the code, and uses nothing of it until the code returns.
-    unsafe { &mut *engine }.guarded(|e| e.interpret_site(site))
+    let (id, k) = layout::site_parts(site);
+    // SAFETY: translated code got its engine's address from `Engine::enter`, which uses nothing of it until the code
+    // returns.
+    unsafe { &mut *engine }.guarded(|e| e.interpret_site(id, k))
 }
 
 /// # Safety
-/// `engine` is the one that runs the calling code.
-pub(super) unsafe extern "sysv64" fn memory(engine: *mut Engine, lin: u32, access: u32, site: u32) -> u32 {
+/// As above; `ret` leads back to that code.
+pub(super) unsafe extern "sysv64" fn memory(
+    engine: *mut Engine,
+    lin: u32,
+    access: u32,
+    ret: *const u8,
+) -> u32 {
     // SAFETY: as above.
-    unsafe { &mut *engine }.guarded(|e| e.memory_site(lin, access, site))
+    unsafe { &mut *engine }.guarded(|e| e.memory_site(lin, access, ret))
 }

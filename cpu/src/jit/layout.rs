@@ -1,4 +1,4 @@
-//! Where translated code finds what it uses, as displacements from RBP (the engine) and within table entries.
+//! Where translated code finds what it uses, as displacements from RBP ([`Hot`], within the engine) and within table entries.
 
 use std::mem::offset_of;
 
@@ -7,19 +7,23 @@ use crate::cpu::{Cpu, SegReg};
 use crate::mem::Slot;
 use crate::run::Engine;
 
-pub(super) const EIP: i32 = (offset_of!(Engine, cpu) + offset_of!(Cpu, eip)) as i32;
-pub(super) const EFLAGS: i32 = (offset_of!(Engine, cpu) + offset_of!(Cpu, eflags)) as i32;
-pub(super) const CPL: i32 = (offset_of!(Engine, cpu) + offset_of!(Cpu, cpl)) as i32;
-const GPR: i32 = (offset_of!(Engine, cpu) + offset_of!(Cpu, gpr)) as i32;
-const SEG: usize = offset_of!(Engine, cpu) + offset_of!(Cpu, seg);
-const HOT: usize = offset_of!(Engine, hot);
+/// From RBP back to the engine.
+pub(super) const ENGINE: i32 = -(offset_of!(Engine, hot) as i32);
+const CPU: i32 = ENGINE + offset_of!(Engine, cpu) as i32;
+pub(super) const EIP: i32 = CPU + offset_of!(Cpu, eip) as i32;
+pub(super) const EFLAGS: i32 = CPU + offset_of!(Cpu, eflags) as i32;
+pub(super) const CPL: i32 = CPU + offset_of!(Cpu, cpl) as i32;
+const GPR: i32 = CPU + offset_of!(Cpu, gpr) as i32;
+const SEG: i32 = CPU + offset_of!(Cpu, seg) as i32;
 
-pub(super) const FLAGS: i32 = (HOT + offset_of!(Hot, flags)) as i32;
-pub(super) const SPILL: i32 = (HOT + offset_of!(Hot, spill)) as i32;
-pub(super) const LEFT: i32 = (HOT + offset_of!(Hot, left)) as i32;
-pub(super) const SET: i32 = (HOT + offset_of!(Hot, set)) as i32;
-pub(super) const JUMPS_SUPERVISOR: i32 = (HOT + offset_of!(Hot, jumps)) as i32;
-pub(super) const JUMPS_USER: i32 = JUMPS_SUPERVISOR + 8;
+pub(super) const FLAGS: i32 = offset_of!(Hot, flags) as i32;
+pub(super) const SPILL: i32 = offset_of!(Hot, spill) as i32;
+pub(super) const LIN: i32 = offset_of!(Hot, lin) as i32;
+pub(super) const LEFT: i32 = offset_of!(Hot, left) as i32;
+pub(super) const SET: i32 = offset_of!(Hot, set) as i32;
+pub(super) const RESUME: i32 = offset_of!(Hot, resume) as i32;
+/// By privilege: supervisor, user.
+pub(super) const JUMPS: [i32; 2] = [offset_of!(Hot, jumps) as i32, offset_of!(Hot, jumps) as i32 + 8];
 
 pub(super) const JUMP_EIP: i32 = offset_of!(Jump, eip) as i32;
 pub(super) const JUMP_PAGE: i32 = offset_of!(Jump, page) as i32;
@@ -35,30 +39,39 @@ pub(super) fn gpr(r: usize) -> i32 {
     GPR + 4 * r as i32
 }
 
-fn segment(seg: usize) -> usize {
-    SEG + seg * size_of::<SegReg>()
+fn segment(seg: usize) -> i32 {
+    SEG + (seg * size_of::<SegReg>()) as i32
 }
 
 pub(super) fn segment_base(seg: usize) -> i32 {
-    (segment(seg) + offset_of!(SegReg, base)) as i32
+    segment(seg) + offset_of!(SegReg, base) as i32
 }
 
-pub(super) fn segment_read_limit(seg: usize) -> i32 {
-    (segment(seg) + offset_of!(SegReg, rlim)) as i32
+pub(super) fn segment_limit(seg: usize, write: bool) -> i32 {
+    segment(seg) + if write { offset_of!(SegReg, wlim) } else { offset_of!(SegReg, rlim) } as i32
 }
 
-pub(super) fn segment_write_limit(seg: usize) -> i32 {
-    (segment(seg) + offset_of!(SegReg, wlim)) as i32
+/// An instruction for the interpreter: its block, and its place in it.
+pub(super) fn site(id: u32, k: usize) -> u32 {
+    id << 6 | k as u32
+}
+
+pub(super) fn site_parts(site: u32) -> (u32, usize) {
+    (site >> 6, (site & 63) as usize)
 }
 
 const WRITE: u32 = 1 << 8;
-const RESTART: u32 = 1 << 9;
+const REFUSED: u32 = 1 << 9;
 
-/// A memory access for the slow path: length, direction, whether the instruction may be tried again from its start.
-pub(super) fn access(len: u32, write: bool, restart: bool) -> u32 {
-    len | if write { WRITE } else { 0 } | if restart { RESTART } else { 0 }
+/// A memory access for the slow path: length, direction.
+pub(super) fn access(len: u32, write: bool) -> u32 {
+    len | if write { WRITE } else { 0 }
 }
 
-pub(super) fn access_parts(access: u32) -> (u32, bool, bool) {
-    (access & 0xff, access & WRITE != 0, access & RESTART != 0)
+/// One that a segment limit refused.
+pub(super) const REFUSED_ACCESS: u32 = REFUSED;
+
+/// Length and direction; `None` if the interpreter must see to it.
+pub(super) fn access_parts(access: u32) -> Option<(u32, bool)> {
+    (access & REFUSED == 0).then_some((access & 0xff, access & WRITE != 0))
 }

@@ -9,7 +9,8 @@ use super::asm::{
 };
 use super::effects;
 use super::layout as at;
-use super::{Exit, Link, Thunks};
+use super::thunks::{self, Access, Thunks};
+use super::{Link, Site};
 use crate::cpu::{DS, ES, SS};
 use crate::insn::{Insn, ZERO};
 use crate::mem::Slot;
@@ -30,13 +31,21 @@ pub(super) enum Kind {
 
 /// Code out of line.
 enum Later {
-    /// A memory access that the TLB refused. With `restart`, it may go back to the instruction's start once the slot
-    /// is filled.
-    Memory { from: Label, start: Label, done: Label, k: usize, len: u32, kind: Kind, restart: bool },
+    /// A memory access that the TLB refused.
+    Memory { from: Label, back: Label, done: Label, k: usize, access: Access },
     /// The interpreter runs the instruction.
     Interpret { from: Label, done: Label, k: usize },
     /// A conditional jump that is taken, after so many instructions.
     Side { from: Label, target: u32, executed: usize },
+}
+
+/// A call of a thunk, by which its return address is understood.
+struct Call {
+    /// Offset of what follows it.
+    ret: u32,
+    /// End of the instruction.
+    done: Label,
+    k: usize,
 }
 
 pub(super) struct Source<'a> {
@@ -48,8 +57,8 @@ pub(super) struct Source<'a> {
     pub(super) user: bool,
     /// Where this code will lie in the buffer.
     pub(super) at: u32,
-    /// Number of the first link that it may use.
-    pub(super) first_link: u32,
+    /// Lookups of memory in line: larger, and faster where the host has the code in its cache.
+    pub(super) hot: bool,
 }
 
 pub(super) struct Lower<'a> {
@@ -61,10 +70,16 @@ pub(super) struct Lower<'a> {
     /// The host's flags are the guest's.
     pub(super) host_flags: bool,
     later: Vec<Later>,
-    pub(super) links: Vec<Link>,
-    /// Start of the current instruction, where it can be tried again.
-    start: Label,
+    links: Vec<Link>,
+    calls: Vec<Call>,
+    /// End of the current instruction.
     done: Label,
+}
+
+/// What was emitted, besides the bytes.
+pub(super) struct Lowered {
+    pub(super) links: Vec<Link>,
+    pub(super) sites: Box<[Site]>,
 }
 
 impl<'a> Lower<'a> {
@@ -80,13 +95,13 @@ impl<'a> Lower<'a> {
             host_flags: false,
             later: Vec::new(),
             links: Vec::new(),
-            start: entry,
+            calls: Vec::new(),
             done: entry,
         }
     }
 
     /// Translates the block.
-    pub(super) fn block(mut self) -> Vec<Link> {
+    pub(super) fn block(mut self) -> Lowered {
         let n = self.s.insns.len();
         let over = self.a.label();
         self.a.alu_imm(Size::Q, 5, Rm::Reg(R14), n as u32);
@@ -94,7 +109,6 @@ impl<'a> Lower<'a> {
         let mut open = true;
         for k in 0..n {
             let i = self.s.insns[k];
-            self.start = self.a.mark();
             self.done = self.a.label();
             let last = k + 1 == n;
             if (last && self.s.leaves) || effects::effects(&i).is_none() {
@@ -116,13 +130,13 @@ impl<'a> Lower<'a> {
         }
         self.out_of_line();
         self.a.bind(over);
-        self.a.alu_imm(Size::Q, 0, Rm::Reg(R14), n as u32);
-        self.leave(Some(self.s.eip), Exit::Budget, 0);
+        self.call(self.thunks.budget);
         self.a.finish();
         for l in &mut self.links {
             l.resolve(self.a, self.s.at);
         }
-        self.links
+        let site = |c: &Call| Site { ret: c.ret as u16, done: self.a.at(c.done) as u16, k: c.k as u8 };
+        Lowered { sites: self.calls.iter().map(site).collect(), links: self.links }
     }
 
     fn thunk(&self, off: u32) -> i64 {
@@ -134,25 +148,21 @@ impl<'a> Lower<'a> {
         self.s.eip.wrapping_add(u32::from(self.s.insns[k].end))
     }
 
-    fn site(&self, k: usize) -> u32 {
-        self.s.id << 6 | k as u32
+    fn call(&mut self, thunk: u32) {
+        let to = self.thunk(thunk);
+        self.a.call_to(to);
+    }
+
+    /// Calls a thunk that will want to know for which instruction.
+    fn call_for(&mut self, k: usize, thunk: u32) {
+        self.call(thunk);
+        self.calls.push(Call { ret: self.a.here(), done: self.done, k });
     }
 
     pub(super) fn interpret(&mut self, k: usize) {
-        self.a.mov_imm(RCX, self.site(k));
-        let to = self.thunk(self.thunks.interpret);
-        self.a.call_to(to);
+        self.a.mov_imm(RCX, at::site(self.s.id, k));
+        self.call(self.thunks.interpret);
         self.host_flags = true;
-    }
-
-    /// Leaves for the run loop.
-    fn leave(&mut self, eip: Option<u32>, exit: Exit, link: u32) {
-        if let Some(eip) = eip {
-            self.a.store_imm(Size::D, Rm::Base(RBP, at::EIP), eip);
-        }
-        self.a.mov_imm(RAX, exit as u32 | link << 4);
-        let to = self.thunk(self.thunks.exit);
-        self.a.jmp_to(to);
     }
 
     /// Goes on at `target` after `executed` instructions of this block.
@@ -183,9 +193,8 @@ impl<'a> Lower<'a> {
         self.a.jmp(stub);
         let jump = self.a.here() - 4;
         self.a.bind(stub);
-        let link = self.s.first_link + self.links.len() as u32;
         self.links.push(Link::new(target, jump, guard, stub));
-        self.leave(Some(target), Exit::Link, link);
+        self.call(self.thunks.link);
     }
 
     /// Goes to `target` if `cc` holds, after `executed` instructions.
@@ -197,27 +206,8 @@ impl<'a> Lower<'a> {
 
     /// Goes to the EIP in RAX, at the end of the block.
     pub(super) fn exit_indirect(&mut self) {
-        let miss = self.a.label();
-        self.a.mov(Size::D, RCX, RAX);
-        self.a.shift_imm(Size::D, 5, RCX, 12);
-        self.a.rm(Size::D, &[0x33], RCX, Rm::Reg(RAX));
-        self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), at::JUMP_MASK);
-        self.a.shift_imm(Size::D, 4, RCX, 5);
-        let table = if self.s.user { at::JUMPS_USER } else { at::JUMPS_SUPERVISOR };
-        self.a.rm(Size::Q, &[0x03], RCX, Rm::Base(RBP, table));
-        self.a.rm(Size::D, &[0x3b], RAX, Rm::Base(RCX, at::JUMP_EIP));
-        self.a.jcc(cond::NE, miss);
-        self.a.mov(Size::D, RDX, RAX);
-        self.a.shift_imm(Size::D, 5, RDX, 8);
-        self.a.alu_imm(Size::D, 4, Rm::Reg(RDX), at::SLOT_MASK);
-        let fetch = std::mem::offset_of!(Slot, fetch) as i32;
-        self.a.load(Size::Q, RDX, Rm::Index(R11, RDX, 0, fetch));
-        self.a.rm(Size::Q, &[0x3b], RDX, Rm::Base(RCX, at::JUMP_PAGE));
-        self.a.jcc(cond::NE, miss);
-        self.a.rm(Size::D, &[0xff], 4, Rm::Base(RCX, at::JUMP_CODE));
-        self.a.bind(miss);
-        self.a.store(Size::D, Rm::Base(RBP, at::EIP), RAX);
-        self.leave(None, Exit::Next, 0);
+        let to = self.thunk(self.thunks.indirect[usize::from(self.s.user)]);
+        self.a.jmp_to(to);
     }
 
     /// The host's flags become the guest's. Uses RAX.
@@ -264,51 +254,32 @@ impl<'a> Lower<'a> {
     /// The memory operand of `i`, checked; the operand is [`M`] then. Uses all three free registers.
     pub(super) fn memory(&mut self, k: usize, i: &Insn, w: Size, kind: Kind) {
         self.address(i, RAX);
-        self.check(k, usize::from(i.seg), w.bytes(), kind, true);
+        self.check(k, usize::from(i.seg), w.bytes(), kind);
     }
 
     /// The stack at `disp` from ESP.
-    pub(super) fn stack(&mut self, k: usize, disp: i32, kind: Kind, restart: bool) {
+    pub(super) fn stack(&mut self, k: usize, disp: i32, kind: Kind) {
         if disp == 0 {
             self.a.mov(Size::D, RAX, GPR[4]);
         } else {
             self.a.lea(Size::D, RAX, Rm::Base(GPR[4], disp));
         }
-        self.check(k, SS, 4, kind, restart);
+        self.check(k, SS, 4, kind);
     }
 
-    /// Segment and TLB of an access to `len` bytes at the offset in RAX.
-    pub(super) fn check(&mut self, k: usize, seg: usize, len: u32, kind: Kind, restart: bool) {
-        let last = len as i32 - 1;
-        if !matches!(seg, DS | ES | SS) {
-            let from = self.a.label();
-            self.later.push(Later::Interpret { from, done: self.done, k });
-            self.a.lea(Size::Q, RCX, Rm::Base(RAX, last));
-            let limit =
-                if kind == Kind::Write { at::segment_write_limit(seg) } else { at::segment_read_limit(seg) };
-            self.a.rm(Size::Q, &[0x3b], RCX, Rm::Base(RBP, limit));
-            self.a.jcc(cond::G, from);
-            self.a.rm(Size::D, &[0x03], RAX, Rm::Base(RBP, at::segment_base(seg)));
-        }
-        let from = self.a.label();
-        self.later.push(Later::Memory { from, start: self.start, done: self.done, k, len, kind, restart });
-        self.a.mov(Size::D, RCX, RAX);
-        self.a.shift_imm(Size::D, 5, RCX, 8);
-        self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), at::SLOT_MASK);
-        if last == 0 {
-            self.a.mov(Size::D, RDX, RAX);
+    /// Segment and TLB of an access to `len` bytes at the offset in RAX, which becomes the offset in the arena. RCX and
+    /// RDX are used.
+    pub(super) fn check(&mut self, k: usize, seg: usize, len: u32, kind: Kind) {
+        let flat = matches!(seg, DS | ES | SS);
+        let access = Access { seg: (!flat).then_some(seg), len, write: kind == Kind::Write };
+        if self.s.hot && flat {
+            let (from, back) = (self.a.label(), self.a.label());
+            thunks::emit_lookup(self.a, len, access.write, from);
+            self.a.bind(back);
+            self.later.push(Later::Memory { from, back, done: self.done, k, access });
         } else {
-            self.a.lea(Size::D, RDX, Rm::Base(RAX, last));
+            self.call_for(k, self.thunks.memory(access));
         }
-        self.a.alu_imm(Size::D, 4, Rm::Reg(RDX), !0xfff);
-        let tag = match kind {
-            Kind::Read => std::mem::offset_of!(Slot, read),
-            Kind::Write => std::mem::offset_of!(Slot, write),
-        };
-        self.a.rm(Size::D, &[0x3b], RDX, Rm::Index(R11, RCX, 0, tag as i32));
-        self.a.jcc(cond::NE, from);
-        let addend = std::mem::offset_of!(Slot, addend) as i32;
-        self.a.rm(Size::D, &[0x03], RAX, Rm::Index(R11, RCX, 0, addend));
         self.host_flags = false;
     }
 
@@ -322,19 +293,15 @@ impl<'a> Lower<'a> {
     fn out_of_line(&mut self) {
         for l in std::mem::take(&mut self.later) {
             match l {
-                Later::Memory { from, start, done, k, len, kind, restart } => {
+                Later::Memory { from, back, done, k, access } => {
                     self.a.bind(from);
-                    let access = at::access(len, kind == Kind::Write, restart);
-                    self.a.mov_imm(RCX, self.site(k));
-                    self.a.mov_imm(RDX, access);
-                    let to = self.thunk(self.thunks.memory);
-                    self.a.call_to(to);
-                    // The thunk returns to the first of these or to the second.
-                    self.a.jmp(start);
-                    self.a.jmp(done);
+                    self.done = done;
+                    self.call_for(k, self.thunks.memory(access));
+                    self.a.jmp(back);
                 }
                 Later::Interpret { from, done, k } => {
                     self.a.bind(from);
+                    self.done = done;
                     self.interpret(k);
                     self.a.jmp(done);
                 }

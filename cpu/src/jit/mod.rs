@@ -39,7 +39,7 @@ const LONGEST_RUN: u64 = 1 << 16;
 /// Entries of a table of indirect targets; a power of two.
 const JUMPS: usize = 16384;
 
-/// Why translated code came back; the low four bits of what it returns. 0 and 1 are the slow paths' own.
+/// Why translated code came back. 0 and 1 are the slow paths' own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Exit {
     /// The run loop must look at everything.
@@ -48,9 +48,9 @@ enum Exit {
     Fault = 3,
     /// Go on at EIP.
     Next = 4,
-    /// The block at EIP is longer than the budget.
+    /// The block that [`Hot::resume`] lies in is longer than the budget.
     Budget = 5,
-    /// Go on at EIP, and link the exit whose number is above.
+    /// Go on behind the exit that [`Hot::resume`] lies in, and link it.
     Link = 6,
     /// [`Hot::panic`] is to be resumed.
     Panic = 7,
@@ -73,11 +73,15 @@ pub(crate) struct Hot {
     /// The arithmetic flags as LAHF leaves them in bits 15:8, and OF in bit 0.
     flags: u32,
     spill: u32,
+    /// The address of an access that the TLB refused.
+    lin: u32,
     /// Instructions to `until`, less those of the block that runs.
     left: i64,
     /// When the run loop must have a look, in instructions retired.
     until: u64,
     set: *const Slot,
+    /// A place in translated code: where to go on; which call it was.
+    resume: *const u8,
     jumps: [*const Jump; 2],
     io: Option<*mut dyn GuestIo>,
     fault: Option<(usize, Fault)>,
@@ -92,9 +96,11 @@ impl Default for Hot {
         Self {
             flags: 0,
             spill: 0,
+            lin: 0,
             left: 0,
             until: 0,
             set: std::ptr::null(),
+            resume: std::ptr::null(),
             jumps: [std::ptr::null(); 2],
             io: None,
             fault: None,
@@ -147,6 +153,16 @@ impl Link {
     }
 }
 
+/// A call of translated code.
+#[derive(Clone, Copy)]
+struct Site {
+    /// Return address and end of the instruction, from the block's entry.
+    ret: u16,
+    done: u16,
+    /// The instruction.
+    k: u8,
+}
+
 /// The translation of a block, by the block's number.
 #[derive(Default)]
 struct Code {
@@ -154,6 +170,12 @@ struct Code {
     entry: u32,
     eip: u32,
     user: bool,
+    /// Translated with everything in line.
+    hot: bool,
+    /// How often it was found running when the budget ended.
+    seen: u8,
+    /// By return address.
+    sites: Box<[Site]>,
     /// Links that lead here, some of them perhaps no more.
     incoming: Vec<u32>,
 }
@@ -184,9 +206,13 @@ pub(crate) struct Jit {
     asm: Asm,
     needs: Vec<u8>,
     codes: Vec<Code>,
+    /// Entry and number of every block ever translated since the last flush, in the order of the buffer.
+    places: Vec<(u32, u32)>,
+    /// In the order of the buffer.
     links: Vec<Link>,
     jumps: [Box<[Jump]>; 2],
     threshold: u8,
+    hot_at: u8,
     map: Option<PerfMap>,
     pub(crate) counters: Counters,
 }
@@ -214,9 +240,11 @@ impl Jit {
             asm,
             needs: Vec::new(),
             codes: Vec::new(),
+            places: Vec::new(),
             links: Vec::new(),
             jumps: std::array::from_fn(|_| vec![NO_JUMP; JUMPS].into()),
             threshold: options.jit_threshold,
+            hot_at: options.jit_hot,
             map: options.perf_map.then(PerfMap::new).flatten(),
             counters: Counters::default(),
         })
@@ -249,6 +277,7 @@ impl Jit {
         user: bool,
         b: &Block,
         insns: &[Insn],
+        hot: bool,
     ) -> Option<u32> {
         // No instruction becomes longer than this, out-of-line parts included.
         const LONGEST: usize = 256;
@@ -257,9 +286,8 @@ impl Jit {
             return None;
         }
         effects::needs(insns, &mut self.needs);
-        let source =
-            Source { insns, id, eip, leaves: b.leaves, user, at, first_link: self.links.len() as u32 };
-        let links = Lower::new(&mut self.asm, source, &self.needs, &self.thunks).block();
+        let source = Source { insns, id, eip, leaves: b.leaves, user, at, hot };
+        let lowered = Lower::new(&mut self.asm, source, &self.needs, &self.thunks).block();
         assert!(self.asm.buf.len() <= (insns.len() + 2) * LONGEST);
         self.buffer.write(at, &self.asm.buf);
         self.used = at + self.asm.here();
@@ -268,7 +296,8 @@ impl Jit {
         }
         self.counters.blocks += 1;
         self.counters.bytes += u64::from(self.asm.here());
-        self.links.extend(links);
+        self.links.extend(lowered.links);
+        self.places.push((at, id));
         if self.codes.len() <= id as usize {
             self.codes.resize_with(id as usize + 1, Code::default);
         }
@@ -277,8 +306,39 @@ impl Jit {
         c.entry = at;
         c.eip = eip;
         c.user = user;
+        c.hot = hot;
+        c.seen = 0;
+        c.sites = lowered.sites;
         c.incoming.clear();
         Some(at)
+    }
+
+    /// The block that a place in translated code belongs to.
+    fn block_of(&self, place: *const u8) -> Option<u32> {
+        let off = self.buffer.offset(place)?;
+        let n = self.places.partition_point(|&(at, _)| at < off);
+        Some(self.places.get(n.checked_sub(1)?)?.1)
+    }
+
+    /// Block and site of a return address.
+    fn site(&self, ret: *const u8) -> Option<(u32, Site)> {
+        let id = self.block_of(ret)?;
+        let c = self.codes.get(id as usize)?;
+        let from = self.buffer.offset(ret)? - c.entry;
+        let n = c.sites.binary_search_by_key(&from, |s| u32::from(s.ret)).ok()?;
+        Some((id, c.sites[n]))
+    }
+
+    /// Where the instruction of a site ends.
+    fn done(&self, id: u32, site: Site) -> *const u8 {
+        self.buffer.address(self.codes[id as usize].entry + u32::from(site.done))
+    }
+
+    /// The direct exit that was left by a call that returns to `ret`, and where it leads.
+    fn exit(&self, ret: *const u8) -> Option<(u32, u32)> {
+        let off = self.buffer.offset(ret)?;
+        let n = self.links.partition_point(|l| l.stub < off).checked_sub(1)?;
+        Some((n as u32, self.links[n].target))
     }
 
     fn patch_jump(&mut self, link: u32, to: u32) {
@@ -347,6 +407,7 @@ impl Jit {
         self.counters.flushes += 1;
         self.used = self.thunks.len;
         self.codes.clear();
+        self.places.clear();
         self.links.clear();
         for t in &mut self.jumps {
             t.fill(NO_JUMP);
@@ -390,11 +451,12 @@ impl Engine {
         }
         b.heat = b.heat.saturating_add(1);
         let heat = b.heat;
-        self.jit.as_ref().is_some_and(|j| heat >= j.threshold) && self.translate(id) != 0
+        self.jit.as_ref().is_some_and(|j| heat >= j.threshold)
+            && self.translate(id, self.jit.as_ref().is_some_and(|j| j.hot_at == 0)) != 0
     }
 
     #[cold]
-    fn translate(&mut self, id: u32) -> u32 {
+    fn translate(&mut self, id: u32, hot: bool) -> u32 {
         let Some(jit) = &mut self.jit else { return 0 };
         let eip = self.cpu.eip;
         let b = self.cache.block_mut(id);
@@ -403,17 +465,17 @@ impl Engine {
             return 0;
         }
         if b.code != 0 {
-            // The same code at another address.
+            // The same code at another address, or to be made better.
             jit.retire(id);
             b.code = 0;
         }
         let user = self.cpu.cpl == 3;
-        let code = match jit.translate(id, eip, user, self.cache.block(id), self.cache.insns(id)) {
+        let code = match jit.translate(id, eip, user, self.cache.block(id), self.cache.insns(id), hot) {
             Some(code) => code,
             None => {
                 jit.flush();
                 self.cache.forget_code();
-                match jit.translate(id, eip, user, self.cache.block(id), self.cache.insns(id)) {
+                match jit.translate(id, eip, user, self.cache.block(id), self.cache.insns(id), hot) {
                     Some(code) => code,
                     None => return 0,
                 }
@@ -456,49 +518,67 @@ impl Engine {
         let (set, arena) = (self.hot.set, cpu.ram.arena().base());
         let engine: *mut Self = self;
         // SAFETY: `code` is the start of a translation that this engine made and has not retired. It reads and writes
-        // through the engine, the TLB set, the jump tables and the arena, all of which live until it returns; TLB
-        // slots name only pages of the arena. `self` is not used meanwhile but through `engine`.
-        let r = unsafe { enter(engine, address, set, arena) };
+        // through the engine (from `hot` on, both ways), the TLB set, the jump tables and the arena, all of which live
+        // until it returns; TLB slots name only pages of the arena. `self` is not used meanwhile but through `engine`.
+        let r = unsafe { enter(&raw mut (*engine).hot, address, set, arena) };
         self.hot.io = None;
         let cpu = &mut self.cpu;
         cpu.flags = crate::flags::Flags::unpack(unpack(self.hot.flags));
-        let exit = r & 15;
-        if exit != Exit::Fault as u64 && exit != Exit::Panic as u64 {
+        if r != Exit::Fault as u64 && r != Exit::Panic as u64 {
             cpu.icount = self.hot.until.wrapping_sub(self.hot.left as u64);
             cpu.done = 0;
         }
-        let counters = match &mut self.jit {
-            Some(j) => &mut j.counters,
-            None => return Left::Boundary,
-        };
-        match exit {
+        let Some(jit) = &mut self.jit else { return Left::Boundary };
+        match r {
             x if x == Exit::Boundary as u64 => {
-                counters.exits_boundary += 1;
+                jit.counters.exits_boundary += 1;
                 Left::Boundary
             }
             x if x == Exit::Fault as u64 => {
-                counters.exits_fault += 1;
+                jit.counters.exits_fault += 1;
                 match self.hot.fault.take() {
                     Some((n, f)) => Left::Fault(n, f),
                     None => Left::Boundary,
                 }
             }
             x if x == Exit::Next as u64 => {
-                counters.exits_next += 1;
+                jit.counters.exits_next += 1;
                 Left::Next(None)
             }
             x if x == Exit::Budget as u64 => {
-                counters.exits_budget += 1;
+                jit.counters.exits_budget += 1;
+                match jit.block_of(self.hot.resume) {
+                    Some(id) => self.over_budget(id),
+                    None => unreachable!("code outside of any block"),
+                }
                 Left::Budget
             }
             x if x == Exit::Link as u64 => {
-                counters.exits_link += 1;
-                Left::Next(Some((r >> 4) as u32))
+                jit.counters.exits_link += 1;
+                match jit.exit(self.hot.resume) {
+                    Some((link, target)) => {
+                        cpu.eip = target;
+                        Left::Next(Some(link))
+                    }
+                    None => unreachable!("an exit that no block has"),
+                }
             }
             _ => match self.hot.panic.take() {
                 Some(p) => std::panic::resume_unwind(p),
                 None => unreachable!("translated code returned {r:#x}"),
             },
+        }
+    }
+
+    /// Block `id` was longer than the budget, which it has been taken from. Where time is spent, budgets end.
+    fn over_budget(&mut self, id: u32) {
+        let Some(jit) = &mut self.jit else { return };
+        let c = &mut jit.codes[id as usize];
+        self.cpu.eip = c.eip;
+        self.cpu.icount -= u64::from(self.cache.block(id).n);
+        c.seen = c.seen.saturating_add(1);
+        if c.seen == jit.hot_at && !c.hot {
+            self.translate(id, true);
         }
     }
 

@@ -63,7 +63,7 @@ impl Lower<'_> {
                 }
                 _ => {
                     self.load_rm(k, i);
-                    self.push_saved(k, i.is_mem());
+                    self.push_saved(k);
                 }
             },
             0x50..=0x57 => self.push(k, i.rm),
@@ -99,7 +99,7 @@ impl Lower<'_> {
                 return false;
             }
             0xc2 | 0xc3 => {
-                self.stack(k, 0, Kind::Read, true);
+                self.stack(k, 0, Kind::Read);
                 self.a.load(Size::D, RAX, M);
                 self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], 4 + i.imm as i32));
                 self.exit_indirect();
@@ -380,10 +380,10 @@ impl Lower<'_> {
         }
     }
 
-    /// Pushes RAX. `restart` is out of the question after a memory operand: the two could evict each other for ever.
-    fn push_saved(&mut self, k: usize, second: bool) {
+    /// Pushes RAX.
+    fn push_saved(&mut self, k: usize) {
         self.a.store(Size::D, Rm::Base(super::asm::RBP, at::SPILL), RAX);
-        self.stack(k, -4, Kind::Write, !second);
+        self.stack(k, -4, Kind::Write);
         self.a.load(Size::D, RCX, Rm::Base(super::asm::RBP, at::SPILL));
         self.a.store(Size::D, M, RCX);
         self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
@@ -392,7 +392,7 @@ impl Lower<'_> {
     fn call_indirect(&mut self, k: usize, i: &Insn) {
         self.load_rm(k, i);
         self.a.store(Size::D, Rm::Base(super::asm::RBP, at::SPILL), RAX);
-        self.stack(k, -4, Kind::Write, !i.is_mem());
+        self.stack(k, -4, Kind::Write);
         self.a.store_imm(Size::D, M, self.next(k));
         self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
         self.a.load(Size::D, RAX, Rm::Base(super::asm::RBP, at::SPILL));
@@ -400,26 +400,26 @@ impl Lower<'_> {
     }
 
     fn push(&mut self, k: usize, r: u8) {
-        self.stack(k, -4, Kind::Write, true);
+        self.stack(k, -4, Kind::Write);
         self.a.store(Size::D, M, GPR[usize::from(r)]);
         self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
     }
 
     fn push_imm(&mut self, k: usize, v: u32) {
-        self.stack(k, -4, Kind::Write, true);
+        self.stack(k, -4, Kind::Write);
         self.a.store_imm(Size::D, M, v);
         self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
     }
 
     fn pop(&mut self, k: usize, r: u8) {
-        self.stack(k, 0, Kind::Read, true);
+        self.stack(k, 0, Kind::Read);
         self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], 4));
         self.a.load(Size::D, GPR[usize::from(r)], M);
     }
 
     fn leave_frame(&mut self, k: usize) {
         self.a.mov(Size::D, RAX, GPR[5]);
-        self.check(k, crate::cpu::SS, 4, Kind::Read, true);
+        self.check(k, crate::cpu::SS, 4, Kind::Read);
         self.a.lea(Size::D, GPR[4], Rm::Base(GPR[5], 4));
         self.a.load(Size::D, GPR[5], M);
     }
@@ -690,7 +690,7 @@ impl Lower<'_> {
         self.a.rm(Size::D, &[0x0b], RAX, Rm::Reg(RCX));
         self.a.rm(Size::D, &[0x0b], RAX, Rm::Base(rbp, at::EFLAGS));
         self.a.alu_imm(Size::D, 4, Rm::Reg(RAX), !(eflags::VM | eflags::RF));
-        self.push_saved(k, false);
+        self.push_saved(k);
     }
 
     fn cli(&mut self, k: usize) {
@@ -718,11 +718,11 @@ impl Lower<'_> {
         self.interpret_if(cond::NE, k);
         let source = |l: &mut Self| {
             l.a.mov(Size::D, RAX, ESI);
-            l.check(k, usize::from(i.seg), len, Kind::Read, true);
+            l.check(k, usize::from(i.seg), len, Kind::Read);
         };
-        let target = |l: &mut Self, kind, restart| {
+        let target = |l: &mut Self, kind| {
             l.a.mov(Size::D, RAX, EDI);
-            l.check(k, ES, len, kind, restart);
+            l.check(k, ES, len, kind);
         };
         let compare: &[u8] = if w == Size::B { &[0x3a] } else { &[0x3b] };
         match i.opcode & !1 {
@@ -730,7 +730,7 @@ impl Lower<'_> {
                 source(self);
                 self.a.load(w, RCX, M);
                 self.a.store(Size::D, spill, RCX);
-                target(self, Kind::Write, false);
+                target(self, Kind::Write);
                 self.a.load(Size::D, RCX, spill);
                 self.a.store(w, M, RCX);
             }
@@ -738,13 +738,13 @@ impl Lower<'_> {
                 source(self);
                 self.a.load(w, RCX, M);
                 self.a.store(Size::D, spill, RCX);
-                target(self, Kind::Read, false);
+                target(self, Kind::Read);
                 self.a.load(Size::D, RCX, spill);
                 self.a.rm(w, compare, RCX, M);
                 self.set_flags(k);
             }
             0xaa => {
-                target(self, Kind::Write, true);
+                target(self, Kind::Write);
                 self.a.store(w, M, GPR[0]);
             }
             0xac => {
@@ -752,7 +752,7 @@ impl Lower<'_> {
                 self.a.load(w, GPR[0], M);
             }
             _ => {
-                target(self, Kind::Read, true);
+                target(self, Kind::Read);
                 self.a.rm(w, compare, GPR[0], M);
                 self.set_flags(k);
             }

@@ -1,28 +1,43 @@
 //! The ways into translated code, out of it, and from it to Rust and back.
 
-use std::mem::transmute;
+use std::mem::{offset_of, transmute};
 
-use super::asm::{Asm, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Rm, Size, cond};
+use super::asm::{
+    Asm, Label, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Rm, Size, cond,
+};
 use super::buffer::CodeBuffer;
 use super::calls;
 use super::layout as at;
 use super::lower::{GPR, emit_load_flags};
+use super::{Exit, Hot};
+use crate::cpu::{CS, FS, GS};
 use crate::mem::Slot;
-use crate::run::Engine;
 
-/// Engine, code, TLB set, arena.
-pub(super) type Enter = unsafe extern "sysv64" fn(*mut Engine, *const u8, *const Slot, *mut u8) -> u64;
+/// What it shares with us (within the engine), code, TLB set, arena.
+pub(super) type Enter = unsafe extern "sysv64" fn(*mut Hot, *const u8, *const Slot, *mut u8) -> u64;
+
+/// What an access is, for its thunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Access {
+    /// By number, or `None`: a flat one.
+    pub(super) seg: Option<usize>,
+    pub(super) len: u32,
+    pub(super) write: bool,
+}
 
 /// Offsets in the code buffer.
 pub(super) struct Thunks {
     enter: u32,
-    /// Jumped to with the exit in RAX.
-    pub(super) exit: u32,
-    /// Called with the site in ECX.
+    /// Called with the site in ECX; goes on behind the call when the interpreter has done the instruction.
     pub(super) interpret: u32,
-    /// Called with the linear address in EAX, the site in ECX, the access in EDX. Returns to its return address to try
-    /// again, five bytes behind it when the instruction is done.
-    pub(super) memory: u32,
+    /// Called with the offset in EAX. Return with the arena offset in RAX, RCX and RDX and the flags lost; or leave; or
+    /// go on at the end of the instruction, which the interpreter has done.
+    memory: Vec<(Access, u32)>,
+    /// Called: direct exits that are not linked, and blocks that are longer than the budget.
+    pub(super) link: u32,
+    pub(super) budget: u32,
+    /// Jumped to with the EIP in RAX: indirect exits, by privilege.
+    pub(super) indirect: [u32; 2],
     pub(super) len: u32,
 }
 
@@ -44,6 +59,23 @@ fn load_guest(a: &mut Asm) {
     a.load(Size::Q, R11, Rm::Base(RBP, at::SET));
 }
 
+/// The TLB's answer for `len` bytes at RAX, which becomes the arena offset; RCX and RDX are used.
+pub(super) fn emit_lookup(a: &mut Asm, len: u32, write: bool, miss: Label) {
+    a.mov(Size::D, RCX, RAX);
+    a.shift_imm(Size::D, 5, RCX, 8);
+    a.alu_imm(Size::D, 4, Rm::Reg(RCX), at::SLOT_MASK);
+    if len == 1 {
+        a.mov(Size::D, RDX, RAX);
+    } else {
+        a.lea(Size::D, RDX, Rm::Base(RAX, len as i32 - 1));
+    }
+    a.alu_imm(Size::D, 4, Rm::Reg(RDX), !0xfff);
+    let tag = if write { offset_of!(Slot, write) } else { offset_of!(Slot, read) };
+    a.rm(Size::D, &[0x3b], RDX, Rm::Index(R11, RCX, 0, tag as i32));
+    a.jcc(cond::NE, miss);
+    a.rm(Size::D, &[0x03], RAX, Rm::Index(R11, RCX, 0, offset_of!(Slot, addend) as i32));
+}
+
 impl Thunks {
     pub(super) fn emit(a: &mut Asm) -> Self {
         a.clear();
@@ -59,7 +91,8 @@ impl Thunks {
         load_guest(a);
         a.rm(Size::D, &[0xff], 4, Rm::Reg(RAX));
 
-        let exit = a.here();
+        // With the exit in RAX.
+        let exit = a.mark();
         store_guest(a);
         let leave = a.mark();
         a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 8);
@@ -74,7 +107,6 @@ impl Thunks {
 
         let interpret = a.here();
         store_guest(a);
-        a.mov(Size::Q, RDI, RBP);
         a.mov(Size::D, RSI, RCX);
         call(a, calls::interpret as *const () as u64);
         a.rm(Size::D, &[0x85], RAX, Rm::Reg(RAX));
@@ -83,25 +115,97 @@ impl Thunks {
         emit_load_flags(a);
         a.ret();
 
-        let memory = a.here();
+        // Behind the lookups: RAX is the address, RDX the access. What is done goes on where Rust says.
+        let slow = a.label();
+        let [link, budget] = [Exit::Link, Exit::Budget].map(|e| {
+            let at = a.here();
+            a.pop(RCX);
+            a.store(Size::Q, Rm::Base(RBP, at::RESUME), RCX);
+            a.mov_imm(RAX, e as u32);
+            a.jmp(exit);
+            at
+        });
+        let indirect = at::JUMPS.map(|table| {
+            let at = a.here();
+            emit_indirect(a, table, exit);
+            at
+        });
+        let memory = Self::emit_memory(a, slow, drop);
+        a.finish();
+        Self { enter, interpret, memory, link, budget, indirect, len: a.here() }
+    }
+
+    fn emit_memory(a: &mut Asm, slow: Label, drop: Label) -> Vec<(Access, u32)> {
+        let mut all = Vec::new();
+        for write in [false, true] {
+            for len in [1, 2, 4] {
+                let (miss, again) = (a.label(), a.label());
+                a.bind(again);
+                let at = a.here();
+                emit_lookup(a, len, write, miss);
+                a.ret();
+                a.bind(miss);
+                a.mov_imm(RDX, at::access(len, write));
+                a.store(Size::D, Rm::Base(RBP, at::LIN), RAX);
+                let retry = a.label();
+                // The slow path comes back here with the zero flag set to look again.
+                a.call(slow);
+                a.jcc(cond::E, retry);
+                a.jmp(drop);
+                a.bind(retry);
+                a.load(Size::D, RAX, Rm::Base(RBP, at::LIN));
+                a.jmp(again);
+                all.push((Access { seg: None, len, write }, at));
+                for seg in [CS, FS, GS] {
+                    let refused = a.label();
+                    let at = a.here();
+                    a.lea(Size::Q, RCX, Rm::Base(RAX, len as i32 - 1));
+                    a.rm(Size::Q, &[0x3b], RCX, Rm::Base(RBP, at::segment_limit(seg, write)));
+                    a.jcc(cond::G, refused);
+                    a.rm(Size::D, &[0x03], RAX, Rm::Base(RBP, at::segment_base(seg)));
+                    a.jmp(again);
+                    a.bind(refused);
+                    a.mov_imm(RDX, at::REFUSED_ACCESS);
+                    a.call(slow);
+                    a.jmp(drop);
+                    all.push((Access { seg: Some(seg), len, write }, at));
+                }
+            }
+        }
+        // Two return addresses lie on the stack: that of the access above this one's.
+        a.bind(slow);
         store_guest(a);
-        a.mov(Size::Q, RDI, RBP);
+        a.load(Size::Q, RCX, Rm::Base(RSP, 8));
         a.mov(Size::D, RSI, RAX);
+        a.alu_imm(Size::Q, 5, Rm::Reg(RSP), 8);
         call(a, calls::memory as *const () as u64);
-        let done = a.label();
+        a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 8);
+        let (done, out) = (a.label(), a.label());
         a.alu_imm(Size::D, 7, Rm::Reg(RAX), 1);
         a.jcc(cond::E, done);
-        a.jcc(7, drop);
+        a.jcc(7, out);
         load_guest(a);
+        a.rm(Size::D, &[0x33], RAX, Rm::Reg(RAX));
         a.ret();
         a.bind(done);
-        a.alu_imm(Size::Q, 0, Rm::Base(RSP, 0), 5);
+        a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 16);
         load_guest(a);
         emit_load_flags(a);
+        a.rm(Size::D, &[0xff], 4, Rm::Base(RBP, at::RESUME));
+        a.bind(out);
+        // The exit is not 0, so neither is what the flags say of it.
+        a.rm(Size::D, &[0x85], RAX, Rm::Reg(RAX));
         a.ret();
+        all
+    }
 
-        a.finish();
-        Self { enter, exit, interpret, memory, len: a.here() }
+    /// # Panics
+    /// If there is no such access.
+    pub(super) fn memory(&self, access: Access) -> u32 {
+        match self.memory.iter().find(|(a, _)| *a == access) {
+            Some((_, at)) => *at,
+            None => unreachable!("no thunk for {access:?}"),
+        }
     }
 
     pub(super) fn enter(&self, b: &CodeBuffer) -> Enter {
@@ -110,7 +214,33 @@ impl Thunks {
     }
 }
 
+/// To the EIP in RAX, if the table knows it and its page is mapped as it was.
+fn emit_indirect(a: &mut Asm, table: i32, exit: Label) {
+    let miss = a.label();
+    a.mov(Size::D, RCX, RAX);
+    a.shift_imm(Size::D, 5, RCX, 12);
+    a.rm(Size::D, &[0x33], RCX, Rm::Reg(RAX));
+    a.alu_imm(Size::D, 4, Rm::Reg(RCX), at::JUMP_MASK);
+    a.shift_imm(Size::D, 4, RCX, 5);
+    a.rm(Size::Q, &[0x03], RCX, Rm::Base(RBP, table));
+    a.rm(Size::D, &[0x3b], RAX, Rm::Base(RCX, at::JUMP_EIP));
+    a.jcc(cond::NE, miss);
+    a.mov(Size::D, RDX, RAX);
+    a.shift_imm(Size::D, 5, RDX, 8);
+    a.alu_imm(Size::D, 4, Rm::Reg(RDX), at::SLOT_MASK);
+    a.load(Size::Q, RDX, Rm::Index(R11, RDX, 0, offset_of!(Slot, fetch) as i32));
+    a.rm(Size::Q, &[0x3b], RDX, Rm::Base(RCX, at::JUMP_PAGE));
+    a.jcc(cond::NE, miss);
+    a.rm(Size::D, &[0xff], 4, Rm::Base(RCX, at::JUMP_CODE));
+    a.bind(miss);
+    a.store(Size::D, Rm::Base(RBP, at::EIP), RAX);
+    a.mov_imm(RAX, Exit::Next as u32);
+    a.jmp(exit);
+}
+
+/// Calls Rust with the engine and the arguments that are in place.
 fn call(a: &mut Asm, to: u64) {
+    a.lea(Size::Q, RDI, Rm::Base(RBP, at::ENGINE));
     a.alu_imm(Size::Q, 5, Rm::Reg(RSP), 8);
     a.mov_imm64(RAX, to);
     a.call_reg(RAX);

@@ -55,8 +55,11 @@ impl Vm {
     fn spawn(test: &str, folder: PathBuf, args: &Args) -> Self {
         let errors = fs::File::create(folder.join("stderr")).expect("a file for the standard error");
         let output = fs::File::create(folder.join("stdout")).expect("a file for the standard output");
+        let engine: &[&str] =
+            if args.0.iter().any(|a| a == "--engine") { &[] } else { &["--engine", "software"] };
         let child = Command::new(heirloom())
-            .args(["run", "--name", test, "--engine", "software", "--timeout", "900"])
+            .args(["run", "--name", test, "--timeout", "900"])
+            .args(engine)
             .args(&args.0)
             .env("XDG_RUNTIME_DIR", &folder)
             .stdin(Stdio::null())

@@ -27,9 +27,9 @@ struct Args {
     /// One family only; may be given several times. `--family list` names them.
     #[arg(long)]
     family: Vec<String>,
-    /// Interprets instead of translating.
-    #[arg(long)]
-    interpreter: bool,
+    /// What runs the cases: interpreter, size or speed (what the translator aims at).
+    #[arg(long, default_value = "speed")]
+    processor: String,
     /// Prints each case, whether it agrees or not.
     #[arg(long)]
     show: bool,
@@ -81,7 +81,15 @@ pub fn main() -> ExitCode {
     if args.host_only {
         return host_only(&args, &families);
     }
-    let processor = if args.interpreter { cpu::Software::interpreter() } else { cpu::Software::eager() };
+    let processor = match args.processor.as_str() {
+        "interpreter" => cpu::Software::interpreter(),
+        "size" => cpu::Software::eager(),
+        "speed" => cpu::Software::eager_hot(),
+        other => {
+            println!("no processor {other:?}; use interpreter, size or speed");
+            return ExitCode::from(2);
+        }
+    };
     let mut session = match Session::new(&processor) {
         Ok(s) => s,
         Err(e) => {

@@ -21,6 +21,11 @@ fn translated_code_agrees() {
     agrees(&cpu::Software::eager());
 }
 
+#[test]
+fn code_translated_for_speed_agrees() {
+    agrees(&cpu::Software::eager_hot());
+}
+
 fn agrees(processor: &cpu::Software) {
     let mut session = match Session::new(processor) {
         Ok(s) => s,
