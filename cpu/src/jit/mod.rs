@@ -9,6 +9,8 @@
 #![allow(unsafe_code, reason = "running generated code; each block says what makes it sound")]
 
 mod asm;
+#[cfg(test)]
+mod asm_tests;
 mod buffer;
 mod calls;
 mod effects;

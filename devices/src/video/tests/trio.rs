@@ -335,6 +335,21 @@ fn unknown_indices_are_open_bus_and_counted() {
     assert_eq!(c.b.unknowns(), before + 2);
 }
 
+/// An underline that moves changes the picture, though no cell does.
+#[test]
+fn a_moved_underline_is_drawn() {
+    let mut c = Card::new();
+    c.program(&MODE_3);
+    test_palette(&mut c);
+    c.unlock();
+    c.cr(0x11, 0);
+    c.b.write32(0xb_8000, 0x0141_0141);
+    let (.., before) = c.picture();
+    c.cr(0x14, 5);
+    let (.., after) = c.picture();
+    assert!(before != after, "the same picture");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 

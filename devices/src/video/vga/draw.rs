@@ -93,11 +93,6 @@ impl Vga {
         AttrMode::from_bits(self.attr[0x10]).blink()
     }
 
-    /// The scan line that is underlined in monochrome text.
-    fn underline(&self) -> u32 {
-        u32::from(self.crtc[0x14] & 0x1f)
-    }
-
     /// Draws a line of the picture into `out`, which is as long as the picture is wide.
     pub fn draw(
         &self,
@@ -135,7 +130,7 @@ impl Vga {
     }
 
     fn text(&self, v: Vram<'_>, pic: &Picture, line: Line, look: TextLook, b: &mut Brush) {
-        let underline = self.underline();
+        let underline = pic.underline;
         for n in 0..=pic.chars {
             let counter = line.counter + n;
             let cell = v.planes(pic.planar(counter, line.row_scan));

@@ -62,6 +62,8 @@ pub struct Picture {
     pub(super) mask: u32,
     pub(super) fonts: [u32; 2],
     pub(super) fast_font: bool,
+    /// The scan line that is underlined in monochrome text.
+    pub(super) underline: u32,
     colours: u32,
 }
 
@@ -149,6 +151,7 @@ impl Vga {
             mask: if ext.large { v.len() / 4 - 1 } else { 0xffff & (v.len() / 4 - 1) },
             fonts: [fonts.map_b(), fonts.map_a()],
             fast_font: ext.fast_font,
+            underline: u32::from(self.crtc[0x14] & 0x1f),
             colours: self.colours,
         }
     }
