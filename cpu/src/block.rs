@@ -240,8 +240,12 @@ impl Cache {
         &mut self.blocks[id as usize]
     }
 
-    pub(crate) fn blocks_mut(&mut self) -> &mut [Block] {
-        &mut self.blocks
+    /// No block has a translation any more.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "there is no translator"))]
+    pub(crate) fn forget_code(&mut self) {
+        for b in &mut self.blocks {
+            b.code = 0;
+        }
     }
 
     #[inline(always)]

@@ -399,9 +399,7 @@ impl Engine {
         let new = NewBlock { insns: &insns, arena, second, len: len as u32, key, leaves };
         let (code, tlb) = (&mut self.cpu.code, &mut self.cpu.tlb);
         let id = self.cache.insert(code, self.cpu.ram.arena(), &new, |page| tlb.forbid_writes(page));
-        if self.cache.all_dropped {
-            self.retire_dropped();
-        }
+        self.retire_dropped();
         Ok(Next::Block(id))
     }
 

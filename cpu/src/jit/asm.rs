@@ -57,9 +57,11 @@ impl Size {
 
 /// Condition codes as the low four bits of Jcc.
 pub(crate) mod cond {
+    pub(crate) const B: u8 = 2;
     pub(crate) const AE: u8 = 3;
     pub(crate) const E: u8 = 4;
     pub(crate) const NE: u8 = 5;
+    pub(crate) const A: u8 = 7;
     pub(crate) const L: u8 = 12;
     pub(crate) const G: u8 = 15;
 }
@@ -138,24 +140,13 @@ impl Asm {
     /// An instruction with ModRM. `reg` is a register or the opcode's extension. For byte operands the registers are
     /// those that a REX prefix selects: never AH to BH.
     pub(crate) fn rm(&mut self, w: Size, opcode: &[u8], reg: u8, rm: Rm) {
-        self.rm_full(w, None, opcode, reg, rm, w == Size::B);
+        self.rm_full(w, opcode, reg, rm, w == Size::B);
     }
 
-    /// The same with a mandatory prefix before REX; `byte_rm`: the r/m operand is a byte register whatever `w`.
-    pub(crate) fn rm_full(
-        &mut self,
-        w: Size,
-        prefix: Option<u8>,
-        opcode: &[u8],
-        reg: u8,
-        rm: Rm,
-        byte_rm: bool,
-    ) {
+    /// The same; `byte_rm`: the r/m operand is a byte register whatever `w`.
+    pub(crate) fn rm_full(&mut self, w: Size, opcode: &[u8], reg: u8, rm: Rm, byte_rm: bool) {
         if w == Size::W {
             self.u8(0x66);
-        }
-        if let Some(p) = prefix {
-            self.u8(p);
         }
         let (x, b) = match rm {
             Rm::Reg(r) | Rm::Base(r, _) => (0, r >> 3),

@@ -96,7 +96,7 @@ proptest! {
 
     #[test]
     fn extensions_of_bytes(to in 0u8..16, rm in operand()) {
-        let i = read(&emit(|a| a.rm_full(Size::D, None, &[0x0f, 0xb6], to, rm, true)));
+        let i = read(&emit(|a| a.rm_full(Size::D, &[0x0f, 0xb6], to, rm, true)));
         assert_eq!((i.mnemonic(), i.op0_register()), (Mnemonic::Movzx, register(to, Size::D)));
         check_rm(&i, 1, rm, Size::B);
     }

@@ -32,13 +32,15 @@ impl Engine {
         if let Some(j) = &mut self.jit {
             j.counters.interpreted += 1;
         }
+        // Filling the TLB on the way here may have called out.
+        let waiting = cpu.end_block;
         let generation = cpu.ram_generation;
         let r = (insn.exec)(cpu, io, &insn);
         self.hot.flags = pack(cpu.flags.pack());
         // The last one may have gone anywhere.
         let gone = match r {
             Ok(()) if effects::goes_on(&insn) => {
-                let quiet = cpu.ram_generation == generation && self.is_quiet(io);
+                let quiet = !waiting && cpu.ram_generation == generation && self.is_quiet(io);
                 self.cpu.end_block = !quiet;
                 k + 1 == n && !quiet
             }

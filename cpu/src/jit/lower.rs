@@ -1,8 +1,8 @@
 //! One decoded block to host code: registers, flags, exits. What each instruction becomes is in `ops.rs`.
 //!
-//! Host registers: the guest's eight live in [`GPR`], zero-extended; RBP is the engine, R15 the arena, R11 the TLB set
+//! Host registers: the guest's eight live in [`GPR`], zero-extended; RBP is [`super::Hot`], R15 the arena, R11 the TLB set
 //! of the current privilege, R14 what is left of the instruction budget; RAX, RCX and RDX are free within an
-//! instruction. The guest's arithmetic flags are in the host's ([`Lower::host_flags`]), in [`Hot::flags`], or both.
+//! instruction. The guest's arithmetic flags are in the host's ([`Lower::host_flags`]), in [`super::Hot::flags`], or both.
 
 use super::asm::{
     Asm, Label, R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, Reg, Rm, Size, cond,

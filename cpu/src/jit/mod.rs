@@ -29,7 +29,7 @@ use self::buffer::CodeBuffer;
 use self::lower::{Lower, Source};
 use self::perf_map::PerfMap;
 use self::thunks::Thunks;
-use crate::block::{Block, Cache};
+use crate::block::Block;
 use crate::fault::Fault;
 use crate::insn::Insn;
 use crate::mem::Slot;
@@ -597,15 +597,6 @@ impl Engine {
         let slot = *self.cpu.tlb.slot(self.cpu.eip);
         if let Some(jit) = &mut self.jit {
             jit.remember(id, &slot);
-        }
-    }
-}
-
-/// All of the cache's blocks that have code.
-impl Cache {
-    pub(crate) fn forget_code(&mut self) {
-        for b in self.blocks_mut() {
-            b.code = 0;
         }
     }
 }

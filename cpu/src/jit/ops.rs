@@ -3,7 +3,7 @@
 //! The rule for all: no guest register or memory changes before the last check that can send the instruction to the
 //! interpreter.
 
-use super::asm::{RAX, RCX, RDX, Reg, Rm, Size, cond};
+use super::asm::{RAX, RBP, RCX, RDX, Reg, Rm, Size, cond};
 use super::effects::CF;
 use super::layout as at;
 use super::lower::{GPR, Kind, Lower, M, M_RDX};
@@ -137,7 +137,7 @@ impl Lower<'_> {
                 self.a.rorx(RCX, GPR[0], 8);
                 self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), 0xd5);
                 self.a.alu_imm(Size::D, 1, Rm::Reg(RCX), 2);
-                self.a.store(Size::B, Rm::Base(super::asm::RBP, at::FLAGS + 1), RCX);
+                self.a.store(Size::B, Rm::Base(RBP, at::FLAGS + 1), RCX);
                 self.host_flags = false;
             }
             0xf5 | 0xf8 | 0xf9 => {
@@ -147,13 +147,13 @@ impl Lower<'_> {
                     0xf8 => (4, 0xfe),
                     _ => (1, 1),
                 };
-                self.a.alu_imm(Size::B, op, Rm::Base(super::asm::RBP, at::FLAGS + 1), v);
+                self.a.alu_imm(Size::B, op, Rm::Base(RBP, at::FLAGS + 1), v);
                 self.host_flags = false;
             }
             0xfc | 0xfd => {
-                let df = crate::cpu::eflags::DF;
+                let df = eflags::DF;
                 let (op, v) = if i.opcode == 0xfc { (4, !df) } else { (1, df) };
-                self.a.alu_imm(Size::D, op, Rm::Base(super::asm::RBP, at::EFLAGS), v);
+                self.a.alu_imm(Size::D, op, Rm::Base(RBP, at::EFLAGS), v);
                 self.host_flags = false;
             }
             0xa4..=0xa7 | 0xaa..=0xaf => self.string(k, i),
@@ -212,6 +212,27 @@ impl Lower<'_> {
 
     fn reg(&mut self, w: Size, r: u8, tmp: Reg) -> Reg {
         if w == Size::B { self.byte(r, tmp) } else { GPR[usize::from(r)] }
+    }
+
+    /// The r/m operand, checked if it is memory. Not for byte registers that may be AH to BH.
+    fn rm(&mut self, k: usize, i: &Insn, w: Size, kind: Kind) -> Rm {
+        if i.is_mem() {
+            self.memory(k, i, w, kind);
+            M
+        } else {
+            Rm::Reg(GPR[usize::from(i.rm)])
+        }
+    }
+
+    /// The same with RAX left free: a memory operand's address is in RDX.
+    fn rm_in_rdx(&mut self, k: usize, i: &Insn, w: Size, kind: Kind) -> Rm {
+        match self.rm(k, i, w, kind) {
+            M => {
+                self.a.mov(Size::D, RDX, RAX);
+                M_RDX
+            }
+            reg => reg,
+        }
     }
 
     fn alu_to_rm(&mut self, k: usize, i: &Insn, w: Size, op: u8, with: With) {
@@ -292,12 +313,7 @@ impl Lower<'_> {
     }
 
     fn inc_dec(&mut self, k: usize, i: &Insn, w: Size, ext: u8) {
-        let rm = if i.is_mem() {
-            self.memory(k, i, w, Kind::Write);
-            M
-        } else {
-            Rm::Reg(GPR[usize::from(i.rm)])
-        };
+        let rm = self.rm(k, i, w, Kind::Write);
         if self.needs[k] & CF != 0 {
             self.want_carry();
         }
@@ -312,25 +328,14 @@ impl Lower<'_> {
         match i.reg {
             0 | 1 => self.test(k, i, w, With::Imm(i.imm)),
             2 | 3 => {
-                let rm = if i.is_mem() {
-                    self.memory(k, i, w, Kind::Write);
-                    M
-                } else {
-                    Rm::Reg(GPR[usize::from(i.rm)])
-                };
+                let rm = self.rm(k, i, w, Kind::Write);
                 self.a.rm(w, code, i.reg, rm);
                 if i.reg == 3 {
                     self.set_flags(k);
                 }
             }
             4 | 5 => {
-                let rm = if i.is_mem() {
-                    self.memory(k, i, w, Kind::Read);
-                    self.a.mov(Size::D, RDX, RAX);
-                    M_RDX
-                } else {
-                    Rm::Reg(GPR[usize::from(i.rm)])
-                };
+                let rm = self.rm_in_rdx(k, i, w, Kind::Read);
                 self.a.mov(Size::D, RAX, GPR[0]);
                 self.a.rm(w, code, i.reg, rm);
                 self.a.mov(Size::D, GPR[0], RAX);
@@ -361,7 +366,7 @@ impl Lower<'_> {
             self.interpret_if(cond::NE, k);
             self.a.lea(Size::D, RDX, Rm::Base(RCX, 1));
             self.a.alu_imm(Size::D, 7, Rm::Reg(RDX), 2);
-            self.interpret_if(2, k);
+            self.interpret_if(cond::B, k);
             self.a.mov(Size::D, RDX, GPR[2]);
         }
         self.a.rm(Size::D, &[0xf7], i.reg, Rm::Reg(RCX));
@@ -382,20 +387,20 @@ impl Lower<'_> {
 
     /// Pushes RAX.
     fn push_saved(&mut self, k: usize) {
-        self.a.store(Size::D, Rm::Base(super::asm::RBP, at::SPILL), RAX);
+        self.a.store(Size::D, Rm::Base(RBP, at::SPILL), RAX);
         self.stack(k, -4, Kind::Write);
-        self.a.load(Size::D, RCX, Rm::Base(super::asm::RBP, at::SPILL));
+        self.a.load(Size::D, RCX, Rm::Base(RBP, at::SPILL));
         self.a.store(Size::D, M, RCX);
         self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
     }
 
     fn call_indirect(&mut self, k: usize, i: &Insn) {
         self.load_rm(k, i);
-        self.a.store(Size::D, Rm::Base(super::asm::RBP, at::SPILL), RAX);
+        self.a.store(Size::D, Rm::Base(RBP, at::SPILL), RAX);
         self.stack(k, -4, Kind::Write);
         self.a.store_imm(Size::D, M, self.next(k));
         self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
-        self.a.load(Size::D, RAX, Rm::Base(super::asm::RBP, at::SPILL));
+        self.a.load(Size::D, RAX, Rm::Base(RBP, at::SPILL));
         self.exit_indirect();
     }
 
@@ -466,25 +471,14 @@ impl Lower<'_> {
 
     fn xadd(&mut self, k: usize, i: &Insn, w: Size) {
         let code: &[u8] = if w == Size::B { &[0x0f, 0xc0] } else { &[0x0f, 0xc1] };
-        let rm = if i.is_mem() {
-            self.memory(k, i, w, Kind::Write);
-            M
-        } else {
-            Rm::Reg(GPR[usize::from(i.rm)])
-        };
+        let rm = self.rm(k, i, w, Kind::Write);
         self.a.rm(w, code, GPR[usize::from(i.reg)], rm);
         self.set_flags(k);
     }
 
     fn cmpxchg(&mut self, k: usize, i: &Insn, w: Size) {
         let code: &[u8] = if w == Size::B { &[0x0f, 0xb0] } else { &[0x0f, 0xb1] };
-        let rm = if i.is_mem() {
-            self.memory(k, i, w, Kind::Write);
-            self.a.mov(Size::D, RDX, RAX);
-            M_RDX
-        } else {
-            Rm::Reg(GPR[usize::from(i.rm)])
-        };
+        let rm = self.rm_in_rdx(k, i, w, Kind::Write);
         self.a.mov(Size::D, RAX, GPR[0]);
         let own = !i.is_mem() && i.rm == 0;
         self.a.rm(w, code, GPR[usize::from(i.reg)], rm);
@@ -552,17 +546,11 @@ impl Lower<'_> {
         } else {
             Rm::Reg(GPR[usize::from(i.rm)])
         };
-        self.a.rm_full(size(i), None, &[0x0f, i.opcode as u8], d, rm, byte);
+        self.a.rm_full(size(i), &[0x0f, i.opcode as u8], d, rm, byte);
     }
 
     fn cmov(&mut self, k: usize, i: &Insn) {
-        let rm = if i.is_mem() {
-            self.memory(k, i, size(i), Kind::Read);
-            self.a.mov(Size::D, RDX, RAX);
-            M_RDX
-        } else {
-            Rm::Reg(GPR[usize::from(i.rm)])
-        };
+        let rm = self.rm_in_rdx(k, i, size(i), Kind::Read);
         self.want_flags();
         self.a.rm(size(i), &[0x0f, i.opcode as u8], GPR[usize::from(i.reg)], rm);
     }
@@ -589,13 +577,7 @@ impl Lower<'_> {
     fn shift(&mut self, k: usize, i: &Insn, w: Size) {
         let rotates = i.reg < 2;
         let ext = if i.reg == 6 { 4 } else { i.reg };
-        let rm = if i.is_mem() {
-            self.memory(k, i, w, Kind::Write);
-            self.a.mov(Size::D, RDX, RAX);
-            M_RDX
-        } else {
-            Rm::Reg(GPR[usize::from(i.rm)])
-        };
+        let rm = self.rm_in_rdx(k, i, w, Kind::Write);
         if rotates && self.needs[k] != 0 {
             self.want_flags();
         }
@@ -611,13 +593,7 @@ impl Lower<'_> {
     /// A count of 0 leaves all flags.
     fn shift_cl(&mut self, k: usize, i: &Insn) {
         let ext = if i.reg == 6 { 4 } else { i.reg };
-        let rm = if i.is_mem() {
-            self.memory(k, i, size(i), Kind::Write);
-            self.a.mov(Size::D, RDX, RAX);
-            M_RDX
-        } else {
-            Rm::Reg(GPR[usize::from(i.rm)])
-        };
+        let rm = self.rm_in_rdx(k, i, size(i), Kind::Write);
         self.keep_or_lose_flags(k);
         self.a.mov(Size::D, RCX, GPR[1]);
         self.a.rm(size(i), &[0xd3], ext, rm);
@@ -641,13 +617,7 @@ impl Lower<'_> {
 
     fn double_shift(&mut self, k: usize, i: &Insn) {
         let by_cl = i.opcode & 1 != 0;
-        let rm = if i.is_mem() {
-            self.memory(k, i, Size::D, Kind::Write);
-            self.a.mov(Size::D, RDX, RAX);
-            M_RDX
-        } else {
-            Rm::Reg(GPR[usize::from(i.rm)])
-        };
+        let rm = self.rm_in_rdx(k, i, Size::D, Kind::Write);
         let s = GPR[usize::from(i.reg)];
         if by_cl {
             self.keep_or_lose_flags(k);
@@ -664,13 +634,7 @@ impl Lower<'_> {
     /// BT BTS BTR BTC by a constant, which addresses no further than its operand.
     fn bit_imm(&mut self, k: usize, i: &Insn) {
         let w = size(i);
-        let rm = if i.is_mem() {
-            self.memory(k, i, w, if i.reg == 4 { Kind::Read } else { Kind::Write });
-            self.a.mov(Size::D, RDX, RAX);
-            M_RDX
-        } else {
-            Rm::Reg(GPR[usize::from(i.rm)])
-        };
+        let rm = self.rm_in_rdx(k, i, w, if i.reg == 4 { Kind::Read } else { Kind::Write });
         if self.needs[k] & !CF != 0 {
             self.want_flags();
         }
@@ -680,15 +644,14 @@ impl Lower<'_> {
     }
 
     fn pushf(&mut self, k: usize) {
-        let rbp = super::asm::RBP;
-        self.a.load(Size::D, RAX, Rm::Base(rbp, at::FLAGS));
+        self.a.load(Size::D, RAX, Rm::Base(RBP, at::FLAGS));
         self.a.mov(Size::D, RCX, RAX);
         self.a.shift_imm(Size::D, 5, RCX, 8);
         self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), 0xd5);
         self.a.alu_imm(Size::D, 4, Rm::Reg(RAX), 1);
         self.a.shift_imm(Size::D, 4, RAX, 11);
         self.a.rm(Size::D, &[0x0b], RAX, Rm::Reg(RCX));
-        self.a.rm(Size::D, &[0x0b], RAX, Rm::Base(rbp, at::EFLAGS));
+        self.a.rm(Size::D, &[0x0b], RAX, Rm::Base(RBP, at::EFLAGS));
         self.a.alu_imm(Size::D, 4, Rm::Reg(RAX), !(eflags::VM | eflags::RF));
         self.push_saved(k);
     }
@@ -697,10 +660,9 @@ impl Lower<'_> {
         if self.s.user {
             return self.interpret(k);
         }
-        let rbp = super::asm::RBP;
-        self.a.alu_imm(Size::B, 7, Rm::Base(rbp, at::CPL), 0);
+        self.a.alu_imm(Size::B, 7, Rm::Base(RBP, at::CPL), 0);
         self.interpret_if(cond::NE, k);
-        self.a.alu_imm(Size::D, 4, Rm::Base(rbp, at::EFLAGS), !eflags::IF);
+        self.a.alu_imm(Size::D, 4, Rm::Base(RBP, at::EFLAGS), !eflags::IF);
         self.host_flags = false;
     }
 
@@ -711,9 +673,9 @@ impl Lower<'_> {
         const ES: usize = crate::cpu::ES;
         let w = size_or_byte(i);
         let (len, step) = (w.bytes(), w.bytes() as i32);
-        let spill = Rm::Base(super::asm::RBP, at::SPILL);
+        let spill = Rm::Base(RBP, at::SPILL);
         // TEST [eflags], DF
-        self.a.rm(Size::D, &[0xf7], 0, Rm::Base(super::asm::RBP, at::EFLAGS));
+        self.a.rm(Size::D, &[0xf7], 0, Rm::Base(RBP, at::EFLAGS));
         self.a.imm(Size::D, eflags::DF);
         self.interpret_if(cond::NE, k);
         let source = |l: &mut Self| {

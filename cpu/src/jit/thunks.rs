@@ -183,7 +183,7 @@ impl Thunks {
         let (done, out) = (a.label(), a.label());
         a.alu_imm(Size::D, 7, Rm::Reg(RAX), 1);
         a.jcc(cond::E, done);
-        a.jcc(7, out);
+        a.jcc(cond::A, out);
         load_guest(a);
         a.rm(Size::D, &[0x33], RAX, Rm::Reg(RAX));
         a.ret();
