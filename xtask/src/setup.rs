@@ -10,6 +10,7 @@ use crate::shell::{self, command, has, quiet, say};
 const PACKAGES: &[(&str, &str)] = &[
     ("cpio", "/usr/bin/cpio"),
     ("acpica-tools", "/usr/bin/iasl"),
+    ("arch-test", "/usr/bin/arch-test"),
     ("e2fsprogs", "/sbin/mke2fs"),
     ("fdisk", "/sbin/sfdisk"),
     ("grub-common", "/usr/bin/grub-mkimage"),
