@@ -289,6 +289,12 @@ impl Asm {
         self.u8(by);
     }
 
+    /// The address of a label. `to` is one of the first eight.
+    pub(crate) fn lea_label(&mut self, to: Reg, l: Label) {
+        self.bytes(&[0x48, 0x8d, 0x05 | to << 3]);
+        self.reach(l);
+    }
+
     pub(crate) fn jmp(&mut self, l: Label) {
         self.u8(0xe9);
         self.reach(l);
@@ -317,6 +323,11 @@ impl Asm {
 
     pub(crate) fn call_to(&mut self, target: i64) {
         self.u8(0xe8);
+        self.rel32(target);
+    }
+
+    pub(crate) fn jcc_to(&mut self, cc: u8, target: i64) {
+        self.bytes(&[0x0f, 0x80 | cc]);
         self.rel32(target);
     }
 

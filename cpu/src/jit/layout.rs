@@ -22,8 +22,8 @@ pub(super) const LIN: i32 = offset_of!(Hot, lin) as i32;
 pub(super) const LEFT: i32 = offset_of!(Hot, left) as i32;
 pub(super) const SET: i32 = offset_of!(Hot, set) as i32;
 pub(super) const RESUME: i32 = offset_of!(Hot, resume) as i32;
-/// By privilege: supervisor, user.
-pub(super) const JUMPS: [i32; 2] = [offset_of!(Hot, jumps) as i32, offset_of!(Hot, jumps) as i32 + 8];
+pub(super) const JUMPS: i32 = offset_of!(Hot, jumps) as i32;
+pub(super) const SP: i32 = offset_of!(Hot, sp) as i32;
 
 pub(super) const JUMP_EIP: i32 = offset_of!(Jump, eip) as i32;
 pub(super) const JUMP_PAGE: i32 = offset_of!(Jump, page) as i32;

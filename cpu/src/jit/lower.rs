@@ -2,7 +2,11 @@
 //!
 //! Host registers: the guest's eight live in [`GPR`], zero-extended; RBP is [`super::Hot`], R15 the arena, R11 the TLB set
 //! of the current privilege, R14 what is left of the instruction budget; RAX, RCX and RDX are free within an
-//! instruction. The guest's arithmetic flags are in the host's ([`Lower::host_flags`]), in [`super::Hot::flags`], or both.
+//! instruction. The guest's arithmetic flags are in the host's ([`Lower::host_flags`]), in [`super::Hot::flags`]
+//! ([`Lower::saved`]), or both. They are saved as late as possible: where the host's are about to change while somebody
+//! may still look, and on the ways out of the block.
+//!
+//! A guest's call is a host's call, so that the host predicts the return: see [`Lower::call_to`].
 
 use super::asm::{
     Asm, Label, R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, Reg, Rm, Size, cond,
@@ -36,7 +40,7 @@ enum Later {
     /// The interpreter runs the instruction.
     Interpret { from: Label, done: Label, k: usize },
     /// A conditional jump that is taken, after so many instructions.
-    Side { from: Label, target: u32, executed: usize },
+    Side { from: Label, target: u32, executed: usize, saved: bool },
 }
 
 /// A call of a thunk, by which its return address is understood.
@@ -54,7 +58,6 @@ pub(super) struct Source<'a> {
     /// EIP of the first instruction.
     pub(super) eip: u32,
     pub(super) leaves: bool,
-    pub(super) user: bool,
     /// Where this code will lie in the buffer.
     pub(super) at: u32,
     /// Lookups of memory in line: larger, and faster where the host has the code in its cache.
@@ -69,6 +72,8 @@ pub(super) struct Lower<'a> {
     entry: Label,
     /// The host's flags are the guest's.
     pub(super) host_flags: bool,
+    /// Memory has them, or nobody will look at them.
+    saved: bool,
     later: Vec<Later>,
     links: Vec<Link>,
     calls: Vec<Call>,
@@ -93,6 +98,7 @@ impl<'a> Lower<'a> {
             thunks,
             entry,
             host_flags: false,
+            saved: true,
             later: Vec::new(),
             links: Vec::new(),
             calls: Vec::new(),
@@ -160,6 +166,7 @@ impl<'a> Lower<'a> {
     }
 
     pub(super) fn interpret(&mut self, k: usize) {
+        self.save_flags();
         self.a.mov_imm(RCX, at::site(self.s.id, k));
         self.call(self.thunks.interpret);
         self.host_flags = true;
@@ -167,18 +174,60 @@ impl<'a> Lower<'a> {
 
     /// Goes on at `target` after `executed` instructions of this block.
     pub(super) fn exit_to(&mut self, target: u32, executed: usize) {
-        let rest = self.s.insns.len() - executed;
-        if rest != 0 {
-            self.a.alu_imm(Size::Q, 0, Rm::Reg(R14), rest as u32);
-        }
+        self.save_flags();
+        self.give_back(executed);
         if target == self.s.eip {
             let entry = self.entry;
             self.a.jmp(entry);
             return;
         }
-        let stub = self.a.label();
         let same_page = target >> 12 == self.s.eip >> 12;
-        let guard = if same_page {
+        self.link_to(target, !same_page, false);
+    }
+
+    /// Goes on at `target` as a call does, at the end of the block. The host's return leads to what is emitted behind,
+    /// with the guest's return address in RAX: if that is the expected one, the block there follows at once. Calls that
+    /// never return leave their return addresses on the host's stack until translated code is left, which it is before
+    /// there can be too many.
+    pub(super) fn call_to(&mut self, target: u32) {
+        let back = self.next(self.s.insns.len() - 1);
+        self.save_flags();
+        if target == back {
+            // How code finds its own address: no return belongs to it.
+            return self.exit_to(target, self.s.insns.len());
+        }
+        let same_page = target >> 12 == self.s.eip >> 12;
+        self.link_to(target, !same_page, true);
+        self.come_back(back);
+    }
+
+    /// The same with the target in RAX.
+    pub(super) fn call_indirect_to(&mut self) {
+        let back = self.next(self.s.insns.len() - 1);
+        self.call(self.thunks.indirect);
+        self.come_back(back);
+    }
+
+    fn come_back(&mut self, back: u32) {
+        self.a.alu_imm(Size::D, 7, Rm::Reg(RAX), back);
+        let other = self.thunk(self.thunks.indirect);
+        self.a.jcc_to(cond::NE, other);
+        self.link_to(back, true, false);
+    }
+
+    /// Gives what was not executed back to the budget.
+    fn give_back(&mut self, executed: usize) {
+        let rest = self.s.insns.len() - executed;
+        if rest != 0 {
+            self.a.alu_imm(Size::Q, 0, Rm::Reg(R14), rest as u32);
+        }
+    }
+
+    /// A jump or call that can be linked to the block at `target`; `guarded`: where it leads to may have been mapped
+    /// elsewhere since. Uses RAX.
+    fn link_to(&mut self, target: u32, guarded: bool, call: bool) {
+        let stub = self.a.label();
+        let guard = if !guarded {
             None
         } else {
             // The page must still be the one that the link was made for.
@@ -190,24 +239,38 @@ impl<'a> Lower<'a> {
             self.a.jcc(cond::NE, stub);
             Some(guard)
         };
-        self.a.jmp(stub);
+        let over = self.a.label();
+        if call {
+            self.a.call(stub);
+        } else {
+            self.a.jmp(stub);
+        }
         let jump = self.a.here() - 4;
+        if call {
+            self.a.jmp(over);
+        }
         self.a.bind(stub);
         self.links.push(Link::new(target, jump, guard, stub));
         self.call(self.thunks.link);
+        self.a.bind(over);
     }
 
     /// Goes to `target` if `cc` holds, after `executed` instructions.
     pub(super) fn side_exit(&mut self, cc: u8, target: u32, executed: usize) {
         let from = self.a.label();
         self.a.jcc(cc, from);
-        self.later.push(Later::Side { from, target, executed });
+        self.later.push(Later::Side { from, target, executed, saved: self.saved });
     }
 
-    /// Goes to the EIP in RAX, at the end of the block.
+    /// Goes to the EIP in RAX, at the end of the block. The flags have been saved.
     pub(super) fn exit_indirect(&mut self) {
-        let to = self.thunk(self.thunks.indirect[usize::from(self.s.user)]);
+        let to = self.thunk(self.thunks.indirect);
         self.a.jmp_to(to);
+    }
+
+    /// The same for a return: the host's own leads behind the host's call, which looks where the guest wants to go.
+    pub(super) fn exit_return(&mut self) {
+        self.a.ret();
     }
 
     /// The host's flags become the guest's. Uses RAX.
@@ -227,14 +290,29 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// Instruction `k` set the host's flags as the guest's. Uses RAX.
-    pub(super) fn set_flags(&mut self, k: usize) {
+    /// An instruction set the host's flags as the guest's.
+    pub(super) fn set_flags(&mut self) {
         self.host_flags = true;
-        if self.needs[k] != 0 {
+        self.saved = false;
+    }
+
+    /// Memory has the flags. Uses RAX.
+    pub(super) fn save_flags(&mut self) {
+        if !self.saved {
             // LAHF, SETO AL
             self.a.bytes(&[0x9f, 0x0f, 0x90, 0xc0]);
             self.a.store(Size::W, Rm::Base(RBP, at::FLAGS), RAX);
+            self.saved = true;
         }
+    }
+
+    /// The host's flags are lost in instruction `k`, before it sets any itself. Uses RAX.
+    pub(super) fn lose_flags(&mut self, k: usize) {
+        if k != 0 && self.needs[k - 1] != 0 {
+            self.save_flags();
+        }
+        self.host_flags = false;
+        self.saved = true;
     }
 
     /// The effective address, into RAX.
@@ -253,12 +331,14 @@ impl<'a> Lower<'a> {
 
     /// The memory operand of `i`, checked; the operand is [`M`] then. Uses all three free registers.
     pub(super) fn memory(&mut self, k: usize, i: &Insn, w: Size, kind: Kind) {
+        self.lose_flags(k);
         self.address(i, RAX);
         self.check(k, usize::from(i.seg), w.bytes(), kind);
     }
 
     /// The stack at `disp` from ESP.
     pub(super) fn stack(&mut self, k: usize, disp: i32, kind: Kind) {
+        self.lose_flags(k);
         if disp == 0 {
             self.a.mov(Size::D, RAX, GPR[4]);
         } else {
@@ -268,7 +348,7 @@ impl<'a> Lower<'a> {
     }
 
     /// Segment and TLB of an access to `len` bytes at the offset in RAX, which becomes the offset in the arena. RCX and
-    /// RDX are used.
+    /// RDX are used, and the host's flags, which must be lost before.
     pub(super) fn check(&mut self, k: usize, seg: usize, len: u32, kind: Kind) {
         let flat = matches!(seg, DS | ES | SS);
         let access = Access { seg: (!flat).then_some(seg), len, write: kind == Kind::Write };
@@ -280,7 +360,6 @@ impl<'a> Lower<'a> {
         } else {
             self.call_for(k, self.thunks.memory(access));
         }
-        self.host_flags = false;
     }
 
     /// The interpreter takes over instruction `k` if `cc` holds. No guest register may have changed.
@@ -292,6 +371,7 @@ impl<'a> Lower<'a> {
 
     fn out_of_line(&mut self) {
         for l in std::mem::take(&mut self.later) {
+            self.saved = true;
             match l {
                 Later::Memory { from, back, done, k, access } => {
                     self.a.bind(from);
@@ -305,8 +385,9 @@ impl<'a> Lower<'a> {
                     self.interpret(k);
                     self.a.jmp(done);
                 }
-                Later::Side { from, target, executed } => {
+                Later::Side { from, target, executed, saved } => {
                     self.a.bind(from);
+                    self.saved = saved;
                     self.exit_to(target, executed);
                 }
             }

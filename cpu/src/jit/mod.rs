@@ -36,7 +36,9 @@ use crate::mem::Slot;
 use crate::run::Engine;
 
 /// Instructions between two looks at the kicker.
-const LONGEST_RUN: u64 = 1 << 16;
+///
+/// Each call of the guest's may leave a return address of 8 bytes on the host's stack.
+const LONGEST_RUN: u64 = 1 << 15;
 
 /// Entries of a table of indirect targets; a power of two.
 const JUMPS: usize = 16384;
@@ -84,7 +86,9 @@ pub(crate) struct Hot {
     set: *const Slot,
     /// A place in translated code: where to go on; which call it was.
     resume: *const u8,
-    jumps: [*const Jump; 2],
+    jumps: *const Jump,
+    /// The host's stack pointer when translated code was entered.
+    sp: u64,
     io: Option<*mut dyn GuestIo>,
     fault: Option<(usize, Fault)>,
     panic: Option<Box<dyn Any + Send>>,
@@ -103,7 +107,8 @@ impl Default for Hot {
             until: 0,
             set: std::ptr::null(),
             resume: std::ptr::null(),
-            jumps: [std::ptr::null(); 2],
+            jumps: std::ptr::null(),
+            sp: 0,
             io: None,
             fault: None,
             panic: None,
@@ -288,7 +293,7 @@ impl Jit {
             return None;
         }
         effects::needs(insns, &mut self.needs);
-        let source = Source { insns, id, eip, leaves: b.leaves, user, at, hot };
+        let source = Source { insns, id, eip, leaves: b.leaves, at, hot };
         let lowered = Lower::new(&mut self.asm, source, &self.needs, &self.thunks).block();
         assert!(self.asm.buf.len() <= (insns.len() + 2) * LONGEST);
         self.buffer.write(at, &self.asm.buf);
@@ -513,7 +518,7 @@ impl Engine {
         self.hot.until = cpu.icount + budget;
         self.hot.left = budget as i64;
         self.hot.set = cpu.tlb.set();
-        self.hot.jumps = [jit.jumps[0].as_ptr(), jit.jumps[1].as_ptr()];
+        self.hot.jumps = jit.jumps[usize::from(cpu.cpl == 3)].as_ptr();
         // SAFETY: only the lifetime goes; the pointer is used while `io` is borrowed here, and cleared below.
         let io: *mut (dyn GuestIo + 'static) = unsafe { std::mem::transmute(io as *mut dyn GuestIo) };
         self.hot.io = Some(io);

@@ -57,6 +57,7 @@ impl Lower<'_> {
                     return false;
                 }
                 4 => {
+                    self.save_flags();
                     self.load_rm(k, i);
                     self.exit_indirect();
                     return false;
@@ -78,20 +79,20 @@ impl Lower<'_> {
                 self.side_exit(i.opcode as u8 & 15, target, k + 1);
             }
             0xe2 => {
+                self.lose_flags(k);
                 self.a.alu_imm(Size::D, 5, Rm::Reg(GPR[1]), 1);
-                self.host_flags = false;
                 let target = self.next(k).wrapping_add(i.imm);
                 self.side_exit(cond::NE, target, k + 1);
             }
             0xe3 => {
+                self.lose_flags(k);
                 self.a.rm(Size::D, &[0x85], GPR[1], Rm::Reg(GPR[1]));
-                self.host_flags = false;
                 let target = self.next(k).wrapping_add(i.imm);
                 self.side_exit(cond::E, target, k + 1);
             }
             0xe8 => {
                 self.push_imm(k, self.next(k));
-                self.exit_to(self.next(k).wrapping_add(i.imm), k + 1);
+                self.call_to(self.next(k).wrapping_add(i.imm));
                 return false;
             }
             0xe9 | 0xeb => {
@@ -99,10 +100,11 @@ impl Lower<'_> {
                 return false;
             }
             0xc2 | 0xc3 => {
+                self.save_flags();
                 self.stack(k, 0, Kind::Read);
                 self.a.load(Size::D, RAX, M);
                 self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], 4 + i.imm as i32));
-                self.exit_indirect();
+                self.exit_return();
                 return false;
             }
             0x86 | 0x87 => self.xchg(k, i, size_or_byte(i)),
@@ -134,11 +136,15 @@ impl Lower<'_> {
             0xc0 | 0xc1 | 0xd0 | 0xd1 => self.shift(k, i, size_or_byte(i)),
             0xd3 => self.shift_cl(k, i),
             0x9e => {
+                self.lose_flags(k);
                 self.a.rorx(RCX, GPR[0], 8);
                 self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), 0xd5);
                 self.a.alu_imm(Size::D, 1, Rm::Reg(RCX), 2);
                 self.a.store(Size::B, Rm::Base(RBP, at::FLAGS + 1), RCX);
-                self.host_flags = false;
+            }
+            0xf5 | 0xf8 | 0xf9 if self.host_flags => {
+                self.a.bytes(&[i.opcode as u8]);
+                self.set_flags();
             }
             0xf5 | 0xf8 | 0xf9 => {
                 // XOR, AND, OR of the carry in memory.
@@ -148,13 +154,12 @@ impl Lower<'_> {
                     _ => (1, 1),
                 };
                 self.a.alu_imm(Size::B, op, Rm::Base(RBP, at::FLAGS + 1), v);
-                self.host_flags = false;
             }
             0xfc | 0xfd => {
+                self.lose_flags(k);
                 let df = eflags::DF;
                 let (op, v) = if i.opcode == 0xfc { (4, !df) } else { (1, df) };
                 self.a.alu_imm(Size::D, op, Rm::Base(RBP, at::EFLAGS), v);
-                self.host_flags = false;
             }
             0xa4..=0xa7 | 0xaa..=0xaf => self.string(k, i),
             0x0fae => {}
@@ -169,7 +174,7 @@ impl Lower<'_> {
                 }
                 let (reg, rm) = (GPR[usize::from(i.reg)], Rm::Reg(GPR[usize::from(i.rm)]));
                 self.a.rm(size(i), &[0x0f, i.opcode as u8], reg, rm);
-                self.set_flags(k);
+                self.set_flags();
             }
             0x0fba => self.bit_imm(k, i),
             0x0fbc | 0x0fbd => self.reg_from_rm(k, i, size(i), &[0x0f, i.opcode as u8], true),
@@ -270,7 +275,7 @@ impl Lower<'_> {
                 self.set_high(i.rm, d);
             }
         }
-        self.set_flags(k);
+        self.set_flags();
     }
 
     fn alu_to_reg(&mut self, k: usize, i: &Insn, w: Size, op: u8) {
@@ -289,7 +294,7 @@ impl Lower<'_> {
         if w == Size::B && i.reg >= 4 && op != CMP {
             self.set_high(i.reg, d);
         }
-        self.set_flags(k);
+        self.set_flags();
     }
 
     fn test(&mut self, k: usize, i: &Insn, w: Size, with: With) {
@@ -309,7 +314,7 @@ impl Lower<'_> {
                 self.a.imm(w, v);
             }
         }
-        self.set_flags(k);
+        self.set_flags();
     }
 
     fn inc_dec(&mut self, k: usize, i: &Insn, w: Size, ext: u8) {
@@ -318,7 +323,7 @@ impl Lower<'_> {
             self.want_carry();
         }
         self.a.rm(w, if w == Size::B { &[0xfe] } else { &[0xff] }, ext, rm);
-        self.set_flags(k);
+        self.set_flags();
     }
 
     /// TEST NOT NEG MUL IMUL DIV IDIV.
@@ -331,7 +336,7 @@ impl Lower<'_> {
                 let rm = self.rm(k, i, w, Kind::Write);
                 self.a.rm(w, code, i.reg, rm);
                 if i.reg == 3 {
-                    self.set_flags(k);
+                    self.set_flags();
                 }
             }
             4 | 5 => {
@@ -340,7 +345,7 @@ impl Lower<'_> {
                 self.a.rm(w, code, i.reg, rm);
                 self.a.mov(Size::D, GPR[0], RAX);
                 self.a.mov(Size::D, GPR[2], RDX);
-                self.set_flags(k);
+                self.set_flags();
             }
             _ => self.div(k, i),
         }
@@ -348,6 +353,7 @@ impl Lower<'_> {
 
     /// What would be #DE on the host goes to the interpreter.
     fn div(&mut self, k: usize, i: &Insn) {
+        self.lose_flags(k);
         if i.is_mem() {
             self.memory(k, i, Size::D, Kind::Read);
             self.a.load(Size::D, RCX, M);
@@ -372,7 +378,6 @@ impl Lower<'_> {
         self.a.rm(Size::D, &[0xf7], i.reg, Rm::Reg(RCX));
         self.a.mov(Size::D, GPR[0], RAX);
         self.a.mov(Size::D, GPR[2], RDX);
-        self.host_flags = false;
     }
 
     /// The r/m operand into RAX.
@@ -395,13 +400,14 @@ impl Lower<'_> {
     }
 
     fn call_indirect(&mut self, k: usize, i: &Insn) {
+        self.save_flags();
         self.load_rm(k, i);
         self.a.store(Size::D, Rm::Base(RBP, at::SPILL), RAX);
         self.stack(k, -4, Kind::Write);
         self.a.store_imm(Size::D, M, self.next(k));
         self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
         self.a.load(Size::D, RAX, Rm::Base(RBP, at::SPILL));
-        self.exit_indirect();
+        self.call_indirect_to();
     }
 
     fn push(&mut self, k: usize, r: u8) {
@@ -423,6 +429,7 @@ impl Lower<'_> {
     }
 
     fn leave_frame(&mut self, k: usize) {
+        self.lose_flags(k);
         self.a.mov(Size::D, RAX, GPR[5]);
         self.check(k, crate::cpu::SS, 4, Kind::Read);
         self.a.lea(Size::D, GPR[4], Rm::Base(GPR[5], 4));
@@ -439,14 +446,14 @@ impl Lower<'_> {
             self.a.rm(w, code, d, Rm::Reg(GPR[usize::from(i.rm)]));
         }
         if flags {
-            self.set_flags(k);
+            self.set_flags();
         }
     }
 
     fn imul_imm(&mut self, k: usize, i: &Insn) {
         let w = size(i);
         self.reg_from_rm_imm(k, i, w);
-        self.set_flags(k);
+        self.set_flags();
     }
 
     fn reg_from_rm_imm(&mut self, k: usize, i: &Insn, w: Size) {
@@ -473,7 +480,7 @@ impl Lower<'_> {
         let code: &[u8] = if w == Size::B { &[0x0f, 0xc0] } else { &[0x0f, 0xc1] };
         let rm = self.rm(k, i, w, Kind::Write);
         self.a.rm(w, code, GPR[usize::from(i.reg)], rm);
-        self.set_flags(k);
+        self.set_flags();
     }
 
     fn cmpxchg(&mut self, k: usize, i: &Insn, w: Size) {
@@ -486,7 +493,7 @@ impl Lower<'_> {
             // Where the operand is the accumulator itself, the comparison holds and it has its new value.
             self.a.mov(Size::D, GPR[0], RAX);
         }
-        self.set_flags(k);
+        self.set_flags();
     }
 
     fn mov_store(&mut self, k: usize, i: &Insn, w: Size) {
@@ -587,7 +594,7 @@ impl Lower<'_> {
         } else {
             self.a.rm(w, if w == Size::B { &[0xd0] } else { &[0xd1] }, ext, rm);
         }
-        self.set_flags(k);
+        self.set_flags();
     }
 
     /// A count of 0 leaves all flags.
@@ -609,9 +616,9 @@ impl Lower<'_> {
 
     fn changed_flags(&mut self, k: usize) {
         if self.needs[k] != 0 {
-            self.set_flags(k);
+            self.set_flags();
         } else {
-            self.host_flags = false;
+            self.lose_flags(k);
         }
     }
 
@@ -627,7 +634,7 @@ impl Lower<'_> {
         } else {
             self.a.rm(Size::D, &[0x0f, i.opcode as u8], s, rm);
             self.a.bytes(&[i.imm as u8]);
-            self.set_flags(k);
+            self.set_flags();
         }
     }
 
@@ -640,10 +647,12 @@ impl Lower<'_> {
         }
         self.a.rm(w, &[0x0f, 0xba], i.reg, rm);
         self.a.bytes(&[i.imm as u8]);
-        self.set_flags(k);
+        self.set_flags();
     }
 
     fn pushf(&mut self, k: usize) {
+        self.save_flags();
+        self.lose_flags(k);
         self.a.load(Size::D, RAX, Rm::Base(RBP, at::FLAGS));
         self.a.mov(Size::D, RCX, RAX);
         self.a.shift_imm(Size::D, 5, RCX, 8);
@@ -657,13 +666,10 @@ impl Lower<'_> {
     }
 
     fn cli(&mut self, k: usize) {
-        if self.s.user {
-            return self.interpret(k);
-        }
+        self.lose_flags(k);
         self.a.alu_imm(Size::B, 7, Rm::Base(RBP, at::CPL), 0);
         self.interpret_if(cond::NE, k);
         self.a.alu_imm(Size::D, 4, Rm::Base(RBP, at::EFLAGS), !eflags::IF);
-        self.host_flags = false;
     }
 
     /// One element of a string instruction, upwards; downwards is for the interpreter.
@@ -674,6 +680,7 @@ impl Lower<'_> {
         let w = size_or_byte(i);
         let (len, step) = (w.bytes(), w.bytes() as i32);
         let spill = Rm::Base(RBP, at::SPILL);
+        self.lose_flags(k);
         // TEST [eflags], DF
         self.a.rm(Size::D, &[0xf7], 0, Rm::Base(RBP, at::EFLAGS));
         self.a.imm(Size::D, eflags::DF);
@@ -703,7 +710,7 @@ impl Lower<'_> {
                 target(self, Kind::Read);
                 self.a.load(Size::D, RCX, spill);
                 self.a.rm(w, compare, RCX, M);
-                self.set_flags(k);
+                self.set_flags();
             }
             0xaa => {
                 target(self, Kind::Write);
@@ -716,7 +723,7 @@ impl Lower<'_> {
             _ => {
                 target(self, Kind::Read);
                 self.a.rm(w, compare, GPR[0], M);
-                self.set_flags(k);
+                self.set_flags();
             }
         }
         if matches!(i.opcode & !1, 0xa4 | 0xa6 | 0xac) {

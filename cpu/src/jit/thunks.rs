@@ -36,8 +36,8 @@ pub(super) struct Thunks {
     /// Called: direct exits that are not linked, and blocks that are longer than the budget.
     pub(super) link: u32,
     pub(super) budget: u32,
-    /// Jumped to with the EIP in RAX: indirect exits, by privilege.
-    pub(super) indirect: [u32; 2],
+    /// Jumped to or called with the EIP in RAX: indirect exits.
+    pub(super) indirect: u32,
     pub(super) len: u32,
 }
 
@@ -83,27 +83,31 @@ impl Thunks {
         for r in SAVED {
             a.push(r);
         }
-        // Six registers and the return address: calls from translated code find RSP where they want it.
-        a.alu_imm(Size::Q, 5, Rm::Reg(RSP), 8);
         a.mov(Size::Q, RBP, RDI);
         a.mov(Size::Q, RAX, RSI);
         a.mov(Size::Q, R15, RCX);
+        a.store(Size::Q, Rm::Base(RBP, at::SP), RSP);
         load_guest(a);
-        a.rm(Size::D, &[0xff], 4, Rm::Reg(RAX));
+        // Returns whose calls were not made here come back here, with the EIP in RAX.
+        let (code, indirect) = (a.label(), a.label());
+        a.mov(Size::Q, RCX, RAX);
+        let bottom = a.mark();
+        a.call(code);
+        // One more takes the place of the one that was used.
+        a.lea_label(RCX, indirect);
+        a.jmp(bottom);
+        a.bind(code);
+        a.rm(Size::D, &[0xff], 4, Rm::Reg(RCX));
 
-        // With the exit in RAX.
+        // With the exit in RAX. The stack may hold return addresses.
         let exit = a.mark();
         store_guest(a);
-        let leave = a.mark();
-        a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 8);
+        let drop = a.mark();
+        a.load(Size::Q, RSP, Rm::Base(RBP, at::SP));
         for r in SAVED.into_iter().rev() {
             a.pop(r);
         }
         a.ret();
-        // From within a call.
-        let drop = a.mark();
-        a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 8);
-        a.jmp(leave);
 
         let interpret = a.here();
         store_guest(a);
@@ -125,11 +129,9 @@ impl Thunks {
             a.jmp(exit);
             at
         });
-        let indirect = at::JUMPS.map(|table| {
-            let at = a.here();
-            emit_indirect(a, table, exit);
-            at
-        });
+        a.bind(indirect);
+        let indirect = a.here();
+        emit_indirect(a, exit);
         let memory = Self::emit_memory(a, slow, drop);
         a.finish();
         Self { enter, interpret, memory, link, budget, indirect, len: a.here() }
@@ -177,9 +179,7 @@ impl Thunks {
         store_guest(a);
         a.load(Size::Q, RCX, Rm::Base(RSP, 8));
         a.mov(Size::D, RSI, RAX);
-        a.alu_imm(Size::Q, 5, Rm::Reg(RSP), 8);
         call(a, calls::memory as *const () as u64);
-        a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 8);
         let (done, out) = (a.label(), a.label());
         a.alu_imm(Size::D, 7, Rm::Reg(RAX), 1);
         a.jcc(cond::E, done);
@@ -215,14 +215,14 @@ impl Thunks {
 }
 
 /// To the EIP in RAX, if the table knows it and its page is mapped as it was.
-fn emit_indirect(a: &mut Asm, table: i32, exit: Label) {
+fn emit_indirect(a: &mut Asm, exit: Label) {
     let miss = a.label();
     a.mov(Size::D, RCX, RAX);
     a.shift_imm(Size::D, 5, RCX, 12);
     a.rm(Size::D, &[0x33], RCX, Rm::Reg(RAX));
     a.alu_imm(Size::D, 4, Rm::Reg(RCX), at::JUMP_MASK);
     a.shift_imm(Size::D, 4, RCX, 5);
-    a.rm(Size::Q, &[0x03], RCX, Rm::Base(RBP, table));
+    a.rm(Size::Q, &[0x03], RCX, Rm::Base(RBP, at::JUMPS));
     a.rm(Size::D, &[0x3b], RAX, Rm::Base(RCX, at::JUMP_EIP));
     a.jcc(cond::NE, miss);
     a.mov(Size::D, RDX, RAX);
@@ -238,13 +238,14 @@ fn emit_indirect(a: &mut Asm, table: i32, exit: Label) {
     a.jmp(exit);
 }
 
-/// Calls Rust with the engine and the arguments that are in place.
+/// Calls Rust with the engine and the arguments that are in place. The guest's registers have been stored.
 fn call(a: &mut Asm, to: u64) {
     a.lea(Size::Q, RDI, Rm::Base(RBP, at::ENGINE));
-    a.alu_imm(Size::Q, 5, Rm::Reg(RSP), 8);
+    a.mov(Size::Q, R12, RSP);
+    a.alu_imm(Size::Q, 4, Rm::Reg(RSP), !15);
     a.mov_imm64(RAX, to);
     a.call_reg(RAX);
-    a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 8);
+    a.mov(Size::Q, RSP, R12);
 }
 
 const _: () = {
