@@ -20,6 +20,8 @@ pub(crate) mod key {
     pub(crate) const BIG: u8 = 1 << 0;
     /// CPL 3: what may be fetched differs.
     pub(crate) const USER: u8 = 1 << 1;
+    /// The user's memory is accessed in a view: translated code differs.
+    pub(crate) const VIEW: u8 = 1 << 2;
 }
 
 const PAGE: u32 = 0x1000;
@@ -151,6 +153,8 @@ pub(crate) struct Block {
     pub(crate) leaves: bool,
     /// Executions, as far as the translator wants to know.
     pub(crate) heat: u8,
+    /// Much of what it accesses can't be in a view.
+    pub(crate) careful: bool,
     /// The translation: offset in the code buffer, or 0, and the EIP that it was made for.
     pub(crate) code: u32,
     pub(crate) code_eip: u32,
@@ -306,7 +310,7 @@ impl Cache {
     }
 
     fn bucket(arena: u32, key: u8) -> usize {
-        let h = (arena ^ u32::from(key) << 30).wrapping_mul(0x9e37_79b1);
+        let h = (arena ^ u32::from(key) << 29).wrapping_mul(0x9e37_79b1);
         (h >> (32 - BUCKETS.ilog2())) as usize
     }
 
@@ -370,6 +374,7 @@ impl Cache {
             key: new.key,
             leaves: new.leaves,
             heat: 0,
+            careful: false,
             code: 0,
             code_eip: 0,
             links: [NO_LINK; LINKS],

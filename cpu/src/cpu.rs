@@ -15,7 +15,7 @@ use crate::block::CodeMap;
 use crate::debug::Breakpoints;
 use crate::flags::Flags;
 use crate::fpu::Fpu;
-use crate::mem::Tlb;
+use crate::mem::{Key, Tlb, Views};
 
 // Indices of `Cpu::seg`.
 pub(crate) const ES: usize = 0;
@@ -218,6 +218,9 @@ pub(crate) struct Cpu {
 
     // Memory.
     pub(crate) tlb: Tlb,
+    pub(crate) views: Views,
+    /// User code that runs has a view of its memory.
+    pub(crate) viewed: bool,
     /// CR2 of a page fault on its way to delivery.
     pub(crate) fault_lin: u32,
     /// The [`GuestRam::generation`] that the TLB and decoded code belong to.
@@ -256,10 +259,11 @@ impl Cpu {
         }
     }
 
-    /// A store hit an arena page that decoded code comes from. If it hit decoded bytes, the blocks go at the end
-    /// of the instruction.
+    /// A store hit an arena page that decoded code or the mappings of a view come from. If it hit decoded bytes, the
+    /// blocks go at the end of the instruction.
     pub(crate) fn code_written(&mut self, arena: u32, len: u32) {
-        if self.code.wrote(arena, len) {
+        let table = self.views.table_written(arena, len);
+        if self.code.wrote(arena, len) || table {
             self.end_block = true;
         }
     }
@@ -311,7 +315,7 @@ impl Cpu {
     }
 
     /// After RESET#. SDM vol. 3, table 9-1.
-    pub(crate) fn new(ram: Arc<GuestRam>, cpuid: &CpuidTable) -> Self {
+    pub(crate) fn new(ram: Arc<GuestRam>, cpuid: &CpuidTable, view_after: u64) -> Self {
         let code = CodeMap::new(ram.arena().len());
         let mut cpu = Self {
             ram_generation: ram.generation(),
@@ -344,6 +348,8 @@ impl Cpu {
             mode: Mode::Real,
             cpl: 0,
             tlb: Tlb::new(),
+            views: Views::new(view_after),
+            viewed: false,
             fault_lin: 0,
             code,
             icount: 0,
@@ -366,5 +372,40 @@ impl Cpu {
         };
         let aligned = self.cpl == 3 && self.cr0 & cr0::AM != 0 && self.eflags & eflags::AC != 0;
         self.tlb.select(self.cpl == 3, aligned);
+        self.view_changed();
+    }
+
+    /// After a change of what [`Cpu::viewed`] follows from.
+    pub(crate) fn view_changed(&mut self) {
+        if self.cpl != 3 {
+            self.viewed = false;
+            return;
+        }
+        let may = self.mode == Mode::Protected && !self.breakpoints.data && !self.tlb.alignment_checks();
+        self.viewed = self.views.select(may.then(|| self.space()));
+    }
+
+    /// What the address space follows from.
+    fn space(&self) -> Key {
+        let paging = self.cr0 & cr0::PG | self.cr4 & (cr4::PSE | cr4::PAE) | (self.msrs.efer as u32 & 1 << 11);
+        if self.cr0 & cr0::PG == 0 {
+            return Key::default();
+        }
+        let pae = self.cr4 & cr4::PAE != 0;
+        let cr3 = self.cr3 & if pae { !0x1f } else { !0xfff };
+        Key { cr3, paging, pdpte: if pae { self.pdpte } else { [0; 4] } }
+    }
+
+    /// The kind of code that runs, as the translator keeps them apart: the supervisor's, the user's, that with a view.
+    #[inline(always)]
+    pub(crate) fn world(&self) -> u8 {
+        u8::from(self.cpl == 3) + u8::from(self.viewed)
+    }
+
+    /// Translated code of the user's ran for so many instructions.
+    pub(crate) fn ran_as_user(&mut self, instructions: u64) {
+        if self.views.ran(self.ram.arena(), instructions) {
+            self.view_changed();
+        }
     }
 }

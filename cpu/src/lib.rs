@@ -53,6 +53,9 @@ pub struct Software {
     pub jit_threshold: u8,
     /// How often the budget has to end in a block before it is translated for speed instead of size; 0: at once.
     pub jit_hot: u8,
+    /// Instructions that a user program runs before its memory is mapped for it by the host's paging;
+    /// [`Self::NO_VIEWS`]: never.
+    pub view_after: u64,
     /// Writes `/tmp/perf-PID.map`, by which Linux's `perf` names translated blocks.
     pub perf_map: bool,
 }
@@ -60,24 +63,37 @@ pub struct Software {
 impl Software {
     pub const JIT_CACHE: usize = 64 << 20;
 
+    pub const NO_VIEWS: u64 = u64::MAX;
+
     /// Translates what runs often.
     pub const fn new() -> Self {
-        Self { jit_cache: Self::JIT_CACHE, jit_threshold: 24, jit_hot: 3, perf_map: false }
+        Self {
+            jit_cache: Self::JIT_CACHE,
+            jit_threshold: 24,
+            jit_hot: 3,
+            view_after: 10_000_000,
+            perf_map: false,
+        }
     }
 
     /// Interprets everything.
     pub const fn interpreter() -> Self {
-        Self { jit_cache: 0, ..Self::new() }
+        Self { jit_cache: 0, view_after: Self::NO_VIEWS, ..Self::new() }
     }
 
     /// Translates everything at once, for size: for tests.
     pub const fn eager() -> Self {
-        Self { jit_threshold: 1, jit_hot: u8::MAX, ..Self::new() }
+        Self { jit_threshold: 1, jit_hot: u8::MAX, view_after: Self::NO_VIEWS, ..Self::new() }
+    }
+
+    /// The same with the memory of all user programs mapped by the host's paging: for tests.
+    pub const fn eager_views() -> Self {
+        Self { view_after: 0, ..Self::eager() }
     }
 
     /// Translates everything at once, for speed: for tests.
     pub const fn eager_hot() -> Self {
-        Self { jit_threshold: 1, jit_hot: 0, ..Self::new() }
+        Self { jit_threshold: 1, jit_hot: 0, ..Self::eager() }
     }
 }
 
@@ -116,11 +132,12 @@ impl Vm for SoftVm {
         let wanted = self.options.jit_cache != 0;
         // A host that can't run translated code interprets.
         let jit = wanted.then(|| jit::Jit::new(&self.options).ok().map(Box::new)).flatten();
+        let view_after = if jit.is_some() { self.options.view_after } else { Software::NO_VIEWS };
         Ok(SoftCpu {
             engine: run::Engine {
                 jit,
                 hot: jit::Hot::default(),
-                cpu: cpu::Cpu::new(self.ram.clone(), &self.cpuid),
+                cpu: cpu::Cpu::new(self.ram.clone(), &self.cpuid, view_after),
                 cache: block::Cache::new(),
                 kicker: Kicker::new(),
             },
@@ -166,6 +183,7 @@ impl Vcpu for SoftCpu {
             ("tlb_fills", cpu.tlb.fills),
             ("tlb_flushes", cpu.tlb.flushes),
         ];
+        all.extend(cpu.views.metrics());
         if let Some(jit) = jit {
             all.extend(jit.metrics());
         }

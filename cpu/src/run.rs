@@ -310,7 +310,7 @@ impl Engine {
     #[inline(always)]
     fn key(&self) -> u8 {
         let big = if self.cpu.seg[CS].big() { key::BIG } else { 0 };
-        big | if self.cpu.cpl == 3 { key::USER } else { 0 }
+        big | [0, key::USER, key::USER | key::VIEW][usize::from(self.cpu.world())]
     }
 
     /// What follows block `from`.
@@ -398,7 +398,11 @@ impl Engine {
         }
         let new = NewBlock { insns: &insns, arena, second, len: len as u32, key, leaves };
         let (code, tlb) = (&mut self.cpu.code, &mut self.cpu.tlb);
-        let id = self.cache.insert(code, self.cpu.ram.arena(), &new, |page| tlb.forbid_writes(page));
+        let (views, arena) = (&mut self.cpu.views, self.cpu.ram.arena());
+        let id = self.cache.insert(code, arena, &new, |page| {
+            tlb.forbid_writes(page);
+            views.protect(arena, page);
+        });
         self.retire_dropped();
         Ok(Next::Block(id))
     }

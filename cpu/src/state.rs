@@ -130,6 +130,8 @@ impl Cpu {
             (self.seg[CS].selector & 3) as u8
         };
         self.tlb.flush_all();
+        // Memory may have been filled behind our back.
+        self.views.remove_all(self.ram.arena());
         self.breakpoints_changed();
         self.mode_changed();
     }

@@ -1,4 +1,5 @@
-//! The bytes themselves: one private anonymous mapping and bounds-checked access to it.
+//! The bytes themselves: one mapping and bounds-checked access to it. On Linux it is memory that has a file, so that
+//! [`crate::View`] can map pages of it a second time.
 #![allow(
     unsafe_code,
     reason = "guest memory is a raw mapping; every access is checked against its length here"
@@ -12,6 +13,7 @@ use crate::map::PAGE_SHIFT;
 
 const DIRTY: u8 = 1;
 const CODE: u8 = 2;
+const TABLE: u8 = 4;
 
 /// One mapping of `len` zeroed bytes that lives as long as the value, and one flag byte for each page of it.
 pub struct Arena {
@@ -61,7 +63,7 @@ macro_rules! access {
 
 impl Arena {
     pub(crate) fn new(len: usize) -> Result<Self, std::io::Error> {
-        let region = MmapRegion::new(len).map_err(std::io::Error::other)?;
+        let region = map(len)?;
         let base = region.as_ptr();
         let flags = (0..len >> PAGE_SHIFT).map(|_| AtomicU8::new(0)).collect();
         Ok(Self { region, base, len, flags })
@@ -78,6 +80,13 @@ impl Arena {
     /// Where arena offset 0 lies in this process: for engines that map guest memory themselves.
     pub fn base(&self) -> *mut u8 {
         self.region.as_ptr()
+    }
+
+    /// What [`crate::View`] maps from.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn file(&self) -> Option<std::os::fd::RawFd> {
+        use std::os::fd::AsRawFd;
+        self.region.file_offset().map(|f| f.file().as_raw_fd())
     }
 
     access!(load_u8, store_u8, u8);
@@ -157,15 +166,49 @@ impl Arena {
         self.flag(page).load(Ordering::Relaxed) & DIRTY != 0
     }
 
-    /// Notes that decoded instructions come from this arena page; see [`crate::GuestRam::take_code_writes`].
-    pub fn set_code(&self, page: u32, on: bool) {
+    fn set(&self, page: u32, bit: u8, on: bool) {
         let f = self.flag(page);
         let v = f.load(Ordering::Relaxed);
-        f.store(if on { v | CODE } else { v & !CODE }, Ordering::Relaxed);
+        f.store(if on { v | bit } else { v & !bit }, Ordering::Relaxed);
     }
 
-    #[inline(always)]
-    pub fn is_code(&self, page: u32) -> bool {
-        self.flag(page).load(Ordering::Relaxed) & CODE != 0
+    /// Notes that decoded instructions come from this arena page; see [`crate::GuestRam::take_watched_writes`].
+    pub fn set_code(&self, page: u32, on: bool) {
+        self.set(page, CODE, on);
     }
+
+    /// Notes that a [`crate::View`] was filled from page tables in this arena page.
+    pub fn set_table(&self, page: u32, on: bool) {
+        self.set(page, TABLE, on);
+    }
+
+    /// An engine must hear of writes to this page: decoded instructions or entries of page tables come from it.
+    #[inline(always)]
+    pub fn is_watched(&self, page: u32) -> bool {
+        self.flag(page).load(Ordering::Relaxed) & (CODE | TABLE) != 0
+    }
+}
+
+/// Memory that can be mapped again, or where there is none, plain memory.
+fn map(len: usize) -> Result<MmapRegion, std::io::Error> {
+    #[cfg(target_os = "linux")]
+    if let Ok(file) = memory_file(len) {
+        let file = vm_memory::FileOffset::new(file, 0);
+        return MmapRegion::from_file(file, len).map_err(std::io::Error::other);
+    }
+    MmapRegion::new(len).map_err(std::io::Error::other)
+}
+
+#[cfg(target_os = "linux")]
+fn memory_file(len: usize) -> Result<std::fs::File, std::io::Error> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: the name is a C string.
+    let fd = unsafe { libc::memfd_create(c"guest-ram".as_ptr(), libc::MFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was made above and nobody else has it.
+    let file = unsafe { std::fs::File::from_raw_fd(fd) };
+    file.set_len(len as u64)?;
+    Ok(file)
 }

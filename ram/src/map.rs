@@ -81,7 +81,9 @@ pub struct GuestRam {
     allocated: AtomicU32,
     a20: AtomicBool,
     generation: AtomicU32,
-    code_writes: Mutex<Vec<u32>>,
+    /// Moves with the map and A20 only.
+    layout: AtomicU32,
+    watched_writes: Mutex<Vec<u32>>,
 }
 
 impl GuestRam {
@@ -113,7 +115,8 @@ impl GuestRam {
             allocated: AtomicU32::new(main as u32),
             a20: AtomicBool::new(true),
             generation: AtomicU32::new(0),
-            code_writes: Mutex::new(Vec::new()),
+            layout: AtomicU32::new(0),
+            watched_writes: Mutex::new(Vec::new()),
         })
     }
 
@@ -160,7 +163,7 @@ impl GuestRam {
     pub fn place(&self, slot: Slot, gpa: Option<u32>) {
         let v = gpa.map_or(UNPLACED, |a| a >> PAGE_SHIFT);
         if self.cell(slot).gpa.swap(v, Ordering::Relaxed) != v {
-            self.changed();
+            self.laid_out();
         }
     }
 
@@ -189,7 +192,7 @@ impl GuestRam {
             moved |= self.low_write[usize::from(p)].swap(w, Ordering::Relaxed) != w;
         }
         if moved {
-            self.changed();
+            self.laid_out();
         }
     }
 
@@ -316,29 +319,33 @@ impl GuestRam {
     /// A chip wrote into this arena page by itself.
     pub fn wrote(&self, page: u32) {
         self.arena.mark_dirty(page);
-        if self.arena.is_code(page) {
-            if let Ok(mut w) = self.code_writes.lock() {
+        if self.arena.is_watched(page) {
+            if let Ok(mut w) = self.watched_writes.lock() {
                 w.push(page);
             }
             self.changed();
         }
     }
 
-    /// Arena pages with decoded code that bus masters wrote since the last call.
-    pub fn take_code_writes(&self) -> Vec<u32> {
-        self.code_writes.lock().map(|mut w| std::mem::take(&mut *w)).unwrap_or_default()
+    /// Arena pages that are watched and that bus masters wrote since the last call.
+    pub fn take_watched_writes(&self) -> Vec<u32> {
+        self.watched_writes.lock().map(|mut w| std::mem::take(&mut *w)).unwrap_or_default()
     }
 
     /// Collects and clears the dirty bits of a run of arena offsets; calls `f` with each dirty page's offset.
     pub fn take_dirty(&self, arena: Range<u32>, mut f: impl FnMut(u32)) {
         let mut any = false;
+        let in_main = arena.start < self.main;
         for page in arena.start >> PAGE_SHIFT..arena.end.div_ceil(PAGE) {
             if self.arena.take_dirty(page) {
                 any = true;
                 f(page << PAGE_SHIFT);
             }
         }
-        if any {
+        if any && in_main {
+            // Views hold pages of main RAM for writing because they are dirty.
+            self.laid_out();
+        } else if any {
             self.changed();
         }
     }
@@ -350,7 +357,7 @@ impl GuestRam {
 
     pub fn set_a20(&self, on: bool) {
         if self.a20.swap(on, Ordering::Relaxed) != on {
-            self.changed();
+            self.laid_out();
         }
     }
 
@@ -358,6 +365,16 @@ impl GuestRam {
     #[inline(always)]
     pub fn generation(&self) -> u32 {
         self.generation.load(Ordering::Relaxed)
+    }
+
+    /// Moves with every change that makes a [`crate::View`] of main RAM stale as a whole.
+    pub fn layout_generation(&self) -> u32 {
+        self.layout.load(Ordering::Relaxed)
+    }
+
+    fn laid_out(&self) {
+        self.layout.fetch_add(1, Ordering::Relaxed);
+        self.changed();
     }
 
     fn changed(&self) {

@@ -53,8 +53,8 @@ fn writes_into_decoded_code_are_reported_once() {
     let g = r.generation();
     r.write(0x30_0000 + 10, &[0x90]);
     assert_ne!(r.generation(), g);
-    assert_eq!(r.take_code_writes(), [0x300]);
-    assert!(r.take_code_writes().is_empty());
+    assert_eq!(r.take_watched_writes(), [0x300]);
+    assert!(r.take_watched_writes().is_empty());
 }
 
 #[test]

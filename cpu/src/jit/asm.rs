@@ -31,8 +31,10 @@ pub(crate) enum Rm {
     Base(Reg, i32),
     /// `[base + index << scale + disp]`; RSP can't be the index.
     Index(Reg, Reg, u8, i32),
-    /// `[index << scale + disp]`
+    /// `[index << scale + disp]`; without index: RSP.
     Scaled(Reg, u8, i32),
+    /// The guest's memory operand, [`Asm::operand`].
+    Operand,
 }
 
 /// Operand size.
@@ -78,6 +80,8 @@ pub(crate) struct Asm {
     labels: Vec<u32>,
     /// Position of a 32-bit displacement, and what it must reach.
     fixups: Vec<(u32, Label)>,
+    /// What [`Rm::Operand`] stands for, and whether that is a 32-bit address in the segment GS of the host's.
+    pub(crate) operand: Option<(Rm, bool)>,
 }
 
 impl Asm {
@@ -148,10 +152,19 @@ impl Asm {
         if w == Size::W {
             self.u8(0x66);
         }
+        let (rm, gs) = match rm {
+            Rm::Operand => self.operand.unwrap_or_else(|| unreachable!("no memory operand")),
+            rm => (rm, false),
+        };
+        if gs {
+            // GS, address size: the address wraps at 4 GiB as the guest's does, then the segment's base is added.
+            self.bytes(&[0x65, 0x67]);
+        }
         let (x, b) = match rm {
             Rm::Reg(r) | Rm::Base(r, _) => (0, r >> 3),
             Rm::Index(base, index, ..) => (index >> 3, base >> 3),
             Rm::Scaled(index, ..) => (index >> 3, 0),
+            Rm::Operand => unreachable!("an operand of operands"),
         };
         let rex = u8::from(w == Size::Q) << 3 | (reg >> 3 & 1) << 2 | x << 1 | b;
         let needs = |r: u8| (RSP..8).contains(&r);
@@ -188,6 +201,7 @@ impl Asm {
                 self.u8(scale << 6 | (index & 7) << 3 | 5);
                 self.u32(disp as u32);
             }
+            Rm::Operand => {}
         }
     }
 

@@ -56,6 +56,7 @@ fn check_rm(i: &Instruction, n: u32, rm: Rm, w: Size) {
         Rm::Base(b, d) => (register(b, Size::Q), Register::None, 1, d),
         Rm::Index(b, x, s, d) => (register(b, Size::Q), register(x, Size::Q), 1 << s, d),
         Rm::Scaled(x, s, d) => (Register::None, register(x, Size::Q), 1 << s, d),
+        Rm::Operand => unreachable!("not generated"),
     };
     assert_eq!(i.op_kind(n), OpKind::Memory);
     assert_eq!((i.memory_base(), i.memory_index()), (base, index));

@@ -17,7 +17,7 @@ const DONE: u32 = 1;
 impl Engine {
     /// Instruction `k` of block `id`, all of which has been taken off [`super::Hot::left`]. All guest registers are in
     /// `cpu`. 0: go on behind it.
-    fn interpret_site(&mut self, id: u32, k: usize) -> u32 {
+    pub(super) fn interpret_site(&mut self, id: u32, k: usize) -> u32 {
         let Some(io) = self.hot.io else { return Exit::Boundary as u32 };
         // SAFETY: set by `Engine::enter`, which holds the borrow until translated code returns; nothing else uses it.
         let io = unsafe { &mut *io };
@@ -78,10 +78,11 @@ impl Engine {
             && !cpu.code.anything_written()
             && cpu.flat()
             && std::ptr::eq(cpu.tlb.set(), self.hot.set)
+            && (!cpu.viewed || cpu.views.base() == Some(self.hot.view))
     }
 
     /// Brings the count of instructions to that of instruction `k` of a block of `n`.
-    fn count_site(&mut self, n: usize, k: usize) {
+    pub(super) fn count_site(&mut self, n: usize, k: usize) {
         let cpu = &mut self.cpu;
         cpu.icount = self.hot.until.wrapping_sub((self.hot.left + n as i64) as u64);
         cpu.done = k as u32;
@@ -91,7 +92,7 @@ impl Engine {
         let Some((jit, io)) = self.jit.as_mut().zip(self.hot.io) else { return Exit::Boundary as u32 };
         jit.counters.tlb_misses += 1;
         let Some((id, site)) = jit.site(ret) else { return Exit::Boundary as u32 };
-        let done = jit.done(id, site);
+        let done = jit.address_in(id, site.done);
         let k = usize::from(site.k);
         if let Some((len, write)) = layout::access_parts(access) {
             let n = self.cache.insns(id).len();
@@ -110,7 +111,7 @@ impl Engine {
     }
 
     /// A panic must not run through frames that have no tables to unwind them by.
-    fn guarded(&mut self, f: impl FnOnce(&mut Self) -> u32) -> u32 {
+    pub(super) fn guarded(&mut self, f: impl FnOnce(&mut Self) -> u32) -> u32 {
         match catch_unwind(AssertUnwindSafe(|| f(self))) {
             Ok(r) => r,
             Err(p) => {

@@ -2,6 +2,7 @@
 
 use std::mem::offset_of;
 
+use super::trap::Trapped;
 use super::{Hot, Jump};
 use crate::cpu::{Cpu, SegReg};
 use crate::mem::Slot;
@@ -23,6 +24,10 @@ pub(super) const LEFT: i32 = offset_of!(Hot, left) as i32;
 pub(super) const SET: i32 = offset_of!(Hot, set) as i32;
 pub(super) const RESUME: i32 = offset_of!(Hot, resume) as i32;
 pub(super) const JUMPS: i32 = offset_of!(Hot, jumps) as i32;
+pub(super) const TRAP_RAX: i32 = offset_of!(Hot, trap) as i32 + offset_of!(Trapped, rax) as i32;
+pub(super) const TRAP_RCX: i32 = offset_of!(Hot, trap) as i32 + offset_of!(Trapped, rcx) as i32;
+pub(super) const TRAP_RDX: i32 = offset_of!(Hot, trap) as i32 + offset_of!(Trapped, rdx) as i32;
+pub(super) const TRAP_RFLAGS: i32 = offset_of!(Hot, trap) as i32 + offset_of!(Trapped, rflags) as i32;
 pub(super) const SP: i32 = offset_of!(Hot, sp) as i32;
 
 pub(super) const JUMP_EIP: i32 = offset_of!(Jump, eip) as i32;

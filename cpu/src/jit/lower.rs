@@ -9,12 +9,12 @@
 //! A guest's call is a host's call, so that the host predicts the return: see [`Lower::call_to`].
 
 use super::asm::{
-    Asm, Label, R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, Reg, Rm, Size, cond,
+    Asm, Label, R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Reg, Rm, Size, cond,
 };
 use super::effects;
 use super::layout as at;
 use super::thunks::{self, Access, Thunks};
-use super::{Link, Site};
+use super::{Link, Site, TrapSite};
 use crate::cpu::{DS, ES, SS};
 use crate::insn::{Insn, ZERO};
 use crate::mem::Slot;
@@ -23,9 +23,7 @@ use crate::mem::Slot;
 pub(super) const GPR: [Reg; 8] = [R8, R9, R10, RBX, R12, R13, RSI, RDI];
 
 /// The memory operand after [`Lower::memory`].
-pub(super) const M: Rm = Rm::Index(R15, RAX, 0, 0);
-/// The same with its address moved to RDX.
-pub(super) const M_RDX: Rm = Rm::Index(R15, RDX, 0, 0);
+pub(super) const M: Rm = Rm::Operand;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -52,12 +50,23 @@ struct Call {
     k: usize,
 }
 
+/// From here to the next one, accesses in a view belong to instruction `k`.
+struct Trap {
+    at: u32,
+    done: Label,
+    k: usize,
+    /// The guest's flags are only in the host's.
+    unsaved: bool,
+}
+
 pub(super) struct Source<'a> {
     pub(super) insns: &'a [Insn],
     pub(super) id: u32,
     /// EIP of the first instruction.
     pub(super) eip: u32,
     pub(super) leaves: bool,
+    /// Memory is accessed in the view of the address space ([`crate::mem::Views`]), which GS begins at.
+    pub(super) view: bool,
     /// Where this code will lie in the buffer.
     pub(super) at: u32,
     /// Lookups of memory in line: larger, and faster where the host has the code in its cache.
@@ -77,6 +86,7 @@ pub(super) struct Lower<'a> {
     later: Vec<Later>,
     links: Vec<Link>,
     calls: Vec<Call>,
+    traps: Vec<Trap>,
     /// End of the current instruction.
     done: Label,
 }
@@ -85,6 +95,7 @@ pub(super) struct Lower<'a> {
 pub(super) struct Lowered {
     pub(super) links: Vec<Link>,
     pub(super) sites: Box<[Site]>,
+    pub(super) traps: Box<[TrapSite]>,
 }
 
 impl<'a> Lower<'a> {
@@ -102,6 +113,7 @@ impl<'a> Lower<'a> {
             later: Vec::new(),
             links: Vec::new(),
             calls: Vec::new(),
+            traps: Vec::new(),
             done: entry,
         }
     }
@@ -142,7 +154,17 @@ impl<'a> Lower<'a> {
             l.resolve(self.a, self.s.at);
         }
         let site = |c: &Call| Site { ret: c.ret as u16, done: self.a.at(c.done) as u16, k: c.k as u8 };
-        Lowered { sites: self.calls.iter().map(site).collect(), links: self.links }
+        let trap = |t: &Trap| TrapSite {
+            at: t.at as u16,
+            done: self.a.at(t.done) as u16,
+            k: t.k as u8,
+            unsaved: t.unsaved,
+        };
+        Lowered {
+            sites: self.calls.iter().map(site).collect(),
+            traps: self.traps.iter().map(trap).collect(),
+            links: self.links,
+        }
     }
 
     fn thunk(&self, off: u32) -> i64 {
@@ -317,39 +339,67 @@ impl<'a> Lower<'a> {
 
     /// The effective address, into RAX.
     pub(super) fn address(&mut self, i: &Insn, to: Reg) {
-        let disp = i.disp as i32;
-        let base = (i.rm != ZERO).then(|| GPR[usize::from(i.rm & 7)]);
-        let index = (i.index != ZERO).then(|| GPR[usize::from(i.index & 7)]);
-        match (base, index) {
-            (None, None) => self.a.mov_imm(to, i.disp),
-            (Some(b), None) if disp == 0 => self.a.mov(Size::D, to, b),
-            (Some(b), None) => self.a.lea(Size::D, to, Rm::Base(b, disp)),
-            (Some(b), Some(x)) => self.a.lea(Size::D, to, Rm::Index(b, x, i.scale, disp)),
-            (None, Some(x)) => self.a.lea(Size::D, to, Rm::Scaled(x, i.scale, disp)),
+        match address(i) {
+            Rm::Scaled(RSP, _, disp) => self.a.mov_imm(to, disp as u32),
+            Rm::Base(b, 0) => self.a.mov(Size::D, to, b),
+            rm => self.a.lea(Size::D, to, rm),
         }
     }
 
     /// The memory operand of `i`, checked; the operand is [`M`] then. Uses all three free registers.
     pub(super) fn memory(&mut self, k: usize, i: &Insn, w: Size, kind: Kind) {
+        self.operand(k, usize::from(i.seg), address(i), w.bytes(), kind);
+    }
+
+    /// The same for `len` bytes at any address in a segment.
+    pub(super) fn operand(&mut self, k: usize, seg: usize, rm: Rm, len: u32, kind: Kind) {
+        let flat = matches!(seg, DS | ES | SS);
+        if self.s.view && flat {
+            return self.in_view(k, rm);
+        }
         self.lose_flags(k);
-        self.address(i, RAX);
-        self.check(k, usize::from(i.seg), w.bytes(), kind);
+        match rm {
+            Rm::Scaled(RSP, _, disp) => self.a.mov_imm(RAX, disp as u32),
+            Rm::Base(b, 0) => self.a.mov(Size::D, RAX, b),
+            rm => self.a.lea(Size::D, RAX, rm),
+        }
+        if self.s.view {
+            self.a.lea(Size::Q, RCX, Rm::Base(RAX, len as i32 - 1));
+            let limit = at::segment_limit(seg, kind == Kind::Write);
+            self.a.rm(Size::Q, &[0x3b], RCX, Rm::Base(RBP, limit));
+            self.interpret_if(cond::G, k);
+            self.a.rm(Size::D, &[0x03], RAX, Rm::Base(RBP, at::segment_base(seg)));
+            self.in_view(k, Rm::Base(RAX, 0));
+        } else {
+            self.check(k, seg, len, kind);
+            self.a.operand = Some((Rm::Index(R15, RAX, 0, 0), false));
+        }
+    }
+
+    fn in_view(&mut self, k: usize, rm: Rm) {
+        let at = self.a.here();
+        self.traps.push(Trap { at, done: self.done, k, unsaved: !self.saved });
+        self.a.operand = Some((rm, true));
+    }
+
+    /// Moves the address of the memory operand from RAX to RDX, if it is there.
+    pub(super) fn free_rax(&mut self) {
+        self.a.operand = match self.a.operand {
+            Some((Rm::Index(R15, RAX, 0, 0), false)) => Some((Rm::Index(R15, RDX, 0, 0), false)),
+            Some((Rm::Base(RAX, 0), true)) => Some((Rm::Base(RDX, 0), true)),
+            _ => return,
+        };
+        self.a.mov(Size::D, RDX, RAX);
     }
 
     /// The stack at `disp` from ESP.
     pub(super) fn stack(&mut self, k: usize, disp: i32, kind: Kind) {
-        self.lose_flags(k);
-        if disp == 0 {
-            self.a.mov(Size::D, RAX, GPR[4]);
-        } else {
-            self.a.lea(Size::D, RAX, Rm::Base(GPR[4], disp));
-        }
-        self.check(k, SS, 4, kind);
+        self.operand(k, SS, Rm::Base(GPR[4], disp), 4, kind);
     }
 
     /// Segment and TLB of an access to `len` bytes at the offset in RAX, which becomes the offset in the arena. RCX and
     /// RDX are used, and the host's flags, which must be lost before.
-    pub(super) fn check(&mut self, k: usize, seg: usize, len: u32, kind: Kind) {
+    fn check(&mut self, k: usize, seg: usize, len: u32, kind: Kind) {
         let flat = matches!(seg, DS | ES | SS);
         let access = Access { seg: (!flat).then_some(seg), len, write: kind == Kind::Write };
         if self.s.hot && flat {
@@ -395,8 +445,22 @@ impl<'a> Lower<'a> {
     }
 }
 
-/// MOV EAX, [flags]; ADD AL, 7Fh sets OF; SAHF the others.
+/// The effective address as an operand of the host's, but that it wraps at 4 GiB.
+pub(super) fn address(i: &Insn) -> Rm {
+    let disp = i.disp as i32;
+    let base = (i.rm != ZERO).then(|| GPR[usize::from(i.rm & 7)]);
+    let index = (i.index != ZERO).then(|| GPR[usize::from(i.index & 7)]);
+    match (base, index) {
+        (None, None) => Rm::Scaled(RSP, 0, disp),
+        (Some(b), None) => Rm::Base(b, disp),
+        (Some(b), Some(x)) => Rm::Index(b, x, i.scale, disp),
+        (None, Some(x)) => Rm::Scaled(x, i.scale, disp),
+    }
+}
+
+/// MOVZX EAX, [flags], of the size that they were stored with, which hosts forward; ADD AL, 7Fh sets OF; SAHF the
+/// others.
 pub(super) fn emit_load_flags(a: &mut Asm) {
-    a.load(Size::D, RAX, Rm::Base(RBP, at::FLAGS));
+    a.rm(Size::D, &[0x0f, 0xb7], RAX, Rm::Base(RBP, at::FLAGS));
     a.bytes(&[0x04, 0x7f, 0x9e]);
 }

@@ -2,6 +2,7 @@
 //!
 //! - `effects.rs`: what is translated, and where flags are needed; `lower.rs`, `ops.rs`: the translation;
 //! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `thunks.rs`: the ways in and out of it;
+//! - `trap.rs`: accesses in a view that the host refused;
 //! - `calls.rs`: what code calls; `layout.rs`: what it addresses.
 //!
 //! What is not translated is run by the interpreter's handler, one instruction at a time, from within translated code.
@@ -19,6 +20,7 @@ mod lower;
 mod ops;
 mod perf_map;
 mod thunks;
+mod trap;
 
 use std::any::Any;
 
@@ -39,6 +41,10 @@ use crate::run::Engine;
 ///
 /// Each call of the guest's may leave a return address of 8 bytes on the host's stack.
 const LONGEST_RUN: u64 = 1 << 15;
+
+/// Code of different worlds is never linked: the supervisor's, users', and that of users with a view.
+const WORLDS: usize = 3;
+const VIEW: u8 = 2;
 
 /// Entries of a table of indirect targets; a power of two.
 const JUMPS: usize = 16384;
@@ -92,6 +98,9 @@ pub(crate) struct Hot {
     io: Option<*mut dyn GuestIo>,
     fault: Option<(usize, Fault)>,
     panic: Option<Box<dyn Any + Send>>,
+    trap: trap::Trapped,
+    /// The view that GS begins at.
+    view: u64,
 }
 
 // SAFETY: the pointers are set by `Engine::enter` for the time of one run and lead to what the engine owns.
@@ -112,6 +121,8 @@ impl Default for Hot {
             io: None,
             fault: None,
             panic: None,
+            trap: trap::Trapped::default(),
+            view: 0,
         }
     }
 }
@@ -170,19 +181,34 @@ struct Site {
     k: u8,
 }
 
+/// Where accesses in a view may trap: from `at` to the next one.
+#[derive(Clone, Copy)]
+struct TrapSite {
+    /// From the block's entry; `done` as in [`Site`].
+    at: u16,
+    done: u16,
+    k: u8,
+    /// The guest's flags are only in the host's.
+    unsaved: bool,
+}
+
 /// The translation of a block, by the block's number.
 #[derive(Default)]
 struct Code {
     live: bool,
     entry: u32,
     eip: u32,
-    user: bool,
+    /// Which of [`Jit::jumps`].
+    world: u8,
+    /// Accesses that a view refused.
+    refused: u8,
     /// Translated with everything in line.
     hot: bool,
     /// How often it was found running when the budget ended.
     seen: u8,
     /// By return address.
     sites: Box<[Site]>,
+    traps: Box<[TrapSite]>,
     /// Links that lead here, some of them perhaps no more.
     incoming: Vec<u32>,
 }
@@ -203,9 +229,12 @@ pub(crate) struct Counters {
     pub(crate) exits_link: u64,
     pub(crate) interpreted: u64,
     pub(crate) tlb_misses: u64,
+    pub(crate) traps: u64,
 }
 
 pub(crate) struct Jit {
+    /// Before the buffer: it goes first.
+    registered: Option<trap::Registered>,
     buffer: CodeBuffer,
     /// Offset of the first free byte.
     used: u32,
@@ -217,7 +246,8 @@ pub(crate) struct Jit {
     places: Vec<(u32, u32)>,
     /// In the order of the buffer.
     links: Vec<Link>,
-    jumps: [Box<[Jump]>; 2],
+    /// By world.
+    jumps: [Box<[Jump]>; WORLDS],
     threshold: u8,
     hot_at: u8,
     map: Option<PerfMap>,
@@ -241,6 +271,7 @@ impl Jit {
         let thunks = Thunks::emit(&mut asm);
         buffer.write(0, &asm.buf);
         Ok(Self {
+            registered: None,
             buffer,
             used: thunks.len,
             thunks,
@@ -273,6 +304,7 @@ impl Jit {
             ("jit_exits_unlinked", c.exits_link),
             ("jit_interpreted", c.interpreted),
             ("jit_tlb_misses", c.tlb_misses),
+            ("jit_traps", c.traps),
         ]
     }
 
@@ -281,7 +313,7 @@ impl Jit {
         &mut self,
         id: u32,
         eip: u32,
-        user: bool,
+        world: u8,
         b: &Block,
         insns: &[Insn],
         hot: bool,
@@ -292,8 +324,9 @@ impl Jit {
         if at as usize + (insns.len() + 2) * LONGEST > self.buffer.len() {
             return None;
         }
+        let view = world == VIEW && !b.careful;
         effects::needs(insns, &mut self.needs);
-        let source = Source { insns, id, eip, leaves: b.leaves, at, hot };
+        let source = Source { insns, id, eip, leaves: b.leaves, view, at, hot: hot && !view };
         let lowered = Lower::new(&mut self.asm, source, &self.needs, &self.thunks).block();
         assert!(self.asm.buf.len() <= (insns.len() + 2) * LONGEST);
         self.buffer.write(at, &self.asm.buf);
@@ -312,10 +345,12 @@ impl Jit {
         c.live = true;
         c.entry = at;
         c.eip = eip;
-        c.user = user;
+        c.world = world;
+        c.refused = 0;
         c.hot = hot;
         c.seen = 0;
         c.sites = lowered.sites;
+        c.traps = lowered.traps;
         c.incoming.clear();
         Some(at)
     }
@@ -336,9 +371,20 @@ impl Jit {
         Some((id, c.sites[n]))
     }
 
-    /// Where the instruction of a site ends.
-    fn done(&self, id: u32, site: Site) -> *const u8 {
-        self.buffer.address(self.codes[id as usize].entry + u32::from(site.done))
+    /// Block and site of an access in a view.
+    fn trap_site(&self, at: *const u8) -> Option<(u32, TrapSite)> {
+        let off = self.buffer.offset(at)?;
+        // Unlike a return address, it may be the first byte of a block.
+        let n = self.places.partition_point(|&(start, _)| start <= off);
+        let &(start, id) = self.places.get(n.checked_sub(1)?)?;
+        let c = self.codes.get(id as usize)?;
+        let n = c.traps.partition_point(|t| u32::from(t.at) <= off - start);
+        Some((id, *c.traps.get(n.checked_sub(1)?)?))
+    }
+
+    /// A place in the code of block `id`.
+    fn address_in(&self, id: u32, off: u16) -> *const u8 {
+        self.buffer.address(self.codes[id as usize].entry + u32::from(off))
     }
 
     /// The direct exit that was left by a call that returns to `ret`, and where it leads.
@@ -390,7 +436,7 @@ impl Jit {
             entry: c.entry,
             _pad: 0,
         };
-        self.jumps[usize::from(c.user)][Self::jump_index(c.eip)] = j;
+        self.jumps[usize::from(c.world)][Self::jump_index(c.eip)] = j;
     }
 
     /// Block `id` is gone: nothing may lead to its code any more.
@@ -400,7 +446,7 @@ impl Jit {
             return;
         }
         self.counters.retired += 1;
-        let j = &mut self.jumps[usize::from(c.user)][Self::jump_index(c.eip)];
+        let j = &mut self.jumps[usize::from(c.world)][Self::jump_index(c.eip)];
         if j.id == id {
             *j = NO_JUMP;
         }
@@ -443,7 +489,7 @@ impl Engine {
     pub(crate) fn find_translation(&self) -> Option<(u32, u32)> {
         let eip = self.cpu.eip;
         let jit = self.jit.as_ref()?;
-        let j = &jit.jumps[usize::from(self.cpu.cpl == 3)][Jit::jump_index(eip)];
+        let j = &jit.jumps[usize::from(self.cpu.world())][Jit::jump_index(eip)];
         let found = j.eip == eip && j.page == page_of(self.cpu.tlb.slot(eip));
         found.then_some((j.id, j.entry))
     }
@@ -476,13 +522,13 @@ impl Engine {
             jit.retire(id);
             b.code = 0;
         }
-        let user = self.cpu.cpl == 3;
-        let code = match jit.translate(id, eip, user, self.cache.block(id), self.cache.insns(id), hot) {
+        let world = self.cpu.world();
+        let code = match jit.translate(id, eip, world, self.cache.block(id), self.cache.insns(id), hot) {
             Some(code) => code,
             None => {
                 jit.flush();
                 self.cache.forget_code();
-                match jit.translate(id, eip, user, self.cache.block(id), self.cache.insns(id), hot) {
+                match jit.translate(id, eip, world, self.cache.block(id), self.cache.insns(id), hot) {
                     Some(code) => code,
                     None => return 0,
                 }
@@ -508,17 +554,21 @@ impl Engine {
 
     /// Runs translated code at `code` until it leaves.
     pub(crate) fn enter(&mut self, io: &mut dyn GuestIo, code: u32) -> Left {
+        if self.cpu.viewed && !self.select_view() {
+            return Left::Next(None);
+        }
         let Some(jit) = &mut self.jit else { return Left::Boundary };
         jit.counters.entries += 1;
         let address = jit.buffer.address(code);
         let enter = jit.thunks.enter(&jit.buffer);
         let cpu = &mut self.cpu;
+        let (before, user) = (cpu.icount, cpu.cpl == 3);
         self.hot.flags = pack(cpu.flags.pack());
         let budget = (cpu.poll_at - cpu.icount).min(LONGEST_RUN);
         self.hot.until = cpu.icount + budget;
         self.hot.left = budget as i64;
         self.hot.set = cpu.tlb.set();
-        self.hot.jumps = jit.jumps[usize::from(cpu.cpl == 3)].as_ptr();
+        self.hot.jumps = jit.jumps[usize::from(cpu.world())].as_ptr();
         // SAFETY: only the lifetime goes; the pointer is used while `io` is borrowed here, and cleared below.
         let io: *mut (dyn GuestIo + 'static) = unsafe { std::mem::transmute(io as *mut dyn GuestIo) };
         self.hot.io = Some(io);
@@ -534,6 +584,9 @@ impl Engine {
         if r != Exit::Fault as u64 && r != Exit::Panic as u64 {
             cpu.icount = self.hot.until.wrapping_sub(self.hot.left as u64);
             cpu.done = 0;
+        }
+        if user {
+            cpu.ran_as_user(cpu.icount - before);
         }
         let Some(jit) = &mut self.jit else { return Left::Boundary };
         match r {

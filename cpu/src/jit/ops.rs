@@ -6,7 +6,7 @@
 use super::asm::{RAX, RBP, RCX, RDX, Reg, Rm, Size, cond};
 use super::effects::CF;
 use super::layout as at;
-use super::lower::{GPR, Kind, Lower, M, M_RDX};
+use super::lower::{GPR, Kind, Lower, M};
 use crate::cpu::eflags;
 use crate::insn::Insn;
 
@@ -229,15 +229,13 @@ impl Lower<'_> {
         }
     }
 
-    /// The same with RAX left free: a memory operand's address is in RDX.
-    fn rm_in_rdx(&mut self, k: usize, i: &Insn, w: Size, kind: Kind) -> Rm {
-        match self.rm(k, i, w, kind) {
-            M => {
-                self.a.mov(Size::D, RDX, RAX);
-                M_RDX
-            }
-            reg => reg,
+    /// The same with RAX left free.
+    fn rm_off_rax(&mut self, k: usize, i: &Insn, w: Size, kind: Kind) -> Rm {
+        let rm = self.rm(k, i, w, kind);
+        if rm == M {
+            self.free_rax();
         }
+        rm
     }
 
     fn alu_to_rm(&mut self, k: usize, i: &Insn, w: Size, op: u8, with: With) {
@@ -340,7 +338,7 @@ impl Lower<'_> {
                 }
             }
             4 | 5 => {
-                let rm = self.rm_in_rdx(k, i, w, Kind::Read);
+                let rm = self.rm_off_rax(k, i, w, Kind::Read);
                 self.a.mov(Size::D, RAX, GPR[0]);
                 self.a.rm(w, code, i.reg, rm);
                 self.a.mov(Size::D, GPR[0], RAX);
@@ -392,6 +390,12 @@ impl Lower<'_> {
 
     /// Pushes RAX.
     fn push_saved(&mut self, k: usize) {
+        if self.s.view {
+            self.stack(k, -4, Kind::Write);
+            self.a.store(Size::D, M, RAX);
+            self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
+            return;
+        }
         self.a.store(Size::D, Rm::Base(RBP, at::SPILL), RAX);
         self.stack(k, -4, Kind::Write);
         self.a.load(Size::D, RCX, Rm::Base(RBP, at::SPILL));
@@ -402,11 +406,17 @@ impl Lower<'_> {
     fn call_indirect(&mut self, k: usize, i: &Insn) {
         self.save_flags();
         self.load_rm(k, i);
-        self.a.store(Size::D, Rm::Base(RBP, at::SPILL), RAX);
-        self.stack(k, -4, Kind::Write);
+        if self.s.view {
+            self.stack(k, -4, Kind::Write);
+        } else {
+            self.a.store(Size::D, Rm::Base(RBP, at::SPILL), RAX);
+            self.stack(k, -4, Kind::Write);
+        }
         self.a.store_imm(Size::D, M, self.next(k));
         self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
-        self.a.load(Size::D, RAX, Rm::Base(RBP, at::SPILL));
+        if !self.s.view {
+            self.a.load(Size::D, RAX, Rm::Base(RBP, at::SPILL));
+        }
         self.call_indirect_to();
     }
 
@@ -424,16 +434,17 @@ impl Lower<'_> {
 
     fn pop(&mut self, k: usize, r: u8) {
         self.stack(k, 0, Kind::Read);
-        self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], 4));
         self.a.load(Size::D, GPR[usize::from(r)], M);
+        if r != 4 {
+            self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], 4));
+        }
     }
 
     fn leave_frame(&mut self, k: usize) {
-        self.lose_flags(k);
-        self.a.mov(Size::D, RAX, GPR[5]);
-        self.check(k, crate::cpu::SS, 4, Kind::Read);
+        self.operand(k, crate::cpu::SS, Rm::Base(GPR[5], 0), 4, Kind::Read);
+        self.a.load(Size::D, RAX, M);
         self.a.lea(Size::D, GPR[4], Rm::Base(GPR[5], 4));
-        self.a.load(Size::D, GPR[5], M);
+        self.a.mov(Size::D, GPR[5], RAX);
     }
 
     /// `op r, r/m` with the given opcode.
@@ -485,7 +496,7 @@ impl Lower<'_> {
 
     fn cmpxchg(&mut self, k: usize, i: &Insn, w: Size) {
         let code: &[u8] = if w == Size::B { &[0x0f, 0xb0] } else { &[0x0f, 0xb1] };
-        let rm = self.rm_in_rdx(k, i, w, Kind::Write);
+        let rm = self.rm_off_rax(k, i, w, Kind::Write);
         self.a.mov(Size::D, RAX, GPR[0]);
         let own = !i.is_mem() && i.rm == 0;
         self.a.rm(w, code, GPR[usize::from(i.reg)], rm);
@@ -557,7 +568,7 @@ impl Lower<'_> {
     }
 
     fn cmov(&mut self, k: usize, i: &Insn) {
-        let rm = self.rm_in_rdx(k, i, size(i), Kind::Read);
+        let rm = self.rm_off_rax(k, i, size(i), Kind::Read);
         self.want_flags();
         self.a.rm(size(i), &[0x0f, i.opcode as u8], GPR[usize::from(i.reg)], rm);
     }
@@ -566,9 +577,9 @@ impl Lower<'_> {
         let code = [0x0f, i.opcode as u8];
         if i.is_mem() {
             self.memory(k, i, Size::B, Kind::Write);
-            self.a.mov(Size::D, RDX, RAX);
+            self.free_rax();
             self.want_flags();
-            self.a.rm(Size::B, &code, 0, M_RDX);
+            self.a.rm(Size::B, &code, 0, M);
         } else {
             self.want_flags();
             if i.rm < 4 {
@@ -584,7 +595,7 @@ impl Lower<'_> {
     fn shift(&mut self, k: usize, i: &Insn, w: Size) {
         let rotates = i.reg < 2;
         let ext = if i.reg == 6 { 4 } else { i.reg };
-        let rm = self.rm_in_rdx(k, i, w, Kind::Write);
+        let rm = self.rm_off_rax(k, i, w, Kind::Write);
         if rotates && self.needs[k] != 0 {
             self.want_flags();
         }
@@ -600,7 +611,7 @@ impl Lower<'_> {
     /// A count of 0 leaves all flags.
     fn shift_cl(&mut self, k: usize, i: &Insn) {
         let ext = if i.reg == 6 { 4 } else { i.reg };
-        let rm = self.rm_in_rdx(k, i, size(i), Kind::Write);
+        let rm = self.rm_off_rax(k, i, size(i), Kind::Write);
         self.keep_or_lose_flags(k);
         self.a.mov(Size::D, RCX, GPR[1]);
         self.a.rm(size(i), &[0xd3], ext, rm);
@@ -624,7 +635,7 @@ impl Lower<'_> {
 
     fn double_shift(&mut self, k: usize, i: &Insn) {
         let by_cl = i.opcode & 1 != 0;
-        let rm = self.rm_in_rdx(k, i, Size::D, Kind::Write);
+        let rm = self.rm_off_rax(k, i, Size::D, Kind::Write);
         let s = GPR[usize::from(i.reg)];
         if by_cl {
             self.keep_or_lose_flags(k);
@@ -641,7 +652,7 @@ impl Lower<'_> {
     /// BT BTS BTR BTC by a constant, which addresses no further than its operand.
     fn bit_imm(&mut self, k: usize, i: &Insn) {
         let w = size(i);
-        let rm = self.rm_in_rdx(k, i, w, if i.reg == 4 { Kind::Read } else { Kind::Write });
+        let rm = self.rm_off_rax(k, i, w, if i.reg == 4 { Kind::Read } else { Kind::Write });
         if self.needs[k] & !CF != 0 {
             self.want_flags();
         }
@@ -686,12 +697,10 @@ impl Lower<'_> {
         self.a.imm(Size::D, eflags::DF);
         self.interpret_if(cond::NE, k);
         let source = |l: &mut Self| {
-            l.a.mov(Size::D, RAX, ESI);
-            l.check(k, usize::from(i.seg), len, Kind::Read);
+            l.operand(k, usize::from(i.seg), Rm::Base(ESI, 0), len, Kind::Read);
         };
         let target = |l: &mut Self, kind| {
-            l.a.mov(Size::D, RAX, EDI);
-            l.check(k, ES, len, kind);
+            l.operand(k, ES, Rm::Base(EDI, 0), len, kind);
         };
         let compare: &[u8] = if w == Size::B { &[0x3a] } else { &[0x3b] };
         match i.opcode & !1 {

@@ -9,6 +9,7 @@ use super::buffer::CodeBuffer;
 use super::calls;
 use super::layout as at;
 use super::lower::{GPR, emit_load_flags};
+use super::trap;
 use super::{Exit, Hot};
 use crate::cpu::{CS, FS, GS};
 use crate::mem::Slot;
@@ -38,6 +39,8 @@ pub(super) struct Thunks {
     pub(super) budget: u32,
     /// Jumped to or called with the EIP in RAX: indirect exits.
     pub(super) indirect: u32,
+    /// Gone to where an access in a view was refused.
+    pub(super) trap: u32,
     pub(super) len: u32,
 }
 
@@ -132,9 +135,11 @@ impl Thunks {
         a.bind(indirect);
         let indirect = a.here();
         emit_indirect(a, exit);
+        let trap = a.here();
+        emit_trap(a, drop);
         let memory = Self::emit_memory(a, slow, drop);
         a.finish();
-        Self { enter, interpret, memory, link, budget, indirect, len: a.here() }
+        Self { enter, interpret, memory, link, budget, indirect, trap, len: a.here() }
     }
 
     fn emit_memory(a: &mut Asm, slow: Label, drop: Label) -> Vec<(Access, u32)> {
@@ -212,6 +217,29 @@ impl Thunks {
         // SAFETY: the bytes at this offset were emitted above as a function of exactly this type.
         unsafe { transmute::<*const u8, Enter>(b.address(self.enter)) }
     }
+}
+
+/// [`super::trap`] has left registers and flags as they were, and RAX, RCX, RDX and the flags in memory, too.
+fn emit_trap(a: &mut Asm, drop: Label) {
+    let done = a.label();
+    store_guest(a);
+    call(a, trap::view as *const () as u64);
+    a.alu_imm(Size::D, 7, Rm::Reg(RAX), 1);
+    a.jcc(cond::E, done);
+    a.jcc(cond::A, drop);
+    load_guest(a);
+    a.load(Size::Q, RAX, Rm::Base(RBP, at::TRAP_RFLAGS));
+    a.push(RAX);
+    a.load(Size::Q, RAX, Rm::Base(RBP, at::TRAP_RAX));
+    a.load(Size::Q, RCX, Rm::Base(RBP, at::TRAP_RCX));
+    a.load(Size::Q, RDX, Rm::Base(RBP, at::TRAP_RDX));
+    // POPFQ
+    a.bytes(&[0x9d]);
+    a.rm(Size::D, &[0xff], 4, Rm::Base(RBP, at::RESUME));
+    a.bind(done);
+    load_guest(a);
+    emit_load_flags(a);
+    a.rm(Size::D, &[0xff], 4, Rm::Base(RBP, at::RESUME));
 }
 
 /// To the EIP in RAX, if the table knows it and its page is mapped as it was.

@@ -3,6 +3,7 @@
 use hv_vcpu::GuestIo;
 
 use super::tlb::{Fill, SUPERVISOR, USER};
+use super::views::Source;
 use crate::cpu::Cpu;
 use crate::fault::{Exec, Fault};
 
@@ -29,6 +30,16 @@ pub(crate) enum CodePage {
     Arena(u32),
     /// Physical address of the page; no memory answers there, the bus does.
     Bus(u64),
+}
+
+/// What became of a page that was to be mapped in a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InView {
+    Mapped,
+    /// The guest's tables don't allow the access.
+    Fault,
+    /// It has to be accessed in another way.
+    Refused,
 }
 
 /// One page of an access, translated and allowed.
@@ -72,7 +83,7 @@ impl Cpu {
                 && m.write == m.read
                 && !watched
                 && arena.is_dirty(at >> 12)
-                && !arena.is_code(at >> 12);
+                && !arena.is_watched(at >> 12);
             let fill = Fill {
                 lin,
                 arena: at,
@@ -102,6 +113,41 @@ impl Cpu {
         last == if write { slot.write } else { slot.read }
     }
 
+    /// Maps the page of `lin` in the view of the user's address space, as the TLB would let it be accessed.
+    pub(crate) fn map_in_view(&mut self, io: &mut dyn GuestIo, lin: u32, write: bool) -> InView {
+        let Ok(t) = self.walk(io, lin, if write { Access::Write } else { Access::Read }, true) else {
+            return InView::Fault;
+        };
+        let a20 = if self.ram.a20() { u64::MAX } else { !(1 << 20) };
+        let m = self.ram.resolve(t.phys & a20);
+        // What lies behind main RAM belongs to chips, which collect its dirty bits.
+        let Some(at) = m.read.filter(|&at| u64::from(at) < self.ram.main_len()) else { return InView::Refused };
+        if self.watched(lin) {
+            return InView::Refused;
+        }
+        let mut sources = [None; 2];
+        for (s, (phys, entry, covers)) in sources.iter_mut().zip(t.sources()) {
+            let Some(table) = self.ram.resolve(phys & a20).read else { return InView::Refused };
+            let (page, at) = (table >> 12, table | phys as u32 & 0xfff);
+            if !self.ram.arena().is_watched(page) {
+                self.tlb.forbid_writes(page);
+                self.views.protect(self.ram.arena(), page);
+            }
+            *s = Some(Source { at, entry, covers });
+        }
+        let arena = self.ram.arena();
+        if write {
+            arena.mark_dirty(at >> 12);
+        }
+        let writable =
+            t.writable && m.write == m.read && arena.is_dirty(at >> 12) && !arena.is_watched(at >> 12);
+        if write && !writable {
+            return InView::Refused;
+        }
+        let sources = sources.into_iter().flatten();
+        if self.views.map(arena, sources, lin >> 12, at >> 12, writable) { InView::Mapped } else { InView::Refused }
+    }
+
     fn load(&mut self, io: &mut dyn GuestIo, p: Page, buf: &mut [u8]) {
         match p.arena {
             Some(at) => self.ram.arena().copy_out(at, buf),
@@ -117,7 +163,7 @@ impl Cpu {
         match p.arena {
             Some(at) => {
                 self.ram.arena().copy_in(at, buf);
-                if self.ram.arena().is_code(at >> 12) {
+                if self.ram.arena().is_watched(at >> 12) {
                     self.code_written(at, buf.len() as u32);
                 }
             }
@@ -297,7 +343,12 @@ impl Cpu {
     pub(crate) fn map_moved(&mut self) {
         self.ram_generation = self.ram.generation();
         self.tlb.flush_all();
-        for page in self.ram.take_code_writes() {
+        if self.views.layout != self.ram.layout_generation() {
+            self.views.layout = self.ram.layout_generation();
+            self.views.remove_all(self.ram.arena());
+            self.view_changed();
+        }
+        for page in self.ram.take_watched_writes() {
             self.code_written(page << 12, 0x1000);
         }
         self.end_block = true;

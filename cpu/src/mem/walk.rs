@@ -56,6 +56,20 @@ pub(super) struct Translation {
     pub(super) executable: bool,
     pub(super) global: bool,
     pub(super) large: bool,
+    /// Physical addresses of the entries of page directory and page table.
+    upper: Option<u64>,
+    leaf: Option<u64>,
+    wide: bool,
+}
+
+impl Translation {
+    /// The entries that it came from: where they are, and logarithms of their size and of the pages that they cover.
+    pub(super) fn sources(&self) -> impl Iterator<Item = (u64, u8, u8)> + use<> {
+        let (entry, directory) = if self.wide { (3, 9) } else { (2, 10) };
+        let leaf = if self.large { directory } else { 0 };
+        let upper = self.upper.map(|at| (at, entry, directory));
+        upper.into_iter().chain(self.leaf.map(|at| (at, entry, leaf)))
+    }
 }
 
 /// One entry of a table that was used.
@@ -75,7 +89,16 @@ impl Cpu {
     ) -> Result<Translation, Fault> {
         if !self.paging() {
             let phys = u64::from(lin & !0xfff);
-            return Ok(Translation { phys, writable: true, executable: true, global: false, large: false });
+            return Ok(Translation {
+                phys,
+                writable: true,
+                executable: true,
+                global: false,
+                large: false,
+                upper: None,
+                leaf: None,
+                wide: false,
+            });
         }
         let r = if self.cr4 & cr4::PAE != 0 {
             self.walk_pae(io, lin, access, user)
@@ -216,6 +239,9 @@ impl Cpu {
             executable,
             global: leaf.v & pte::G != 0 && self.cr4 & cr4::PGE != 0,
             large: upper.is_none(),
+            upper: upper.map(|e| e.at),
+            leaf: Some(leaf.at),
+            wide: self.cr4 & cr4::PAE != 0,
         })
     }
 
@@ -267,8 +293,9 @@ impl Cpu {
         let arena = self.ram.arena();
         arena.store_u32(off, v);
         arena.mark_dirty(page >> 12);
-        if arena.is_code(page >> 12) {
-            self.code_written(off, 4);
+        // A view stays right: the processor sets bits that take no right away.
+        if arena.is_watched(page >> 12) && self.code.wrote(off, 4) {
+            self.end_block = true;
         }
     }
 }

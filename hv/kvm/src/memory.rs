@@ -48,7 +48,7 @@ impl Slots {
             self.known.insert(n, r);
         }
         // Setting slots up wrote no guest memory.
-        self.ram.take_code_writes();
+        self.ram.take_watched_writes();
         Ok(())
     }
 

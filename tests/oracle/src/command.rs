@@ -27,7 +27,7 @@ struct Args {
     /// One family only; may be given several times. `--family list` names them.
     #[arg(long)]
     family: Vec<String>,
-    /// What runs the cases: interpreter, size or speed (what the translator aims at).
+    /// What runs the cases: interpreter, size or speed (what the translator aims at) or views (memory by the host's paging).
     #[arg(long, default_value = "speed")]
     processor: String,
     /// Prints each case, whether it agrees or not.
@@ -85,6 +85,7 @@ pub fn main() -> ExitCode {
         "interpreter" => cpu::Software::interpreter(),
         "size" => cpu::Software::eager(),
         "speed" => cpu::Software::eager_hot(),
+        "views" => cpu::Software::eager_views(),
         other => {
             println!("no processor {other:?}; use interpreter, size or speed");
             return ExitCode::from(2);

@@ -26,6 +26,11 @@ fn code_translated_for_speed_agrees() {
     agrees(&cpu::Software::eager_hot());
 }
 
+#[test]
+fn code_with_views_of_memory_agrees() {
+    agrees(&cpu::Software::eager_views());
+}
+
 fn agrees(processor: &cpu::Software) {
     let mut session = match Session::new(processor) {
         Ok(s) => s,

@@ -1,0 +1,412 @@
+//! Views: memory of busy user programs by the host's paging ([`ram::View`]).
+//!
+//! An address space in which a program has run for a while gets a view. Translated code of its user mode then accesses
+//! memory without a look at the TLB. A page is mapped when it is touched first, with the rights that a TLB entry would
+//! have, and goes when anything changes that it came from: so the view never holds what a TLB could not hold.
+//!
+//! - A write to a page table entry that a mapping came from: the tables' pages are watched ([`ram::Arena::set_table`]), so
+//!   writes to them take the slow path and end in [`Views::table_written`]. A view needs no flush therefore: MOV CR3
+//!   selects the view of the new address space, and comes back to the old one with what it had.
+//! - A page gets decoded code or turns out to be a table: it may be read only ([`Views::protect`]).
+//! - The map of physical memory or A20 moves: all views go.
+//!
+//! The host takes microseconds for each page that comes or goes, so a view must pay: what it costs is held against what
+//! ran in it, and one that doesn't pay is given up.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ram::{Arena, View};
+
+/// Views at a time.
+const MAX_SPACES: usize = 16;
+/// Mapped pages of all views: hosts limit the number of mappings (65,530 on Linux), and each may be a piece of its own
+/// between two gaps.
+const MAX_PAGES: usize = 24_000;
+/// Pages that go one by one; more, and the whole view is emptied.
+const MAX_SINGLE: usize = 24;
+
+// Costs, in nanoseconds.
+const MAP: u64 = 9_000;
+const UNMAP: u64 = 6_000;
+const EMPTY: u64 = 60_000;
+/// What a view may cost before it has earned anything.
+const CREDIT: u64 = 3_000_000;
+
+/// What makes an address space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Key {
+    pub(crate) cr3: u32,
+    /// Paging at all, and CR4's bits of it.
+    pub(crate) paging: u32,
+    pub(crate) pdpte: [u64; 4],
+}
+
+/// An entry of a table that a mapping comes from: where it lies in the arena.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source {
+    pub(crate) at: u32,
+    /// Bytes of an entry, and pages that it covers, as logarithms.
+    pub(crate) entry: u8,
+    pub(crate) covers: u8,
+}
+
+/// A page of tables serves a space from linear page `first` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Use {
+    space: u32,
+    first: u32,
+    entry: u8,
+    covers: u8,
+}
+
+struct Mapped {
+    /// Page of the arena.
+    page: u32,
+    writable: bool,
+}
+
+struct Space {
+    id: u32,
+    key: Key,
+    view: View,
+    /// By linear page.
+    mapped: BTreeMap<u32, Mapped>,
+    /// Linear pages whose mappings must go before the view is used again.
+    stale: Vec<u32>,
+    cost: u64,
+    ran: u64,
+    used: u64,
+}
+
+/// An address space without a view.
+#[derive(Clone, Copy, Default)]
+struct Candidate {
+    cr3: u32,
+    ran: u64,
+    /// It had one that did not pay, so often.
+    failed: u8,
+}
+
+const CANDIDATES: usize = 64;
+
+/// Counters.
+#[derive(Default)]
+struct Counters {
+    made: u64,
+    given_up: u64,
+    mapped: u64,
+    unmapped: u64,
+    emptied: u64,
+}
+
+pub(crate) struct Views {
+    /// Instructions after which an address space gets a view; `u64::MAX`: none does.
+    after: u64,
+    spaces: Vec<Space>,
+    current: Option<usize>,
+    /// Of the address space that runs, if it may have a view.
+    key: Option<Key>,
+    next_id: u32,
+    clock: u64,
+    pages: usize,
+    /// By page of the arena.
+    tables: HashMap<u32, Vec<Use>>,
+    /// Where pages of the arena are mapped, or were: space and linear page.
+    places: HashMap<u32, Vec<(u32, u32)>>,
+    candidates: [Candidate; CANDIDATES],
+    /// The [`ram::GuestRam::layout_generation`] that they belong to.
+    pub(crate) layout: u32,
+    counters: Counters,
+}
+
+impl Views {
+    pub(crate) fn new(after: u64) -> Self {
+        Self {
+            after,
+            spaces: Vec::new(),
+            current: None,
+            key: None,
+            next_id: 0,
+            clock: 0,
+            pages: 0,
+            tables: HashMap::new(),
+            places: HashMap::new(),
+            candidates: [Candidate::default(); CANDIDATES],
+            layout: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> [(&'static str, u64); 5] {
+        let c = &self.counters;
+        [
+            ("views_made", c.made),
+            ("views_given_up", c.given_up),
+            ("view_pages_mapped", c.mapped),
+            ("view_pages_unmapped", c.unmapped),
+            ("views_emptied", c.emptied),
+        ]
+    }
+
+    /// Chooses the view of an address space. False: it has none.
+    pub(crate) fn select(&mut self, key: Option<Key>) -> bool {
+        self.key = key;
+        self.current = self.spaces.iter().position(|s| Some(s.key) == key);
+        if let Some(n) = self.current {
+            self.clock += 1;
+            self.spaces[n].used = self.clock;
+        }
+        self.current.is_some()
+    }
+
+    /// The address that the current view begins at.
+    pub(crate) fn base(&self) -> Option<u64> {
+        self.current.map(|n| self.spaces[n].view.base() as u64)
+    }
+
+    fn candidate(&mut self, cr3: u32) -> &mut Candidate {
+        let c = &mut self.candidates[(cr3 >> 12 ^ cr3 >> 18) as usize % CANDIDATES];
+        if c.cr3 != cr3 {
+            *c = Candidate { cr3, ..Candidate::default() };
+        }
+        c
+    }
+
+    /// User code ran for so many instructions. True: its address space has a view from now on, or no more.
+    pub(crate) fn ran(&mut self, arena: &Arena, instructions: u64) -> bool {
+        let Some(key) = self.key else { return false };
+        if let Some(n) = self.current {
+            let s = &mut self.spaces[n];
+            s.ran += instructions;
+            if s.cost > CREDIT + s.ran / 2 {
+                self.counters.given_up += 1;
+                self.remove(arena, n);
+                let c = self.candidate(key.cr3);
+                c.failed = c.failed.saturating_add(1);
+                c.ran = 0;
+                return true;
+            }
+            return false;
+        }
+        let after = self.after;
+        if after == u64::MAX {
+            return false;
+        }
+        let c = self.candidate(key.cr3);
+        c.ran += instructions;
+        if c.ran < after << (2 * c.failed.min(8)) {
+            return false;
+        }
+        c.ran = 0;
+        let Ok(view) = View::new(arena) else {
+            self.after = u64::MAX;
+            return false;
+        };
+        if self.spaces.len() == MAX_SPACES {
+            let oldest = (0..MAX_SPACES).min_by_key(|&n| self.spaces[n].used).unwrap_or(0);
+            self.remove(arena, oldest);
+        }
+        self.counters.made += 1;
+        self.next_id += 1;
+        self.spaces.push(Space {
+            id: self.next_id,
+            key,
+            view,
+            mapped: BTreeMap::new(),
+            stale: Vec::new(),
+            cost: 0,
+            ran: 0,
+            used: self.clock,
+        });
+        self.select(Some(key))
+    }
+
+    /// Something of the current address space could not be mapped, which cost time.
+    pub(crate) fn refused(&mut self) {
+        if let Some(n) = self.current {
+            self.spaces[n].cost += MAP;
+        }
+    }
+
+    /// Maps linear page `lin` of the current address space to `page` of the arena, as `sources` have it. False: it can't.
+    pub(crate) fn map(
+        &mut self,
+        arena: &Arena,
+        sources: impl Iterator<Item = Source>,
+        lin: u32,
+        page: u32,
+        writable: bool,
+    ) -> bool {
+        if self.pages >= MAX_PAGES {
+            self.make_room(arena);
+        }
+        let Some(n) = self.current else { return false };
+        let s = &mut self.spaces[n];
+        if s.view.map(arena, lin, page, 1, writable).is_err() {
+            self.remove(arena, n);
+            return false;
+        }
+        self.counters.mapped += 1;
+        s.cost += MAP;
+        let id = s.id;
+        if s.mapped.insert(lin, Mapped { page, writable }).is_none() {
+            self.pages += 1;
+        }
+        let places = self.places.entry(page).or_default();
+        if !places.contains(&(id, lin)) {
+            places.push((id, lin));
+        }
+        for t in sources {
+            let entries = (t.at & 0xfff) >> t.entry;
+            let first = (lin >> t.covers).wrapping_sub(entries) << t.covers & 0xf_ffff;
+            let u = Use { space: id, first, entry: t.entry, covers: t.covers };
+            let uses = self.tables.entry(t.at >> 12).or_default();
+            if !uses.contains(&u) {
+                uses.push(u);
+                arena.set_table(t.at >> 12, true);
+            }
+        }
+        true
+    }
+
+    /// Too many pages are mapped: those of a view that is not used go.
+    fn make_room(&mut self, arena: &Arena) {
+        let current = self.current;
+        let others = (0..self.spaces.len()).filter(|n| Some(*n) != current);
+        match others.min_by_key(|&n| self.spaces[n].used) {
+            Some(n) => self.remove(arena, n),
+            None if current == Some(0) => self.empty(arena, 0),
+            None => {}
+        }
+    }
+
+    /// Page of the arena became one that must not be written unseen.
+    pub(crate) fn protect(&mut self, arena: &Arena, page: u32) {
+        let Some(places) = self.places.get(&page) else { return };
+        for (id, lin) in places.clone() {
+            let Some(n) = self.spaces.iter().position(|s| s.id == id) else { continue };
+            let s = &mut self.spaces[n];
+            let Some(m) = s.mapped.get_mut(&lin).filter(|m| m.page == page && m.writable) else { continue };
+            m.writable = false;
+            s.cost += UNMAP;
+            if s.view.map(arena, lin, page, 1, false).is_err() {
+                self.remove(arena, n);
+            }
+        }
+    }
+
+    /// A write to `len` bytes at `at`, in a watched page. True if mappings came from there.
+    pub(crate) fn table_written(&mut self, at: u32, len: u32) -> bool {
+        let Some(uses) = self.tables.get(&(at >> 12)) else { return false };
+        let mut hit = false;
+        for u in uses {
+            let Some(s) = self.spaces.iter_mut().find(|s| s.id == u.space) else { continue };
+            let (from, to) = ((at & 0xfff) >> u.entry, ((at & 0xfff) + len - 1) >> u.entry);
+            let first = u64::from(u.first) + (u64::from(from) << u.covers);
+            let end = u64::from(u.first) + (u64::from(to + 1) << u.covers);
+            let before = s.stale.len();
+            let range = first.min(1 << 20) as u32..end.min(1 << 20) as u32;
+            s.stale.extend(s.mapped.range(range).map(|(lin, _)| *lin));
+            hit |= s.stale.len() != before;
+        }
+        hit
+    }
+
+    /// Before the current view is used: what is stale goes.
+    pub(crate) fn settle(&mut self, arena: &Arena) {
+        if let Some(n) = self.current
+            && !self.spaces[n].stale.is_empty()
+        {
+            self.settle_slow(arena, n);
+        }
+    }
+
+    #[cold]
+    fn settle_slow(&mut self, arena: &Arena, n: usize) {
+        let s = &mut self.spaces[n];
+        let mut stale = std::mem::take(&mut s.stale);
+        stale.sort_unstable();
+        stale.dedup();
+        if stale.len() > MAX_SINGLE {
+            return self.empty(arena, n);
+        }
+        let mut failed = false;
+        for run in stale.chunk_by(|a, b| a + 1 == *b) {
+            s.cost += UNMAP;
+            failed |= s.view.unmap(run[0], run.len() as u32).is_err();
+            for lin in run {
+                let id = s.id;
+                if let Some(m) = s.mapped.remove(lin) {
+                    self.pages -= 1;
+                    self.counters.unmapped += 1;
+                    forget_place(&mut self.places, m.page, (id, *lin));
+                }
+            }
+        }
+        if failed {
+            self.remove(arena, n);
+        }
+    }
+
+    /// Unmaps everything of a space.
+    fn empty(&mut self, arena: &Arena, n: usize) {
+        self.counters.emptied += 1;
+        self.forget(arena, n);
+        let s = &mut self.spaces[n];
+        s.cost += EMPTY;
+        if s.view.unmap(0, 1 << 20).is_err() {
+            self.remove(arena, n);
+        }
+    }
+
+    /// Nothing is known of what a space has mapped.
+    fn forget(&mut self, arena: &Arena, n: usize) {
+        let s = &mut self.spaces[n];
+        let id = s.id;
+        s.stale.clear();
+        for (lin, m) in std::mem::take(&mut s.mapped) {
+            self.pages -= 1;
+            forget_place(&mut self.places, m.page, (id, lin));
+        }
+        self.tables.retain(|page, uses| {
+            uses.retain(|u| u.space != id);
+            if uses.is_empty() {
+                arena.set_table(*page, false);
+            }
+            !uses.is_empty()
+        });
+    }
+
+    fn remove(&mut self, arena: &Arena, n: usize) {
+        self.forget(arena, n);
+        self.spaces.swap_remove(n);
+        self.current = match self.current {
+            Some(c) if c == n => None,
+            // The last one took its place.
+            Some(c) if c == self.spaces.len() => Some(n),
+            other => other,
+        };
+    }
+
+    /// There are to be no views.
+    pub(crate) fn forbid(&mut self, arena: &Arena) {
+        self.after = u64::MAX;
+        self.remove_all(arena);
+    }
+
+    /// All views go: what they came from is not what it was.
+    pub(crate) fn remove_all(&mut self, arena: &Arena) {
+        while !self.spaces.is_empty() {
+            self.remove(arena, 0);
+        }
+    }
+}
+
+fn forget_place(places: &mut HashMap<u32, Vec<(u32, u32)>>, page: u32, place: (u32, u32)) {
+    if let Some(p) = places.get_mut(&page) {
+        p.retain(|x| *x != place);
+        if p.is_empty() {
+            places.remove(&page);
+        }
+    }
+}
