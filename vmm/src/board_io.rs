@@ -416,10 +416,12 @@ impl GuestIo for Board {
             // The run loop tells the chip that has to know.
             self.kicker.kick();
         }
-        if self.next_due().is_some_and(|t| t <= self.clock.now()) {
+        let now = self.clock.now();
+        if self.next_due().is_some_and(|t| t <= now) {
             self.fire_due();
         }
-        self.clock.budget(self.next_due())
+        let next = self.next_due();
+        self.clock.budget(now, next)
     }
 
     fn deadline_ns(&mut self) -> Option<u64> {

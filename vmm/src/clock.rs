@@ -39,6 +39,41 @@ enum Source {
 pub(crate) struct Clock {
     source: Source,
     retired: u64,
+    speed: Speed,
+}
+
+/// How fast the guest ran lately, on the host's clock.
+struct Speed {
+    /// When it was looked at, in guest time and in instructions.
+    at: Tick,
+    retired: u64,
+    /// Instructions in a microsecond.
+    rate: u64,
+}
+
+impl Speed {
+    /// Guest time between two looks at the clock: by so much a timer is late at most.
+    const LOOK_NS: u64 = 20_000;
+    const SHORTEST: u64 = 512;
+    const LONGEST: u64 = 65_536;
+    /// Interpreted code.
+    const FIRST: u64 = 200;
+
+    fn note(&mut self, now: Tick, retired: u64) {
+        let (ns, n) = (now.saturating_sub(self.at), retired - self.retired);
+        (self.at, self.retired) = (now, retired);
+        // A guest that slept says nothing, and neither does a moment.
+        if (1_000..10 * Self::LOOK_NS).contains(&ns) {
+            let rate = (n * 1_000 / ns).clamp(50, 5_000);
+            // Down at once, up by and by: code is not all alike.
+            self.rate = if rate < self.rate { rate } else { (3 * self.rate + rate).div_ceil(4) };
+        }
+    }
+
+    fn budget(&self, now: Tick, next: Option<Tick>) -> u64 {
+        let left = next.map_or(Self::LOOK_NS, |t| t.saturating_sub(now).min(Self::LOOK_NS));
+        (left * self.rate / 1_000).clamp(Self::SHORTEST, Self::LONGEST)
+    }
 }
 
 impl Clock {
@@ -50,7 +85,7 @@ impl Clock {
             ClockKind::Host => Source::Host(Pace::plain(Box::new(host::Plain::new()))),
             ClockKind::Instructions => Source::Instructions(0),
         };
-        Self { source, retired: 0 }
+        Self { source, retired: 0, speed: Speed { at: 0, retired: 0, rate: Speed::FIRST } }
     }
 
     pub(crate) fn kind(&self) -> ClockKind {
@@ -105,14 +140,15 @@ impl Clock {
     }
 
     /// How many instructions may run before somebody must look at the time again.
-    pub(crate) fn budget(&self, next: Option<Tick>) -> u64 {
-        // On the host clock: often enough that a timer is late by tens of microseconds at most.
-        const LOOK: u64 = 4096;
+    pub(crate) fn budget(&mut self, now: Tick, next: Option<Tick>) -> u64 {
         const LONGEST: u64 = 1_000_000;
         match &self.source {
-            Source::Host(_) => LOOK,
-            Source::Instructions(now) => {
-                let left = next.map_or(u64::MAX, |t| t.saturating_sub(*now).div_ceil(NS_PER_INSTRUCTION));
+            Source::Host(_) => {
+                self.speed.note(now, self.retired);
+                self.speed.budget(now, next)
+            }
+            Source::Instructions(_) => {
+                let left = next.map_or(u64::MAX, |t| t.saturating_sub(now).div_ceil(NS_PER_INSTRUCTION));
                 left.clamp(1, LONGEST)
             }
         }

@@ -228,6 +228,7 @@ impl Engine {
         // SAFETY: as in `interpret_site`.
         let io = unsafe { &mut *io };
         let lin = self.hot.trap.address.wrapping_sub(self.hot.view);
+        self.cpu.views.trapped();
         let found = match u32::try_from(lin) {
             Ok(lin) if self.hot.trap.code != 0 => {
                 self.cpu.map_in_view(io, lin, self.hot.trap.code & WRITE != 0)
@@ -242,7 +243,6 @@ impl Engine {
             self.cpu.end_block = true;
         }
         if found == InView::Refused {
-            self.cpu.views.refused();
             self.refused(id);
         }
         self.hot.resume = done;

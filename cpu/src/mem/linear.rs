@@ -3,7 +3,8 @@
 use hv_vcpu::GuestIo;
 
 use super::tlb::{Fill, SUPERVISOR, USER};
-use super::views::Source;
+use super::views::{self, Source};
+use super::walk::Translation;
 use crate::cpu::Cpu;
 use crate::fault::{Exec, Fault};
 
@@ -125,15 +126,13 @@ impl Cpu {
         if self.watched(lin) {
             return InView::Refused;
         }
-        let mut sources = [None; 2];
-        for (s, (phys, entry, covers)) in sources.iter_mut().zip(t.sources()) {
+        for (phys, entry, covers) in t.sources() {
             let Some(table) = self.ram.resolve(phys & a20).read else { return InView::Refused };
-            let (page, at) = (table >> 12, table | phys as u32 & 0xfff);
-            if !self.ram.arena().is_watched(page) {
-                self.tlb.forbid_writes(page);
-                self.views.protect(self.ram.arena(), page);
+            let source = Source { at: table | phys as u32 & 0xfff, entry, covers };
+            if self.views.comes_from(self.ram.arena(), lin >> 12, source) {
+                self.tlb.forbid_writes(table >> 12);
+                self.views.protect(self.ram.arena(), table >> 12);
             }
-            *s = Some(Source { at, entry, covers });
         }
         let arena = self.ram.arena();
         if write {
@@ -144,8 +143,49 @@ impl Cpu {
         if write && !writable {
             return InView::Refused;
         }
-        let sources = sources.into_iter().flatten();
-        if self.views.map(arena, sources, lin >> 12, at >> 12, writable) { InView::Mapped } else { InView::Refused }
+        if !self.views.map(arena, lin >> 12, at >> 12, 1, writable) {
+            return InView::Refused;
+        }
+        self.map_around(lin, &t);
+        InView::Mapped
+    }
+
+    /// Maps the pages around `lin`, of which `t` is the translation, as far as a walk would change nothing.
+    fn map_around(&mut self, lin: u32, t: &Translation) {
+        const PAGES: u32 = views::AROUND;
+        if self.breakpoints.data {
+            return;
+        }
+        let first = lin >> 12 & !(PAGES - 1);
+        let own = (lin >> 12) - first;
+        let mut found = [None; PAGES as usize];
+        for n in (0..PAGES).filter(|&n| n != own && !self.views.has(first + n)) {
+            found[n as usize] = self.neighbour(t, own, n);
+        }
+        // Runs that lie together in the arena, too, are mapped at once.
+        let mut n = 0;
+        while n < PAGES {
+            let Some((page, writable)) = found[n as usize] else {
+                n += 1;
+                continue;
+            };
+            let next = |k: &u32| found[*k as usize] == Some((page + (k - n), writable));
+            let end = (n + 1..PAGES).take_while(next).last().map_or(n + 1, |k| k + 1);
+            if !self.views.map(self.ram.arena(), first + n, page, end - n, writable) {
+                return;
+            }
+            n = end;
+        }
+    }
+
+    /// Page of the arena, and whether it may be written: what translation `t` of a page `own` of a piece says of page `n`.
+    fn neighbour(&self, t: &Translation, own: u32, n: u32) -> Option<(u32, bool)> {
+        let (phys, writable) = self.beside(t, own, n)?;
+        let m = self.ram.resolve(phys);
+        let at = m.read.filter(|&at| u64::from(at) < self.ram.main_len())?;
+        let arena = self.ram.arena();
+        let writable = writable && m.write == m.read && arena.is_dirty(at >> 12) && !arena.is_watched(at >> 12);
+        Some((at >> 12, writable))
     }
 
     fn load(&mut self, io: &mut dyn GuestIo, p: Page, buf: &mut [u8]) {

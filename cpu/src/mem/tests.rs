@@ -106,7 +106,7 @@ fn set_pte(cpu: &mut Cpu, at: u32, v: u32) {
 
 fn machine(rng: &mut Rng) -> Cpu {
     let ram = Arc::new(GuestRam::new(16 << 20, 0).unwrap());
-    let mut cpu = Cpu::new(ram, &CpuidTable::pentium4(false));
+    let mut cpu = Cpu::new(ram, &CpuidTable::pentium4(false), 0);
     let mut s = CpuState::reset(CpuidTable::SIGNATURE);
     s.seg = [Segment { selector: 0x10, base: 0, limit: u32::MAX, attr: 0xc093 }; 6];
     s.cr0 = 0x8000_0011;

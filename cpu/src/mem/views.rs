@@ -25,12 +25,16 @@ const MAX_PAGES: usize = 24_000;
 /// Pages that go one by one; more, and the whole view is emptied.
 const MAX_SINGLE: usize = 24;
 
+/// Pages that are looked at when one is mapped: those around it, in a piece of so many. A power of two.
+pub(crate) const AROUND: u32 = 16;
+
 // Costs, in nanoseconds.
-const MAP: u64 = 9_000;
+const TRAP: u64 = 4_000;
+const MAP: u64 = 3_000;
 const UNMAP: u64 = 6_000;
 const EMPTY: u64 = 60_000;
 /// What a view may cost before it has earned anything.
-const CREDIT: u64 = 3_000_000;
+const CREDIT: u64 = 10_000_000;
 
 /// What makes an address space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -221,52 +225,59 @@ impl Views {
         self.select(Some(key))
     }
 
-    /// Something of the current address space could not be mapped, which cost time.
-    pub(crate) fn refused(&mut self) {
+    /// An access in the current view trapped, which cost time.
+    pub(crate) fn trapped(&mut self) {
         if let Some(n) = self.current {
-            self.spaces[n].cost += MAP;
+            self.spaces[n].cost += TRAP;
         }
     }
 
-    /// Maps linear page `lin` of the current address space to `page` of the arena, as `sources` have it. False: it can't.
-    pub(crate) fn map(
-        &mut self,
-        arena: &Arena,
-        sources: impl Iterator<Item = Source>,
-        lin: u32,
-        page: u32,
-        writable: bool,
-    ) -> bool {
+    /// Whether the current view has linear page `lin` at all.
+    pub(crate) fn has(&self, lin: u32) -> bool {
+        self.current.is_some_and(|n| self.spaces[n].mapped.contains_key(&lin))
+    }
+
+    /// Maps `pages` linear pages from `lin` on to those from `page` on of the arena. The entries of tables that they come
+    /// from are watched already ([`Views::comes_from`]). False: it can't.
+    pub(crate) fn map(&mut self, arena: &Arena, lin: u32, page: u32, pages: u32, writable: bool) -> bool {
         if self.pages >= MAX_PAGES {
             self.make_room(arena);
         }
         let Some(n) = self.current else { return false };
         let s = &mut self.spaces[n];
-        if s.view.map(arena, lin, page, 1, writable).is_err() {
+        if s.view.map(arena, lin, page, pages, writable).is_err() {
             self.remove(arena, n);
             return false;
         }
-        self.counters.mapped += 1;
+        self.counters.mapped += u64::from(pages);
         s.cost += MAP;
         let id = s.id;
-        if s.mapped.insert(lin, Mapped { page, writable }).is_none() {
-            self.pages += 1;
-        }
-        let places = self.places.entry(page).or_default();
-        if !places.contains(&(id, lin)) {
-            places.push((id, lin));
-        }
-        for t in sources {
-            let entries = (t.at & 0xfff) >> t.entry;
-            let first = (lin >> t.covers).wrapping_sub(entries) << t.covers & 0xf_ffff;
-            let u = Use { space: id, first, entry: t.entry, covers: t.covers };
-            let uses = self.tables.entry(t.at >> 12).or_default();
-            if !uses.contains(&u) {
-                uses.push(u);
-                arena.set_table(t.at >> 12, true);
+        for (lin, page) in (lin..lin + pages).zip(page..) {
+            match s.mapped.insert(lin, Mapped { page, writable }) {
+                Some(old) if old.page == page => continue,
+                Some(old) => forget_place(&mut self.places, old.page, (id, lin)),
+                None => self.pages += 1,
             }
+            self.places.entry(page).or_default().push((id, lin));
         }
         true
+    }
+
+    /// Linear page `lin` of the current address space comes from this entry. Returns whether its page of tables is
+    /// watched only from now on.
+    pub(crate) fn comes_from(&mut self, arena: &Arena, lin: u32, t: Source) -> bool {
+        let Some(n) = self.current else { return false };
+        let entries = (t.at & 0xfff) >> t.entry;
+        let first = (lin >> t.covers).wrapping_sub(entries) << t.covers & 0xf_ffff;
+        let u = Use { space: self.spaces[n].id, first, entry: t.entry, covers: t.covers };
+        let uses = self.tables.entry(t.at >> 12).or_default();
+        if uses.contains(&u) {
+            return false;
+        }
+        uses.push(u);
+        let fresh = !arena.is_watched(t.at >> 12);
+        arena.set_table(t.at >> 12, true);
+        fresh
     }
 
     /// Too many pages are mapped: those of a view that is not used go.

@@ -245,6 +245,31 @@ impl Cpu {
         })
     }
 
+    /// What a walk for page `n` of a piece would find, if it would find it without changing anything: page `own` of the
+    /// same piece, which lies in one table, is `t`. Physical address, and whether the user may write.
+    pub(super) fn beside(&self, t: &Translation, own: u32, n: u32) -> Option<(u64, bool)> {
+        let away = i64::from(n) - i64::from(own);
+        if !self.ram.a20() {
+            return None;
+        }
+        let (Some(upper), Some(leaf)) = (t.upper, t.leaf) else {
+            // One large page, or none at all: the piece is all alike.
+            return Some((t.phys.wrapping_add_signed(away << 12), t.writable));
+        };
+        let read = |at: u64| -> Option<u64> {
+            let at = self.ram.resolve(at).read? | at as u32 & 0xfff;
+            let arena = self.ram.arena();
+            Some(if t.wide { arena.load_u64(at) } else { u64::from(arena.load_u32(at)) })
+        };
+        let v = read(leaf.wrapping_add_signed(away * if t.wide { 8 } else { 4 }))?;
+        let seen = pte::P | pte::US | pte::A;
+        if v & seen != seen || t.wide && v & (pte::PAE_RSVD | pte::NX) != 0 {
+            return None;
+        }
+        let writable = read(upper)? & v & pte::RW != 0 && v & pte::D != 0;
+        Some((v & if t.wide { pte::PAE_ADDR } else { 0xffff_f000 }, writable))
+    }
+
     /// The PDPTEs that `cr3` points at. #GP(0) on reserved bits.
     pub(crate) fn read_pdptes(&mut self, io: &mut dyn GuestIo, cr3: u32) -> Result<[u64; 4], Fault> {
         let mut new = [0; 4];

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::host::HostTime;
 use super::pace::Pace;
-use super::{Clock, ClockKind};
+use super::{Clock, ClockKind, Speed};
 
 const US: u64 = 1_000;
 const MS: u64 = 1_000_000;
@@ -343,7 +343,7 @@ fn the_instruction_clock_moves_by_instructions_and_by_halts() {
     assert_eq!(c.now(), 0);
     c.retired(1000);
     assert_eq!(c.now(), 10_000);
-    assert_eq!(c.budget(Some(10_105)), 11);
+    assert_eq!(c.budget(10_000, Some(10_105)), 11);
     c.sleep(Some(5 * S), |_| panic!("takes no host time"));
     assert_eq!(c.now(), 5 * S);
     c.sleep(Some(S), |_| panic!("takes no host time"));
@@ -497,4 +497,22 @@ fn a_guest_that_works_or_is_talked_to_has_its_ticks_in_time() {
     }
     tick(&mut p, &f, 11);
     assert_eq!(tick(&mut p, &f, 10), 10, "after a message");
+}
+
+#[test]
+fn budgets_are_of_time_not_of_instructions() {
+    let mut s = Speed { at: 0, retired: 0, rate: Speed::FIRST };
+    assert_eq!(s.budget(0, None), 4_000);
+    // 2,000 instructions a microsecond, for a while.
+    for n in 1..40 {
+        s.note(n * 20_000, n * 40_000);
+    }
+    assert!((38_000..=40_000).contains(&s.budget(0, None)), "{}", s.budget(0, None));
+    assert!((9_500..=10_000).contains(&s.budget(100, Some(5_100))));
+    assert_eq!(s.budget(100, Some(100)), Speed::SHORTEST);
+    // Slow code is seen at once, a sleep is not taken for it.
+    s.note(40 * 20_000 + S, 40 * 40_000);
+    assert!(s.budget(0, None) > 30_000);
+    s.note(41 * 20_000 + S, 40 * 40_000 + 2_000);
+    assert_eq!(s.budget(0, None), 2_000);
 }
