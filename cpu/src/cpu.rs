@@ -219,7 +219,7 @@ pub(crate) struct Cpu {
     // Memory.
     pub(crate) tlb: Tlb,
     pub(crate) views: Views,
-    /// User code that runs has a view of its memory.
+    /// The code that runs has a view of its memory.
     pub(crate) viewed: bool,
     /// CR2 of a page fault on its way to delivery.
     pub(crate) fault_lin: u32,
@@ -377,33 +377,37 @@ impl Cpu {
 
     /// After a change of what [`Cpu::viewed`] follows from.
     pub(crate) fn view_changed(&mut self) {
-        if self.cpl != 3 {
-            self.viewed = false;
-            return;
-        }
         let may = self.mode == Mode::Protected && !self.breakpoints.data && !self.tlb.alignment_checks();
+        // Without global pages the supervisor's view would be empty.
+        let may = may && (self.cpl == 3 || self.cr0 & cr0::PG == 0 || self.cr4 & cr4::PGE != 0);
         self.viewed = self.views.select(may.then(|| self.space()));
     }
 
     /// What the address space follows from.
     fn space(&self) -> Key {
-        let paging = self.cr0 & cr0::PG | self.cr4 & (cr4::PSE | cr4::PAE) | (self.msrs.efer as u32 & 1 << 11);
+        let user = self.cpl == 3;
         if self.cr0 & cr0::PG == 0 {
-            return Key::default();
+            return Key { user, ..Key::default() };
+        }
+        let paging = self.cr0 & (cr0::PG | cr0::WP) | (self.msrs.efer as u32 & 1 << 11);
+        let paging = paging | self.cr4 & (cr4::PSE | cr4::PAE | cr4::PGE);
+        if !user {
+            // Its view has global pages only, which all address spaces share.
+            return Key { user, paging, cr3: 0, pdpte: [0; 4] };
         }
         let pae = self.cr4 & cr4::PAE != 0;
         let cr3 = self.cr3 & if pae { !0x1f } else { !0xfff };
-        Key { cr3, paging, pdpte: if pae { self.pdpte } else { [0; 4] } }
+        Key { user, paging, cr3, pdpte: if pae { self.pdpte } else { [0; 4] } }
     }
 
-    /// The kind of code that runs, as the translator keeps them apart: the supervisor's, the user's, that with a view.
+    /// The kind of code that runs, as the translator keeps them apart: bit 0, the user's; bit 1, with a view.
     #[inline(always)]
     pub(crate) fn world(&self) -> u8 {
-        u8::from(self.cpl == 3) + u8::from(self.viewed)
+        u8::from(self.cpl == 3) | u8::from(self.viewed) << 1
     }
 
-    /// Translated code of the user's ran for so many instructions.
-    pub(crate) fn ran_as_user(&mut self, instructions: u64) {
+    /// Translated code ran for so many instructions.
+    pub(crate) fn ran(&mut self, instructions: u64) {
         if self.views.ran(self.ram.arena(), instructions) {
             self.view_changed();
         }

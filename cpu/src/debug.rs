@@ -186,6 +186,7 @@ impl Cpu {
             self.tlb.flush_all();
         }
         self.breakpoints = b;
+        self.view_changed();
         self.end_block = true;
     }
 }

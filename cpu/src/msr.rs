@@ -165,6 +165,8 @@ impl Cpu {
                 if m.efer != v {
                     m.efer = v;
                     self.tlb.flush_all();
+                    self.views.flush_all();
+                    self.view_changed();
                     self.end_block = true;
                 }
             }

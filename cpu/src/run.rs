@@ -310,7 +310,7 @@ impl Engine {
     #[inline(always)]
     fn key(&self) -> u8 {
         let big = if self.cpu.seg[CS].big() { key::BIG } else { 0 };
-        big | [0, key::USER, key::USER | key::VIEW][usize::from(self.cpu.world())]
+        big | self.cpu.world() << key::WORLD
     }
 
     /// What follows block `from`.

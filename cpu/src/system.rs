@@ -226,6 +226,7 @@ pub(crate) fn invlpg(cpu: &mut Cpu, _: &mut dyn GuestIo, i: &Insn) -> Exec {
     privileged(cpu)?;
     let lin = cpu.seg[usize::from(i.seg & 7)].base.wrapping_add(i.ea(cpu));
     cpu.tlb.flush_page(lin);
+    cpu.views.flush_page(lin >> 12);
     boundary(cpu)
 }
 
@@ -294,6 +295,8 @@ impl Cpu {
         self.cr0 = v;
         if changed & (cr0::PG | cr0::WP | cr0::PE) != 0 {
             self.tlb.flush_all();
+            self.views.flush_all();
+            self.view_changed();
         }
         if changed & (cr0::PE | cr0::AM) != 0 {
             self.mode_changed();
@@ -322,6 +325,8 @@ impl Cpu {
         self.cr4 = v;
         if changed & paging != 0 {
             self.tlb.flush_all();
+            self.views.flush_all();
+            self.view_changed();
         }
         if changed & cr4::DE != 0 {
             self.breakpoints_changed();

@@ -42,8 +42,9 @@ use crate::run::Engine;
 /// Each call of the guest's may leave a return address of 8 bytes on the host's stack.
 const LONGEST_RUN: u64 = 1 << 15;
 
-/// Code of different worlds is never linked: the supervisor's, users', and that of users with a view.
-const WORLDS: usize = 3;
+/// Code of different worlds ([`crate::cpu::Cpu::world`]) is never linked.
+const WORLDS: usize = 4;
+/// Bit of a world: its memory is accessed in a view.
 const VIEW: u8 = 2;
 
 /// Entries of a table of indirect targets; a power of two.
@@ -200,8 +201,9 @@ struct Code {
     eip: u32,
     /// Which of [`Jit::jumps`].
     world: u8,
-    /// Accesses that a view refused.
+    /// Accesses that a view refused lately, and since when.
     refused: u8,
+    refused_since: u64,
     /// Translated with everything in line.
     hot: bool,
     /// How often it was found running when the budget ended.
@@ -324,7 +326,7 @@ impl Jit {
         if at as usize + (insns.len() + 2) * LONGEST > self.buffer.len() {
             return None;
         }
-        let view = world == VIEW && !b.careful;
+        let view = world & VIEW != 0 && !b.careful;
         effects::needs(insns, &mut self.needs);
         let source = Source { insns, id, eip, leaves: b.leaves, view, at, hot: hot && !view };
         let lowered = Lower::new(&mut self.asm, source, &self.needs, &self.thunks).block();
@@ -562,7 +564,7 @@ impl Engine {
         let address = jit.buffer.address(code);
         let enter = jit.thunks.enter(&jit.buffer);
         let cpu = &mut self.cpu;
-        let (before, user) = (cpu.icount, cpu.cpl == 3);
+        let (before, cpl) = (cpu.icount, cpu.cpl);
         self.hot.flags = pack(cpu.flags.pack());
         let budget = (cpu.poll_at - cpu.icount).min(LONGEST_RUN);
         self.hot.until = cpu.icount + budget;
@@ -585,8 +587,8 @@ impl Engine {
             cpu.icount = self.hot.until.wrapping_sub(self.hot.left as u64);
             cpu.done = 0;
         }
-        if user {
-            cpu.ran_as_user(cpu.icount - before);
+        if cpu.cpl == cpl {
+            cpu.ran(cpu.icount - before);
         }
         let Some(jit) = &mut self.jit else { return Left::Boundary };
         match r {

@@ -6,7 +6,7 @@
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Exit, VIEW, pack};
+use super::{Exit, pack};
 use crate::mem::InView;
 use crate::run::Engine;
 
@@ -16,6 +16,8 @@ const RETRY: u32 = 0;
 const DONE: u32 = 1;
 /// So many accesses of a block may be refused before it is translated without a view.
 const MOST_REFUSED: u8 = 4;
+/// ... within so many instructions.
+const LATELY: u64 = 2_000_000;
 
 /// What the handler found, and the registers that translated code uses within an instruction.
 #[repr(C)]
@@ -256,8 +258,12 @@ impl Engine {
     fn refused(&mut self, id: u32) {
         let Some(jit) = &mut self.jit else { return };
         let c = &mut jit.codes[id as usize];
-        c.refused = c.refused.saturating_add(1);
-        if c.refused == MOST_REFUSED && c.world == VIEW {
+        let now = self.cpu.icount;
+        if now.wrapping_sub(c.refused_since) > LATELY {
+            (c.refused, c.refused_since) = (0, now);
+        }
+        c.refused += 1;
+        if c.refused >= MOST_REFUSED && c.live {
             // Its code stays until the buffer is flushed, so it can be left as usual.
             jit.retire(id);
             let b = self.cache.block_mut(id);

@@ -3,7 +3,7 @@
 use hv_vcpu::GuestIo;
 
 use super::tlb::{Fill, SUPERVISOR, USER};
-use super::views::{self, Source};
+use super::views::{self, How, Source};
 use super::walk::Translation;
 use crate::cpu::Cpu;
 use crate::fault::{Exec, Fault};
@@ -114,11 +114,15 @@ impl Cpu {
         last == if write { slot.write } else { slot.read }
     }
 
-    /// Maps the page of `lin` in the view of the user's address space, as the TLB would let it be accessed.
+    /// Maps the page of `lin` in the view of the code that runs, as the TLB would let it be accessed.
     pub(crate) fn map_in_view(&mut self, io: &mut dyn GuestIo, lin: u32, write: bool) -> InView {
-        let Ok(t) = self.walk(io, lin, if write { Access::Write } else { Access::Read }, true) else {
+        let user = self.cpl == 3;
+        let Ok(t) = self.walk(io, lin, if write { Access::Write } else { Access::Read }, user) else {
             return InView::Fault;
         };
+        if !user && self.paging() && !t.global {
+            return InView::Refused;
+        }
         let a20 = if self.ram.a20() { u64::MAX } else { !(1 << 20) };
         let m = self.ram.resolve(t.phys & a20);
         // What lies behind main RAM belongs to chips, which collect its dirty bits.
@@ -126,7 +130,7 @@ impl Cpu {
         if self.watched(lin) {
             return InView::Refused;
         }
-        for (phys, entry, covers) in t.sources() {
+        for (phys, entry, covers) in t.sources().filter(|_| user) {
             let Some(table) = self.ram.resolve(phys & a20).read else { return InView::Refused };
             let source = Source { at: table | phys as u32 & 0xfff, entry, covers };
             if self.views.comes_from(self.ram.arena(), lin >> 12, source) {
@@ -143,7 +147,7 @@ impl Cpu {
         if write && !writable {
             return InView::Refused;
         }
-        if !self.views.map(arena, lin >> 12, at >> 12, 1, writable) {
+        if !self.views.map(arena, lin >> 12, at >> 12, 1, How { writable, large: t.large }) {
             return InView::Refused;
         }
         self.map_around(lin, &t);
@@ -171,7 +175,8 @@ impl Cpu {
             };
             let next = |k: &u32| found[*k as usize] == Some((page + (k - n), writable));
             let end = (n + 1..PAGES).take_while(next).last().map_or(n + 1, |k| k + 1);
-            if !self.views.map(self.ram.arena(), first + n, page, end - n, writable) {
+            let how = How { writable, large: t.large };
+            if !self.views.map(self.ram.arena(), first + n, page, end - n, how) {
                 return;
             }
             n = end;

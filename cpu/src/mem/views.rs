@@ -1,13 +1,17 @@
 //! Views: memory of busy user programs by the host's paging ([`ram::View`]).
 //!
 //! An address space in which a program has run for a while gets a view. Translated code of its user mode then accesses
-//! memory without a look at the TLB. A page is mapped when it is touched first, with the rights that a TLB entry would
+//! memory without a look at the TLB. So does the supervisor's: its view has global pages only, which all address spaces
+//! share. A page is mapped when it is touched first, with the rights that a TLB entry would
 //! have, and goes when anything changes that it came from: so the view never holds what a TLB could not hold.
 //!
-//! - A write to a page table entry that a mapping came from: the tables' pages are watched ([`ram::Arena::set_table`]), so
-//!   writes to them take the slow path and end in [`Views::table_written`]. A view needs no flush therefore: MOV CR3
-//!   selects the view of the new address space, and comes back to the old one with what it had.
+//! - A write to a page table entry that a mapping of a user's came from: the tables' pages are watched
+//!   ([`ram::Arena::set_table`]), so writes to them take the slow path and end in [`Views::table_written`]. A user's view
+//!   needs no flush therefore: MOV CR3 selects the view of the new address space, and comes back to the old one with what
+//!   it had.
 //! - A page gets decoded code or turns out to be a table: it may be read only ([`Views::protect`]).
+//! - Global pages are flushed, one by INVLPG or all: they leave the supervisor's view, as they leave a TLB. Its tables
+//!   are not watched: those of one process would stand for all, and go with it.
 //! - The map of physical memory or A20 moves: all views go.
 //!
 //! The host takes microseconds for each page that comes or goes, so a view must pay: what it costs is held against what
@@ -39,8 +43,9 @@ const CREDIT: u64 = 10_000_000;
 /// What makes an address space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Key {
+    pub(crate) user: bool,
     pub(crate) cr3: u32,
-    /// Paging at all, and CR4's bits of it.
+    /// Paging at all, and what bears on it.
     pub(crate) paging: u32,
     pub(crate) pdpte: [u64; 4],
 }
@@ -52,6 +57,14 @@ pub(crate) struct Source {
     /// Bytes of an entry, and pages that it covers, as logarithms.
     pub(crate) entry: u8,
     pub(crate) covers: u8,
+}
+
+/// How pages are mapped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    pub(crate) writable: bool,
+    /// They are part of a large page.
+    pub(crate) large: bool,
 }
 
 /// A page of tables serves a space from linear page `first` on.
@@ -67,6 +80,7 @@ struct Mapped {
     /// Page of the arena.
     page: u32,
     writable: bool,
+    large: bool,
 }
 
 struct Space {
@@ -85,6 +99,7 @@ struct Space {
 /// An address space without a view.
 #[derive(Clone, Copy, Default)]
 struct Candidate {
+    /// CR3, and whether it is the user's.
     cr3: u32,
     ran: u64,
     /// It had one that did not pay, so often.
@@ -108,6 +123,8 @@ pub(crate) struct Views {
     after: u64,
     spaces: Vec<Space>,
     current: Option<usize>,
+    /// Perhaps the next one.
+    recent: Option<usize>,
     /// Of the address space that runs, if it may have a view.
     key: Option<Key>,
     next_id: u32,
@@ -129,6 +146,7 @@ impl Views {
             after,
             spaces: Vec::new(),
             current: None,
+            recent: None,
             key: None,
             next_id: 0,
             clock: 0,
@@ -155,7 +173,17 @@ impl Views {
     /// Chooses the view of an address space. False: it has none.
     pub(crate) fn select(&mut self, key: Option<Key>) -> bool {
         self.key = key;
+        if let Some(n) = self.recent
+            && self.spaces.get(n).is_some_and(|s| Some(s.key) == key)
+        {
+            // The user's and the supervisor's take turns.
+            self.recent = self.current.or(self.recent);
+            self.current = Some(n);
+            return true;
+        }
+        let before = self.current;
         self.current = self.spaces.iter().position(|s| Some(s.key) == key);
+        self.recent = before;
         if let Some(n) = self.current {
             self.clock += 1;
             self.spaces[n].used = self.clock;
@@ -168,7 +196,8 @@ impl Views {
         self.current.map(|n| self.spaces[n].view.base() as u64)
     }
 
-    fn candidate(&mut self, cr3: u32) -> &mut Candidate {
+    fn candidate(&mut self, key: &Key) -> &mut Candidate {
+        let cr3 = key.cr3 | u32::from(key.user);
         let c = &mut self.candidates[(cr3 >> 12 ^ cr3 >> 18) as usize % CANDIDATES];
         if c.cr3 != cr3 {
             *c = Candidate { cr3, ..Candidate::default() };
@@ -176,7 +205,7 @@ impl Views {
         c
     }
 
-    /// User code ran for so many instructions. True: its address space has a view from now on, or no more.
+    /// Code ran for so many instructions. True: its address space has a view from now on, or no more.
     pub(crate) fn ran(&mut self, arena: &Arena, instructions: u64) -> bool {
         let Some(key) = self.key else { return false };
         if let Some(n) = self.current {
@@ -185,7 +214,7 @@ impl Views {
             if s.cost > CREDIT + s.ran / 2 {
                 self.counters.given_up += 1;
                 self.remove(arena, n);
-                let c = self.candidate(key.cr3);
+                let c = self.candidate(&key);
                 c.failed = c.failed.saturating_add(1);
                 c.ran = 0;
                 return true;
@@ -196,7 +225,7 @@ impl Views {
         if after == u64::MAX {
             return false;
         }
-        let c = self.candidate(key.cr3);
+        let c = self.candidate(&key);
         c.ran += instructions;
         if c.ran < after << (2 * c.failed.min(8)) {
             return false;
@@ -239,7 +268,8 @@ impl Views {
 
     /// Maps `pages` linear pages from `lin` on to those from `page` on of the arena. The entries of tables that they come
     /// from are watched already ([`Views::comes_from`]). False: it can't.
-    pub(crate) fn map(&mut self, arena: &Arena, lin: u32, page: u32, pages: u32, writable: bool) -> bool {
+    pub(crate) fn map(&mut self, arena: &Arena, lin: u32, page: u32, pages: u32, how: How) -> bool {
+        let How { writable, large } = how;
         if self.pages >= MAX_PAGES {
             self.make_room(arena);
         }
@@ -253,7 +283,7 @@ impl Views {
         s.cost += MAP;
         let id = s.id;
         for (lin, page) in (lin..lin + pages).zip(page..) {
-            match s.mapped.insert(lin, Mapped { page, writable }) {
+            match s.mapped.insert(lin, Mapped { page, writable, large }) {
                 Some(old) if old.page == page => continue,
                 Some(old) => forget_place(&mut self.places, old.page, (id, lin)),
                 None => self.pages += 1,
@@ -397,6 +427,22 @@ impl Views {
             Some(c) if c == self.spaces.len() => Some(n),
             other => other,
         };
+    }
+
+    /// All translations are flushed, global ones, too.
+    pub(crate) fn flush_all(&mut self) {
+        for s in self.spaces.iter_mut().filter(|s| !s.key.user) {
+            s.stale.extend(s.mapped.keys());
+        }
+    }
+
+    /// What is held for linear page `lin` is flushed; all of it, if that may lie in a large page.
+    pub(crate) fn flush_page(&mut self, lin: u32) {
+        let region = lin & !0x3ff..lin | 0x3ff;
+        for s in self.spaces.iter_mut().filter(|s| !s.key.user) {
+            let gone = s.mapped.range(region.clone()).filter(|(l, m)| **l == lin || m.large);
+            s.stale.extend(gone.map(|(lin, _)| *lin));
+        }
     }
 
     /// There are to be no views.

@@ -246,7 +246,7 @@ impl Cpu {
     }
 
     /// What a walk for page `n` of a piece would find, if it would find it without changing anything: page `own` of the
-    /// same piece, which lies in one table, is `t`. Physical address, and whether the user may write.
+    /// same piece, which lies in one table, is `t`. Physical address, and whether it may be written.
     pub(super) fn beside(&self, t: &Translation, own: u32, n: u32) -> Option<(u64, bool)> {
         let away = i64::from(n) - i64::from(own);
         if !self.ram.a20() {
@@ -262,11 +262,13 @@ impl Cpu {
             Some(if t.wide { arena.load_u64(at) } else { u64::from(arena.load_u32(at)) })
         };
         let v = read(leaf.wrapping_add_signed(away * if t.wide { 8 } else { 4 }))?;
-        let seen = pte::P | pte::US | pte::A;
+        let user = self.cpl == 3;
+        let seen = pte::P | pte::A | if user { pte::US } else { pte::G };
         if v & seen != seen || t.wide && v & (pte::PAE_RSVD | pte::NX) != 0 {
             return None;
         }
-        let writable = read(upper)? & v & pte::RW != 0 && v & pte::D != 0;
+        let may_write = read(upper)? & v & pte::RW != 0 || !user && self.cr0 & cr0::WP == 0;
+        let writable = may_write && v & pte::D != 0;
         Some((v & if t.wide { pte::PAE_ADDR } else { 0xffff_f000 }, writable))
     }
 
