@@ -117,6 +117,53 @@ impl Case {
         }
     }
 
+    /// The instruction at `eip` of a sequence that has come there, by itself; the next one too if it loads SS.
+    /// `code` is what lies there.
+    pub fn step(&self, regs: Regs, code: &[u8]) -> (Self, Vec<Instruction>) {
+        let code_base = ldt::base_of(regs.seg[1]);
+        let code16 = ldt::of_selector(regs.seg[1]).is_some_and(|e| !e.big);
+        let start = regs.eip.wrapping_add(code_base);
+        let bitness = if code16 { 16 } else { 32 };
+        let mut d = Decoder::with_ip(bitness, code, u64::from(regs.eip), DecoderOptions::NONE);
+        let (mut items, mut instructions) = (Vec::new(), Vec::new());
+        while d.can_decode() {
+            let from = d.position();
+            let i = d.decode();
+            let mut bytes = [0; 15];
+            let len = (d.position() - from).min(15);
+            bytes[..len].copy_from_slice(&code[from..from + len]);
+            items.push(Item {
+                bytes,
+                len: len as u8,
+                undefined_before: 0,
+                code: i.code(),
+                glued: false,
+                fix: None,
+            });
+            instructions.push(i);
+            let loads_ss = i.op_count() != 0 && i.op0_register() == Register::SS;
+            if items.len() == 2 || !(loads_ss && matches!(i.mnemonic(), Mnemonic::Mov | Mnemonic::Pop)) {
+                break;
+            }
+        }
+        let x87_inexact = instructions.iter().any(|i| family_of(i.code()) == Family::X87Transcendental);
+        let sse_inexact = instructions.iter().any(|i| is_approximate(i.mnemonic()));
+        // It need not go on to what follows it: what is undefined of its flags is so wherever it goes.
+        let mut case = Self {
+            regs,
+            items,
+            start,
+            code_base,
+            code16,
+            modifies_code: true,
+            x87_inexact,
+            sse_inexact,
+            ..*self
+        };
+        case.follow_flags();
+        (case, instructions)
+    }
+
     /// Linear addresses of the items and of the exit jump.
     pub fn addresses(&self) -> Vec<u32> {
         let mut at = self.start;
@@ -262,6 +309,10 @@ fn undefined_flags(i: &Instruction) -> (u32, bool) {
         u |= ARITH & !ZF;
     }
     (u, certain)
+}
+
+fn is_approximate(m: Mnemonic) -> bool {
+    matches!(m, Mnemonic::Rcpps | Mnemonic::Rcpss | Mnemonic::Rsqrtps | Mnemonic::Rsqrtss)
 }
 
 /// Which arithmetic flags are undefined, followed through a sequence.
@@ -475,14 +526,7 @@ impl Build<'_> {
         }
         match family_of(i.code()) {
             Family::X87Transcendental => self.x87_inexact = true,
-            Family::SseFloat
-                if matches!(
-                    i.mnemonic(),
-                    Mnemonic::Rcpps | Mnemonic::Rcpss | Mnemonic::Rsqrtps | Mnemonic::Rsqrtss
-                ) =>
-            {
-                self.sse_inexact = true;
-            }
+            _ if is_approximate(i.mnemonic()) => self.sse_inexact = true,
             _ => {}
         }
     }

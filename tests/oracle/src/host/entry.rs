@@ -26,6 +26,8 @@ pub(super) struct Frame {
     mxcsr_default: u32,           // 1176
     pub(super) inside: u32,       // 1180: 1 while 32-bit code may run
     pub(super) trap: Trap,        // 1184
+    /// 1 on the way in with TF set: single steps of the entry itself are passed over.
+    pub(super) entering: u32,
 }
 
 /// What the signal handler saw.
@@ -77,6 +79,7 @@ pub(super) static HEIRLOOM_ORACLE_FRAME: FrameCell = FrameCell(UnsafeCell::new(F
     mxcsr_default: 0x1f80,
     inside: 0,
     trap: Trap::NONE,
+    entering: 0,
 }));
 
 const _: () = {

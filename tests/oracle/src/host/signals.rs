@@ -33,6 +33,26 @@ extern "C" fn on_fault(signal: c_int, _: *mut siginfo_t, context: *mut c_void) {
         let cs = segs as u16;
         // A sequence may have found its way into 64-bit code (selector 33h), but not above 4 GiB.
         let low = regs[libc::REG_RIP as usize] as u64 >> 32 == 0;
+        if (*frame).entering != 0 && signal != libc::SIGALRM {
+            if signal == libc::SIGTRAP {
+                // The last of these traps lies before the first instruction of the sequence.
+                (*frame).entering = u32::from(cs == CS64 && !low);
+                return;
+            }
+            (*frame).entering = 0;
+            if cs == CS64 && !low {
+                // The first instruction lies beyond the limit of its segment: the far jump to it faults.
+                let trap = &mut (*frame).trap;
+                trap.taken = 1;
+                trap.vector = regs[libc::REG_TRAPNO as usize] as u32;
+                trap.error = regs[libc::REG_ERR as usize] as u32;
+                (trap.eip, trap.cs, trap.ss) = ((*frame).eip, (*frame).cs, (*frame).seg_in[2]);
+                trap.eflags = regs[libc::REG_EFL as usize] as u32;
+                regs[libc::REG_RIP as usize] = heirloom_oracle_leave as *const () as i64;
+                regs[libc::REG_EFL as usize] = 0x202;
+                return;
+            }
+        }
         if (cs == CS64 && !low) || (*frame).inside == 0 {
             if signal == libc::SIGALRM {
                 return;

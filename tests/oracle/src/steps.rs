@@ -1,0 +1,119 @@
+//! A sequence that differs, taken apart: each of its instructions alone, on both processors, from what the host
+//! had before it. So what a maker's processors are known to do differently is excused for one instruction, and
+//! what comes before and after it is still compared.
+
+use hv_vcpu::Vcpu;
+use iced_x86::{Instruction, Mnemonic};
+
+use crate::compare::{Verdict, compare};
+use crate::generate::Case;
+use crate::guest::Guest;
+use crate::host::Host;
+use crate::layout::{CODE, CODE_LEN, CS32, EXIT, Memory};
+use crate::ldt;
+use crate::maker::{Maker, Step};
+use crate::snapshot::{ESP, RF, Snapshot, Stop, TF};
+
+/// A REP makes a step of each repetition. What is longer is not followed.
+const MOST: usize = 4000;
+
+const SINGLE_STEP: Stop = Stop::Fault { vector: 1, error: 0, address: 0 };
+
+/// Takes the step's own trap out of how it ended.
+fn without_trap(mut s: Snapshot) -> Snapshot {
+    if s.stop == SINGLE_STEP {
+        s.stop = Stop::Exit;
+        s.regs.eflags &= !RF;
+    }
+    s
+}
+
+/// The rules by which the sequence differs, if its instructions agree but for them; else what differs.
+pub fn explain<V: Vcpu>(
+    maker: Maker,
+    whole: &Case,
+    start: &Memory,
+    end: (&Snapshot, &Memory),
+    host: &mut Host,
+    guest: &mut Guest<V>,
+) -> Result<Vec<&'static str>, Vec<String>> {
+    let mut rules = Vec::new();
+    let mut before = whole.regs;
+    let mut memory = start.clone();
+    let (mut host_memory, mut guest_memory) = (Memory::default(), Memory::default());
+    // Whether TF is set in the sequence itself.
+    let mut single = before.eflags & TF != 0;
+    maker.forget_pointers(&mut before.fx);
+    for _ in 0..MOST {
+        before.eflags |= TF;
+        let at = before.eip.wrapping_add(ldt::base_of(before.seg[1]));
+        let from = (at.wrapping_sub(CODE) as usize).min(CODE_LEN);
+        let (case, instructions) = whole.step(before, &memory.code[from..]);
+        host.reload(&memory);
+        let mut h = host.step(&before);
+        host.store(&mut host_memory);
+        guest.load(&memory);
+        let (mut g, _) = guest.run(&case);
+        guest.store(&mut guest_memory);
+        let last = h.stop != SINGLE_STEP
+            || single
+            || instructions.iter().any(|i| i.mnemonic() == Mnemonic::Int1);
+        if !last {
+            (h, g) = (without_trap(h), without_trap(g));
+        }
+        if let Verdict::Differ(differences) = compare(maker, &case, &h, &g, &host_memory, &guest_memory) {
+            let step = Step {
+                instructions: &instructions,
+                before: &before,
+                host: &h,
+                guest: &g,
+                memory: &memory,
+                guest_memory: &guest_memory,
+            };
+            let same =
+                |g: &Snapshot, m: &Memory| compare(maker, &case, &h, g, &host_memory, m) == Verdict::Agree;
+            match maker.rule(&step, same) {
+                Some(rule) if rules.contains(&rule) => {}
+                Some(rule) => rules.push(rule),
+                None => {
+                    let mut out = vec![format!("alone, at {at:08x}:")];
+                    out.extend(differences.into_iter().map(|d| format!("  {d}")));
+                    return Err(out);
+                }
+            }
+        }
+        if last || (h.regs.eip == EXIT && h.regs.seg[1] == CS32) {
+            if !single {
+                h.regs.eflags &= !TF;
+            }
+            // One by one they must have gone the way the sequence went.
+            return match compare(maker, whole, end.0, &h, end.1, &host_memory) {
+                Verdict::Differ(d) => {
+                    Err(d.into_iter().map(|d| format!("host, whole and by steps: {d}")).collect())
+                }
+                _ if rules.is_empty() => Err(vec!["but each instruction alone agrees".into()]),
+                _ => Ok(rules),
+            };
+        }
+        memory.copy_from(&host_memory);
+        before = h.regs;
+        own_flag(&instructions, &mut single, before.eflags, before.seg[2], before.gpr[ESP], &mut memory);
+    }
+    Err(vec!["too long to be taken apart".into()])
+}
+
+/// Follows the sequence's own TF: what loads it and what stores it.
+fn own_flag(done: &[Instruction], single: &mut bool, eflags: u32, ss: u16, esp: u32, memory: &mut Memory) {
+    use Mnemonic as M;
+    for i in done {
+        match i.mnemonic() {
+            M::Popf | M::Popfd | M::Iret | M::Iretd => *single = eflags & TF != 0,
+            M::Pushf | M::Pushfd if !*single => {
+                if let Some(cell) = memory.byte(ldt::stack_address(ss, esp).wrapping_add(1)) {
+                    *cell &= !(TF >> 8) as u8;
+                }
+            }
+            _ => {}
+        }
+    }
+}
