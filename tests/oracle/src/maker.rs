@@ -1,15 +1,15 @@
 //! What processors of the host's maker do differently from the one that is emulated, which is Intel's.
 //!
-//! A rule says what the maker's processor leaves of one instruction, made from what ours left; the host must have
-//! left exactly that. docs/cpu-oracle.md lists them.
+//! A rule says what the maker's processor leaves of one instruction; the host must have left exactly that.
+//! docs/cpu-oracle.md lists them.
 
 use std::arch::x86_64::__cpuid;
 
-use iced_x86::{Code, Instruction, InstructionInfoFactory, Mnemonic, Register, UsedMemory};
+use iced_x86::{Instruction, Mnemonic};
 
+use crate::amd;
 use crate::layout::Memory;
-use crate::ldt;
-use crate::snapshot::{AC, EBP, EDI, ESI, ESP, Fx, RF, Regs, Snapshot, Stop, TF};
+use crate::snapshot::{ESP, Fx, Regs, Snapshot, Stop};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Maker {
@@ -70,56 +70,24 @@ impl Maker {
         if self != Self::Amd {
             return None;
         }
-        let i = step.subject()?;
-        let mut info = InstructionInfoFactory::new();
-        let used = info.info(i).used_memory();
-        let settled = step.settled();
-        let fault = |stop: Stop| {
-            let mut regs = settled;
-            regs.eip = i.ip32();
-            regs.eflags |= RF;
-            same(&Snapshot { stop, regs }, step.memory)
-        };
-        let rules: [(&'static str, &dyn Fn() -> bool); 1] = [
-            ("PUSH of a segment register", &|| {
-                is_push_of_segment(i.code()) && {
-                    let mut m = step.guest_memory.clone();
-                    let r = &step.guest.regs;
-                    for n in 2..4 {
-                        let at = ldt::stack_address(r.seg[2], r.gpr[ESP].wrapping_add(n));
-                        if let Some(b) = m.byte(at) {
-                            *b = 0;
-                        }
-                    }
-                    same(step.guest, &m)
-                }
-            }),
-        ];
-        let _ = (used, &fault);
-        rules.into_iter().find(|(_, holds)| holds()).map(|(name, _)| name)
+        amd::rule(step, &same)
     }
-}
-
-fn is_push_of_segment(c: Code) -> bool {
-    matches!(
-        c,
-        Code::Pushd_ES | Code::Pushd_CS | Code::Pushd_SS | Code::Pushd_DS | Code::Pushd_FS | Code::Pushd_GS
-    )
 }
 
 impl Step<'_> {
     /// The instruction at which they part.
-    fn subject(&self) -> Option<&Instruction> {
+    pub(crate) fn subject(&self) -> Option<&Instruction> {
         let stayed = self.host.regs.eip == self.before.eip && matches!(self.host.stop, Stop::Fault { .. });
         if stayed { self.instructions.first() } else { self.instructions.last() }
     }
 
-    /// What the subject found: with SS loaded, if it is the second.
-    fn settled(&self) -> Regs {
+    /// The registers that the subject found: with SS loaded, if it is the second.
+    pub(crate) fn found(&self) -> Regs {
         let mut r = *self.before;
-        if let [first, _] = self.instructions
-            && self.subject().is_some_and(|i| i.ip() != first.ip())
+        if let [first, second] = self.instructions
+            && self.subject().is_some_and(|i| i.ip() == second.ip())
         {
+            r.eip = second.ip32();
             r.seg[2] = self.host.regs.seg[2];
             if first.mnemonic() == Mnemonic::Pop {
                 r.gpr[ESP] = r.gpr[ESP].wrapping_add_signed(first.stack_pointer_increment());

@@ -3,8 +3,9 @@
 //! what comes before and after it is still compared.
 
 use hv_vcpu::Vcpu;
-use iced_x86::{Instruction, Mnemonic};
+use iced_x86::{Code, Instruction, InstructionInfoFactory, Mnemonic};
 
+use crate::access::Access;
 use crate::compare::{Verdict, compare};
 use crate::generate::Case;
 use crate::guest::Guest;
@@ -12,10 +13,10 @@ use crate::host::Host;
 use crate::layout::{CODE, CODE_LEN, CS32, EXIT, Memory};
 use crate::ldt;
 use crate::maker::{Maker, Step};
-use crate::snapshot::{ESP, RF, Snapshot, Stop, TF};
+use crate::snapshot::{ESP, RF, Regs, Snapshot, Stop, TF};
 
 /// A REP makes a step of each repetition. What is longer is not followed.
-const MOST: usize = 4000;
+const MOST: usize = 20_000;
 
 const SINGLE_STEP: Stop = Stop::Fault { vector: 1, error: 0, address: 0 };
 
@@ -55,6 +56,7 @@ pub fn explain<V: Vcpu>(
         guest.load(&memory);
         let (mut g, _) = guest.run(&case);
         guest.store(&mut guest_memory);
+        pointers(&instructions, &before, &host_memory, &mut guest_memory);
         let last = h.stop != SINGLE_STEP
             || single
             || instructions.iter().any(|i| i.mnemonic() == Mnemonic::Int1);
@@ -87,7 +89,7 @@ pub fn explain<V: Vcpu>(
                 h.regs.eflags &= !TF;
             }
             // One by one they must have gone the way the sequence went.
-            return match compare(maker, whole, end.0, &h, end.1, &host_memory) {
+            return match compare(maker, whole, &h, end.0, &host_memory, end.1) {
                 Verdict::Differ(d) => {
                     Err(d.into_iter().map(|d| format!("host, whole and by steps: {d}")).collect())
                 }
@@ -100,6 +102,27 @@ pub fn explain<V: Vcpu>(
         own_flag(&instructions, &mut single, before.eflags, before.seg[2], before.gpr[ESP], &mut memory);
     }
     Err(vec!["too long to be taken apart".into()])
+}
+
+/// What the sequence itself zeroes in an x87 image, because it depends on the model or on where code lies.
+fn pointers(done: &[Instruction], before: &Regs, host: &Memory, guest: &mut Memory) {
+    use Code as C;
+    for i in done {
+        let fields: &[std::ops::Range<u32>] = match i.code() {
+            C::Fxsave_m512byte => &[6..24, 28..32],
+            C::Fnstenv_m14byte | C::Fnsave_m94byte => &[6..14],
+            C::Fnstenv_m28byte | C::Fnsave_m108byte => &[12..28],
+            _ => continue,
+        };
+        let used = InstructionInfoFactory::new().info(i).used_memory().first().copied();
+        let Some(image) = used.and_then(|u| Access::of(&u, before, true)) else { continue };
+        let from = ldt::base_of(before.seg[image.seg]).wrapping_add(image.offset);
+        for at in fields.iter().cloned().flatten().map(|n| from.wrapping_add(n)) {
+            if let (Some(h), Some(g)) = (host.get(at), guest.byte(at)) {
+                *g = h;
+            }
+        }
+    }
 }
 
 /// Follows the sequence's own TF: what loads it and what stores it.

@@ -1,0 +1,300 @@
+//! What AMD's processors (seen: family 25) do otherwise than Intel's, instruction by instruction.
+
+use iced_x86::{Code, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, UsedMemory};
+
+use crate::access::{Access, segment};
+use crate::layout::Memory;
+use crate::ldt;
+use crate::maker::Step;
+use crate::snapshot::{AF, ARITH, CF, EAX, ECX, EDI, ESI, ESP, OF, PF, RF, Regs, SF, Snapshot, Stop, ZF};
+
+type Same<'a> = &'a dyn Fn(&Snapshot, &Memory) -> bool;
+
+/// One instruction, what it found, and the host to compare with.
+struct Look<'a> {
+    step: &'a Step<'a>,
+    i: &'a Instruction,
+    found: Regs,
+    same: Same<'a>,
+}
+
+pub fn rule(step: &Step<'_>, same: Same<'_>) -> Option<&'static str> {
+    let look = Look { step, i: step.subject()?, found: step.found(), same };
+    type Rule = fn(&Look<'_>) -> bool;
+    const RULES: [(&str, Rule); 12] = [
+        ("PUSH of a segment register", push_of_segment),
+        ("POP of a segment register", pop_of_segment),
+        ("access past FFFFFFFFh", wraps),
+        ("RF in a trap within REP", trap_within_rep),
+        ("flags of a REP that goes on", flags_within_rep),
+        ("CMPS reads ESI first", compares_esi_first),
+        ("x87 store that faults and raises", x87_store),
+        ("MMX store that faults", mmx_store),
+        ("INT1", int1),
+        ("far return to another ring", far_return),
+        ("alignment check of MOVUPS", unaligned_move),
+        ("other", other),
+    ];
+    RULES.into_iter().find(|(_, holds)| holds(&look)).map(|(name, _)| name)
+}
+
+impl Look<'_> {
+    /// The host ended with this fault, and nothing else happened.
+    fn faulted(&self, stop: Stop) -> bool {
+        let mut regs = self.found;
+        regs.eip = self.i.ip32();
+        regs.eflags |= RF;
+        self.step.host.stop == stop && (self.same)(&Snapshot { stop, regs }, self.step.memory)
+    }
+
+    /// The host met a fault that this access can meet.
+    fn fault_of(&self, access: Access) -> bool {
+        access.faults(&self.found).into_iter().any(|f| self.faulted(f))
+    }
+
+    /// What ours left, with a change.
+    fn ours_but(&self, change: impl Fn(&mut Snapshot, &mut Memory)) -> bool {
+        let (mut s, mut m) = (*self.step.guest, self.step.guest_memory.clone());
+        change(&mut s, &mut m);
+        (self.same)(&s, &m)
+    }
+
+    fn stack_is_small(&self) -> bool {
+        ldt::of_selector(self.found.seg[2]).is_some_and(|e| !e.big)
+    }
+
+    /// `size` bytes at `plus` bytes above the top of the stack.
+    fn on_stack(&self, plus: u32, size: u32, write: bool) -> Access {
+        let esp = self.found.gpr[ESP].wrapping_add(plus);
+        let offset = if self.stack_is_small() { esp & 0xffff } else { esp };
+        Access { seg: 2, offset, size, write }
+    }
+
+    /// What it reads and writes, in the order of its operands.
+    fn accesses(&self) -> Vec<Access> {
+        if let Some(size) = element(self.i.mnemonic()) {
+            return self.elements(size);
+        }
+        let mut info = InstructionInfoFactory::new();
+        let used = info.info(self.i).used_memory();
+        let write = |u: &UsedMemory| {
+            !matches!(u.access(), OpAccess::Read | OpAccess::CondRead)
+        };
+        used.iter().filter_map(|u| Access::of(u, &self.found, write(u))).collect()
+    }
+
+    /// The next elements of a string instruction, [ESI] first.
+    fn elements(&self, size: u32) -> Vec<Access> {
+        use OpKind as K;
+        (0..self.i.op_count())
+            .filter_map(|n| {
+                let write = n == 0 && !matches!(self.i.op_kind(n), K::MemorySegSI | K::MemorySegESI);
+                let (seg, r, small) = match self.i.op_kind(n) {
+                    K::MemorySegSI => (segment(self.i.memory_segment())?, ESI, true),
+                    K::MemorySegESI => (segment(self.i.memory_segment())?, ESI, false),
+                    K::MemoryESDI => (0, EDI, true),
+                    K::MemoryESEDI => (0, EDI, false),
+                    _ => return None,
+                };
+                let v = self.found.gpr[r];
+                let compares = matches!(self.i.mnemonic(), Mnemonic::Scasb | Mnemonic::Scasw | Mnemonic::Scasd);
+                Some(Access { seg, offset: if small { v & 0xffff } else { v }, size, write: write && !compares })
+            })
+            .collect()
+    }
+
+    /// Its bytes up to the opcode.
+    fn prefixes(&self) -> Vec<u8> {
+        let from = ldt::base_of(self.found.seg[1]).wrapping_add(self.i.ip32());
+        (0..self.i.len() as u32)
+            .map_while(|n| self.step.memory.get(from.wrapping_add(n)))
+            .take_while(|b| matches!(b, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3))
+            .collect()
+    }
+
+    fn repeats(&self) -> bool {
+        self.i.is_string_instruction() && (self.i.has_rep_prefix() || self.i.has_repne_prefix())
+    }
+}
+
+/// All four bytes are written, the upper two as zero; Intel's write two.
+fn push_of_segment(l: &Look<'_>) -> bool {
+    use Code as C;
+    if !matches!(
+        l.i.code(),
+        C::Pushd_ES | C::Pushd_CS | C::Pushd_SS | C::Pushd_DS | C::Pushd_FS | C::Pushd_GS
+    ) {
+        return false;
+    }
+    l.fault_of(l.on_stack(4_u32.wrapping_neg(), 4, true))
+        || l.ours_but(|s, m| {
+            for n in 2..4 {
+                let at = ldt::stack_address(s.regs.seg[2], s.regs.gpr[ESP].wrapping_add(n));
+                if let Some(b) = m.byte(at) {
+                    *b = 0;
+                }
+            }
+        })
+}
+
+/// All four bytes are read, before the selector is looked at.
+fn pop_of_segment(l: &Look<'_>) -> bool {
+    use Code as C;
+    matches!(l.i.code(), C::Popd_ES | C::Popd_SS | C::Popd_DS | C::Popd_FS | C::Popd_GS)
+        && l.fault_of(l.on_stack(0, 4, false))
+}
+
+/// #GP or #SS in a flat segment too, where Intel's wraps and so meets the missing page.
+fn wraps(l: &Look<'_>) -> bool {
+    let Stop::Fault { vector: 14 | 17, address, .. } = l.step.guest.stop else { return false };
+    let unclear = matches!(
+        l.i.mnemonic(),
+        Mnemonic::Enter | Mnemonic::Bt | Mnemonic::Bts | Mnemonic::Btr | Mnemonic::Btc
+    );
+    let Stop::Fault { vector, .. } = l.step.host.stop else { return false };
+    let seg_wraps = |seg: usize| l.accesses().iter().any(|a| (a.seg == 2) == (seg == 2) && a.wraps());
+    let seg = if vector == 12 { 2 } else { 3 };
+    matches!(vector, 12 | 13)
+        && (seg_wraps(seg) || (unclear && address >= 0xffff_fff0))
+        && l.faulted(Stop::Fault { vector, error: 0, address: 0 })
+}
+
+/// RF is clear in the image of a single-step trap between two repetitions; Intel's has it set.
+fn trap_within_rep(l: &Look<'_>) -> bool {
+    l.repeats() && l.ours_but(|s, _| s.regs.eflags &= !RF)
+}
+
+/// SCAS and CMPS that go on have set the flags of the last comparison; Intel's keep the old ones until they end.
+fn flags_within_rep(l: &Look<'_>) -> bool {
+    use Mnemonic as M;
+    let scans = matches!(l.i.mnemonic(), M::Scasb | M::Scasw | M::Scasd);
+    let compares = matches!(l.i.mnemonic(), M::Cmpsb | M::Cmpsw | M::Cmpsd);
+    let Some(size) = element(l.i.mnemonic()).filter(|_| l.repeats() && (scans || compares)) else {
+        return false;
+    };
+    let load = |a: &Access| {
+        let at = ldt::base_of(l.found.seg[a.seg]).wrapping_add(a.offset);
+        (0..size).try_fold(0, |v, n| Some(v | u32::from(l.step.memory.get(at.wrapping_add(n))?) << (8 * n)))
+    };
+    let operands = l.accesses();
+    let (Some(a), Some(b)) = (
+        if scans { Some(l.found.gpr[EAX]) } else { operands.first().and_then(load) },
+        operands.last().and_then(load),
+    ) else {
+        return false;
+    };
+    let flags = compare_flags(a, b, 8 * size);
+    l.ours_but(|s, _| s.regs.eflags = s.regs.eflags & !ARITH | flags)
+        || l.ours_but(|s, _| s.regs.eflags = s.regs.eflags & !(ARITH | RF) | flags)
+}
+
+/// The size of what a string instruction takes at a time.
+fn element(m: Mnemonic) -> Option<u32> {
+    use Mnemonic as M;
+    Some(match m {
+        M::Movsb | M::Cmpsb | M::Stosb | M::Lodsb | M::Scasb => 1,
+        M::Movsw | M::Cmpsw | M::Stosw | M::Lodsw | M::Scasw => 2,
+        M::Movsd | M::Cmpsd | M::Stosd | M::Lodsd | M::Scasd => 4,
+        _ => return None,
+    })
+}
+
+/// The flags of `a - b` in so many bits.
+fn compare_flags(a: u32, b: u32, bits: u32) -> u32 {
+    let mask = u32::MAX >> (32 - bits);
+    let (a, b) = (a & mask, b & mask);
+    let d = a.wrapping_sub(b) & mask;
+    let sign = 1 << (bits - 1);
+    let mut f = 0;
+    for (flag, set) in [
+        (CF, a < b),
+        (PF, (d as u8).count_ones() & 1 == 0),
+        (AF, (a ^ b ^ d) & 0x10 != 0),
+        (ZF, d == 0),
+        (SF, d & sign != 0),
+        (OF, (a ^ b) & (a ^ d) & sign != 0),
+    ] {
+        f |= if set { flag } else { 0 };
+    }
+    f
+}
+
+/// Of two operands that both fault, the first is [ESI]; with Intel's it is [EDI].
+fn compares_esi_first(l: &Look<'_>) -> bool {
+    matches!(l.i.mnemonic(), Mnemonic::Cmpsb | Mnemonic::Cmpsw | Mnemonic::Cmpsd)
+        && matches!(l.step.guest.stop, Stop::Fault { .. })
+        && l.accesses().into_iter().any(|a| l.fault_of(a))
+}
+
+/// A store that raises an unmasked exception looks first whether it could store.
+fn x87_store(l: &Look<'_>) -> bool {
+    use Mnemonic as M;
+    matches!(l.i.mnemonic(), M::Fst | M::Fstp | M::Fist | M::Fistp | M::Fbstp)
+        && l.i.op0_kind() == OpKind::Memory
+        && l.step.guest.regs.fx.u16(2) & 0x80 != 0
+        && l.accesses().into_iter().any(|a| l.fault_of(a))
+}
+
+/// TOP stays; Intel's has become 0.
+fn mmx_store(l: &Look<'_>) -> bool {
+    use Mnemonic as M;
+    matches!(l.i.mnemonic(), M::Movd | M::Movq | M::Movntq | M::Maskmovq)
+        && l.i.op0_kind() != OpKind::Register
+        && matches!(l.step.guest.stop, Stop::Fault { .. })
+        && l.ours_but(|s, _| s.regs.fx.turn(l.found.fx.u16(2) >> 11 & 7))
+}
+
+/// A virtual machine on AMD's sees INT1 as a fault: EIP has not moved.
+fn int1(l: &Look<'_>) -> bool {
+    l.i.mnemonic() == Mnemonic::Int1 && l.ours_but(|s, _| s.regs.eip = l.i.ip32())
+}
+
+/// A far RET or IRET to another ring reads the stack pointer it returns to before it looks at the selector.
+fn far_return(l: &Look<'_>) -> bool {
+    use Mnemonic as M;
+    if !matches!(l.i.mnemonic(), M::Retf | M::Iret | M::Iretd)
+        || !matches!(l.step.guest.stop, Stop::Fault { vector: 13, .. })
+    {
+        return false;
+    }
+    let word = if matches!(l.i.code(), Code::Retfw | Code::Retfw_imm16 | Code::Iretw) { 2 } else { 4 };
+    let first = if l.i.mnemonic() == M::Retf { 2 * word } else { 3 * word };
+    let skipped = if l.i.op_count() == 1 { u32::from(l.i.immediate16()) } else { 0 };
+    let at = l.on_stack(first + skipped, word, false);
+    [at, Access { offset: at.offset.wrapping_add(word), ..at }].into_iter().any(|a| l.fault_of(a))
+}
+
+/// MOVUPS and MOVUPD are checked for alignment if AC is set.
+fn unaligned_move(l: &Look<'_>) -> bool {
+    use Mnemonic as M;
+    matches!(l.i.mnemonic(), M::Movups | M::Movupd | M::Movdqu | M::Lddqu)
+        && l.faulted(Stop::Fault { vector: 17, error: 0, address: 0 })
+}
+
+fn loop_with_prefix(l: &Look<'_>) -> bool {
+    use Code as C;
+    let small = matches!(
+        l.i.code(),
+        C::Loope_rel8_16_CX | C::Loope_rel8_32_CX | C::Loopne_rel8_16_CX | C::Loopne_rel8_32_CX
+    );
+    let count = l.found.gpr[ECX].wrapping_sub(1) & if small { 0xffff } else { u32::MAX };
+    let zero = l.found.eflags & ZF != 0;
+    let prefixes = l.prefixes();
+    let goes = match prefixes.iter().rfind(|b| matches!(b, 0xf2 | 0xf3)) {
+        Some(0xf2) => count != 0 && !zero,
+        Some(_) => count != 0 && zero,
+        None => return false,
+    };
+    let to = if goes { l.i.near_branch32() } else { l.i.next_ip32() };
+    l.ours_but(|s, _| s.regs.eip = to)
+}
+
+fn other(l: &Look<'_>) -> bool {
+    match l.i.mnemonic() {
+        // F3 makes LOOPE of LOOPNE, F2 LOOPNE of LOOPE.
+        Mnemonic::Loope | Mnemonic::Loopne => loop_with_prefix(l),
+        // Nothing was pushed when the target lies beyond the limit.
+        Mnemonic::Call => matches!(l.step.guest.stop, Stop::Fault { .. }) && l.ours_but(|_, m| m.copy_from(l.step.memory)),
+        _ => false,
+    }
+}
