@@ -46,13 +46,18 @@ impl Access {
         self.size != 0 && self.offset.checked_add(self.size - 1).is_none()
     }
 
-    fn within_limit(&self, selector: u16) -> bool {
+    /// The segment lets it: its limit, and for a write its type.
+    fn fits(&self, selector: u16) -> bool {
         let Some(last) = self.offset.checked_add(self.size.saturating_sub(1)) else { return false };
-        let Some(e) = ldt::of_selector(selector) else { return true };
+        let write = self.write && self.seg == 1;
+        let Some(e) = ldt::of_selector(selector) else { return selector > 3 && !write };
         match e.kind {
-            Kind::ReadDown | Kind::WriteDown => {
-                self.offset > e.byte_limit() && (e.big || last <= 0xffff)
+            Kind::Read | Kind::ReadDown | Kind::Execute | Kind::ExecuteRead | Kind::ExecuteReadConforming
+                if self.write =>
+            {
+                false
             }
+            Kind::ReadDown | Kind::WriteDown => self.offset > e.byte_limit() && (e.big || last <= 0xffff),
             _ => last <= e.byte_limit(),
         }
     }
@@ -61,7 +66,7 @@ impl Access {
     pub fn faults(&self, r: &Regs) -> Vec<Stop> {
         let mut out = Vec::new();
         let selector = r.seg[self.seg];
-        if !self.within_limit(selector) {
+        if !self.fits(selector) {
             let vector = if self.seg == 2 { 12 } else { 13 };
             out.push(Stop::Fault { vector, error: 0, address: 0 });
         }
@@ -101,10 +106,10 @@ fn refused(at: u32, write: bool) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::DS32;
+    use crate::layout::{CS32, DS32};
 
     fn regs(ss: u16, eflags: u32) -> Regs {
-        Regs { seg: [DS32, 0, ss, DS32, DS32, DS32], eflags, ..Regs::default() }
+        Regs { seg: [DS32, CS32, ss, DS32, DS32, DS32], eflags, ..Regs::default() }
     }
 
     fn page(error: u32, address: u32) -> Stop {
@@ -124,6 +129,10 @@ mod tests {
         let beyond = Stop::Fault { vector: 13, error: 0, address: 0 };
         assert_eq!(flat(u32::MAX, 2, false).faults(&regs(DS32, 0)), [beyond, page(4, u32::MAX)]);
         assert!(flat(u32::MAX, 2, false).wraps() && !flat(u32::MAX, 1, false).wraps());
+        // Code is not written to; the null selector is not used at all.
+        assert_eq!(Access { seg: 1, ..flat(STACK, 4, true) }.faults(&regs(DS32, 0)).first(), Some(&beyond));
+        let null = Regs { seg: [0, CS32, DS32, 3, DS32, DS32], ..Regs::default() };
+        assert_eq!(flat(STACK, 4, false).faults(&null), [beyond]);
         // A 16-bit stack that ends with its two pages.
         let small = Access { seg: 2, offset: 0x1ffe, size: 4, write: false };
         let faults = small.faults(&regs(ldt::selector(0), 0));

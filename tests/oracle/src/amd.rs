@@ -3,6 +3,8 @@
 use iced_x86::{Code, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, UsedMemory};
 
 use crate::access::{Access, segment};
+use crate::compare::distance80;
+use crate::generate::{Family, family_of};
 use crate::layout::Memory;
 use crate::ldt;
 use crate::maker::Step;
@@ -21,7 +23,7 @@ struct Look<'a> {
 pub fn rule(step: &Step<'_>, same: Same<'_>) -> Option<&'static str> {
     let look = Look { step, i: step.subject()?, found: step.found(), same };
     type Rule = fn(&Look<'_>) -> bool;
-    const RULES: [(&str, Rule); 12] = [
+    const RULES: [(&str, Rule); 15] = [
         ("PUSH of a segment register", push_of_segment),
         ("POP of a segment register", pop_of_segment),
         ("access past FFFFFFFFh", wraps),
@@ -31,9 +33,12 @@ pub fn rule(step: &Step<'_>, same: Same<'_>) -> Option<&'static str> {
         ("x87 store that faults and raises", x87_store),
         ("MMX store that faults", mmx_store),
         ("INT1", int1),
-        ("far return to another ring", far_return),
+        ("far return", far_return),
         ("alignment check of MOVUPS", unaligned_move),
-        ("other", other),
+        ("transcendental underflow", underflow),
+        ("LOOPE and LOOPNE with REP", loop_with_prefix),
+        ("near CALL beyond the limit", near_call),
+        ("fetch of an undefined instruction", undefined),
     ];
     RULES.into_iter().find(|(_, holds)| holds(&look)).map(|(name, _)| name)
 }
@@ -41,10 +46,14 @@ pub fn rule(step: &Step<'_>, same: Same<'_>) -> Option<&'static str> {
 impl Look<'_> {
     /// The host ended with this fault, and nothing else happened.
     fn faulted(&self, stop: Stop) -> bool {
+        self.faulted_after(stop, self.step.memory)
+    }
+
+    fn faulted_after(&self, stop: Stop, memory: &Memory) -> bool {
         let mut regs = self.found;
         regs.eip = self.i.ip32();
         regs.eflags |= RF;
-        self.step.host.stop == stop && (self.same)(&Snapshot { stop, regs }, self.step.memory)
+        self.step.host.stop == stop && (self.same)(&Snapshot { stop, regs }, memory)
     }
 
     /// The host met a fault that this access can meet.
@@ -72,7 +81,7 @@ impl Look<'_> {
 
     /// What it reads and writes, in the order of its operands.
     fn accesses(&self) -> Vec<Access> {
-        if let Some(size) = element(self.i.mnemonic()) {
+        if let Some(size) = element(self.i) {
             return self.elements(size);
         }
         let mut info = InstructionInfoFactory::new();
@@ -106,7 +115,7 @@ impl Look<'_> {
     /// Its bytes up to the opcode.
     fn prefixes(&self) -> Vec<u8> {
         let from = ldt::base_of(self.found.seg[1]).wrapping_add(self.i.ip32());
-        (0..self.i.len() as u32)
+        (0..15)
             .map_while(|n| self.step.memory.get(from.wrapping_add(n)))
             .take_while(|b| matches!(b, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3))
             .collect()
@@ -156,7 +165,12 @@ fn wraps(l: &Look<'_>) -> bool {
     let seg = if vector == 12 { 2 } else { 3 };
     matches!(vector, 12 | 13)
         && (seg_wraps(seg) || (unclear && address >= 0xffff_fff0))
-        && l.faulted(Stop::Fault { vector, error: 0, address: 0 })
+        && {
+            let stop = Stop::Fault { vector, error: 0, address: 0 };
+            // ENTER has pushed by then.
+            l.faulted(stop)
+                || (l.i.mnemonic() == Mnemonic::Enter && l.faulted_after(stop, l.step.guest_memory))
+        }
 }
 
 /// RF is clear in the image of a single-step trap between two repetitions; Intel's has it set.
@@ -169,7 +183,7 @@ fn flags_within_rep(l: &Look<'_>) -> bool {
     use Mnemonic as M;
     let scans = matches!(l.i.mnemonic(), M::Scasb | M::Scasw | M::Scasd);
     let compares = matches!(l.i.mnemonic(), M::Cmpsb | M::Cmpsw | M::Cmpsd);
-    let Some(size) = element(l.i.mnemonic()).filter(|_| l.repeats() && (scans || compares)) else {
+    let Some(size) = element(l.i).filter(|_| l.repeats() && (scans || compares)) else {
         return false;
     };
     let load = |a: &Access| {
@@ -189,9 +203,13 @@ fn flags_within_rep(l: &Look<'_>) -> bool {
 }
 
 /// The size of what a string instruction takes at a time.
-fn element(m: Mnemonic) -> Option<u32> {
+fn element(i: &Instruction) -> Option<u32> {
     use Mnemonic as M;
-    Some(match m {
+    // Two of the names are those of SSE2 instructions as well.
+    if !i.is_string_instruction() {
+        return None;
+    }
+    Some(match i.mnemonic() {
         M::Movsb | M::Cmpsb | M::Stosb | M::Lodsb | M::Scasb => 1,
         M::Movsw | M::Cmpsw | M::Stosw | M::Lodsw | M::Scasw => 2,
         M::Movsd | M::Cmpsd | M::Stosd | M::Lodsd | M::Scasd => 4,
@@ -235,6 +253,26 @@ fn x87_store(l: &Look<'_>) -> bool {
         && l.accesses().into_iter().any(|a| l.fault_of(a))
 }
 
+/// A result at the edge of what is normal, of which the last bit may differ, underflows. UE is unmasked here: what is
+/// stored has an exponent larger by 6000h.
+fn underflow(l: &Look<'_>) -> bool {
+    const RAISED: u16 = 0x8090;
+    let host = &l.step.host.regs.fx;
+    family_of(l.i.code()) == Family::X87Transcendental
+        && host.u16(2) & RAISED == RAISED
+        && l.ours_but(|s, _| {
+            let fx = &mut s.regs.fx;
+            fx.set16(2, fx.u16(2) | RAISED);
+            for n in 0..2 {
+                let ((m, e), ours) = (host.st(n), fx.st(n));
+                let unwrapped = (m, e.wrapping_sub(0x6000));
+                if ours.1 & 0x7fff <= 1 && distance80(unwrapped, ours).is_some_and(|d| d <= 1) {
+                    fx.set_st(n, m, e);
+                }
+            }
+        })
+}
+
 /// TOP stays; Intel's has become 0.
 fn mmx_store(l: &Look<'_>) -> bool {
     use Mnemonic as M;
@@ -249,19 +287,27 @@ fn int1(l: &Look<'_>) -> bool {
     l.i.mnemonic() == Mnemonic::Int1 && l.ours_but(|s, _| s.regs.eip = l.i.ip32())
 }
 
-/// A far RET or IRET to another ring reads the stack pointer it returns to before it looks at the selector.
+/// A far RET or IRET reads all four bytes that hold the selector; if it goes to another ring, then the stack pointer
+/// that it would return to, and looks at the selector only then.
 fn far_return(l: &Look<'_>) -> bool {
     use Mnemonic as M;
-    if !matches!(l.i.mnemonic(), M::Retf | M::Iret | M::Iretd)
-        || !matches!(l.step.guest.stop, Stop::Fault { vector: 13, .. })
-    {
+    if !matches!(l.i.mnemonic(), M::Retf | M::Iret | M::Iretd) {
         return false;
     }
     let word = if matches!(l.i.code(), Code::Retfw | Code::Retfw_imm16 | Code::Iretw) { 2 } else { 4 };
-    let first = if l.i.mnemonic() == M::Retf { 2 * word } else { 3 * word };
-    let skipped = if l.i.op_count() == 1 { u32::from(l.i.immediate16()) } else { 0 };
-    let at = l.on_stack(first + skipped, word, false);
-    [at, Access { offset: at.offset.wrapping_add(word), ..at }].into_iter().any(|a| l.fault_of(a))
+    let selector = l.on_stack(word, word, false);
+    if l.fault_of(selector) {
+        return true;
+    }
+    let rpl = l.step.memory.get(ldt::base_of(l.found.seg[2]).wrapping_add(selector.offset)).map(|b| b & 3);
+    let skipped = match l.i.mnemonic() {
+        M::Retf if l.i.op_count() == 1 => 2 * word + u32::from(l.i.immediate16()),
+        M::Retf => 2 * word,
+        _ => 3 * word,
+    };
+    rpl != Some(3)
+        && matches!(l.step.guest.stop, Stop::Fault { vector: 13, .. })
+        && (0..2).any(|n| l.fault_of(l.on_stack(skipped + n * word, word, false)))
 }
 
 /// MOVUPS and MOVUPD are checked for alignment if AC is set.
@@ -271,16 +317,19 @@ fn unaligned_move(l: &Look<'_>) -> bool {
         && l.faulted(Stop::Fault { vector: 17, error: 0, address: 0 })
 }
 
+/// F3 makes LOOPE of LOOPNE, F2 LOOPNE of LOOPE.
 fn loop_with_prefix(l: &Look<'_>) -> bool {
     use Code as C;
+    if !matches!(l.i.mnemonic(), Mnemonic::Loope | Mnemonic::Loopne) {
+        return false;
+    }
     let small = matches!(
         l.i.code(),
         C::Loope_rel8_16_CX | C::Loope_rel8_32_CX | C::Loopne_rel8_16_CX | C::Loopne_rel8_32_CX
     );
     let count = l.found.gpr[ECX].wrapping_sub(1) & if small { 0xffff } else { u32::MAX };
     let zero = l.found.eflags & ZF != 0;
-    let prefixes = l.prefixes();
-    let goes = match prefixes.iter().rfind(|b| matches!(b, 0xf2 | 0xf3)) {
+    let goes = match l.prefixes().iter().rfind(|b| matches!(b, 0xf2 | 0xf3)) {
         Some(0xf2) => count != 0 && !zero,
         Some(_) => count != 0 && zero,
         None => return false,
@@ -289,12 +338,20 @@ fn loop_with_prefix(l: &Look<'_>) -> bool {
     l.ours_but(|s, _| s.regs.eip = to)
 }
 
-fn other(l: &Look<'_>) -> bool {
-    match l.i.mnemonic() {
-        // F3 makes LOOPE of LOOPNE, F2 LOOPNE of LOOPE.
-        Mnemonic::Loope | Mnemonic::Loopne => loop_with_prefix(l),
-        // Nothing was pushed when the target lies beyond the limit.
-        Mnemonic::Call => matches!(l.step.guest.stop, Stop::Fault { .. }) && l.ours_but(|_, m| m.copy_from(l.step.memory)),
-        _ => false,
-    }
+/// Nothing has been pushed when the target lies beyond the limit.
+fn near_call(l: &Look<'_>) -> bool {
+    l.i.mnemonic() == Mnemonic::Call
+        && !l.i.is_call_far()
+        && !l.i.is_call_far_indirect()
+        && matches!(l.step.guest.stop, Stop::Fault { vector: 13, error: 0, .. })
+        && l.ours_but(|_, m| m.copy_from(l.step.memory))
+}
+
+/// The undefined opcodes 0F B9 and 0F FF have no operands, so none are fetched.
+fn undefined(l: &Look<'_>) -> bool {
+    let from = ldt::base_of(l.found.seg[1]).wrapping_add(l.i.ip32()).wrapping_add(l.prefixes().len() as u32);
+    let opcode = [0, 1].map(|n| l.step.memory.get(from.wrapping_add(n)));
+    matches!(opcode, [Some(0x0f), Some(0xb9 | 0xff)])
+        && matches!(l.step.guest.stop, Stop::Fault { vector: 13 | 14, .. })
+        && l.faulted(Stop::Fault { vector: 6, error: 0, address: 0 })
 }

@@ -83,7 +83,7 @@ fn same_stop(case: &Case, host: &Stop, guest: &Stop, large: bool) -> bool {
 }
 
 /// Distance of two 80-bit values in units of the last place; `None` if they are not comparable.
-fn distance80(a: (u64, u16), b: (u64, u16)) -> Option<u64> {
+pub(crate) fn distance80(a: (u64, u16), b: (u64, u16)) -> Option<u64> {
     if a.1 & 0x8000 != b.1 & 0x8000 || a.1 & 0x7fff == 0x7fff {
         return (a == b).then_some(0);
     }

@@ -12,7 +12,7 @@ use crate::host::Host;
 use crate::layout::Memory;
 use crate::maker::Maker;
 use crate::snapshot::{EAX, ESP, Fx, Snapshot, Stop};
-use crate::steps;
+use crate::steps::{self, End, Sides};
 
 /// The host against itself: how fast it is, and that it says the same twice.
 pub struct HostOnly {
@@ -151,10 +151,11 @@ impl<V: Vcpu> Session<V> {
         if let Verdict::Differ(all) = &mut verdict
             && self.maker.differs()
         {
-            let end = (&host, &self.host_memory);
-            match steps::explain(self.maker, case, &self.start, end, &mut self.host, &mut self.guest) {
-                Ok(rules) => verdict = Verdict::Known(rules),
-                Err(why) => all.extend(why),
+            let end = End { host: &host, memory: &self.host_memory };
+            let sides = Sides { host: &mut self.host, guest: &mut self.guest };
+            match steps::explain(self.maker, case, &self.start, &end, sides) {
+                Verdict::Differ(why) => all.extend(why),
+                other => verdict = other,
             }
         }
         if matches!(verdict, Verdict::Agree | Verdict::Known(_)) {

@@ -29,15 +29,28 @@ fn without_trap(mut s: Snapshot) -> Snapshot {
     s
 }
 
-/// The rules by which the sequence differs, if its instructions agree but for them; else what differs.
+/// Both sides of a session.
+pub struct Sides<'a, V: Vcpu> {
+    pub host: &'a mut Host,
+    pub guest: &'a mut Guest<V>,
+}
+
+/// Where the host was when the sequence ended.
+pub struct End<'a> {
+    pub host: &'a Snapshot,
+    pub memory: &'a Memory,
+}
+
+/// `Known` with the rules by which the sequence differs, if its instructions agree but for them; else `Differ` with
+/// what differs.
 pub fn explain<V: Vcpu>(
     maker: Maker,
     whole: &Case,
     start: &Memory,
-    end: (&Snapshot, &Memory),
-    host: &mut Host,
-    guest: &mut Guest<V>,
-) -> Result<Vec<&'static str>, Vec<String>> {
+    end: &End<'_>,
+    sides: Sides<'_, V>,
+) -> Verdict {
+    let Sides { host, guest } = sides;
     let mut rules = Vec::new();
     let mut before = whole.regs;
     let mut memory = start.clone();
@@ -46,13 +59,27 @@ pub fn explain<V: Vcpu>(
     let mut single = before.eflags & TF != 0;
     maker.forget_pointers(&mut before.fx);
     for _ in 0..MOST {
+        let small = ldt::of_selector(before.seg[2]).is_some_and(|e| !e.big);
+        if small && before.seg.iter().any(|s| (1..4).contains(s)) {
+            return Verdict::Skip("a null selector that a step would lose");
+        }
         before.eflags |= TF;
         let at = before.eip.wrapping_add(ldt::base_of(before.seg[1]));
         let from = (at.wrapping_sub(CODE) as usize).min(CODE_LEN);
-        let (case, instructions) = whole.step(before, &memory.code[from..]);
-        host.reload(&memory);
-        let mut h = host.step(&before);
-        host.store(&mut host_memory);
+        let (mut case, instructions) = whole.step(before, &memory.code[from..]);
+        let mut h;
+        if instructions.is_empty() {
+            // The kernel loses registers on the way to where no code is: the sequence has been there.
+            h = *end.host;
+            host_memory.copy_from(end.memory);
+            if !single {
+                case.regs.eflags &= !TF;
+            }
+        } else {
+            host.reload(&memory);
+            h = host.step(&before);
+            host.store(&mut host_memory);
+        }
         guest.load(&memory);
         let (mut g, _) = guest.run(&case);
         guest.store(&mut guest_memory);
@@ -80,7 +107,7 @@ pub fn explain<V: Vcpu>(
                 None => {
                     let mut out = vec![format!("alone, at {at:08x}:")];
                     out.extend(differences.into_iter().map(|d| format!("  {d}")));
-                    return Err(out);
+                    return Verdict::Differ(out);
                 }
             }
         }
@@ -88,20 +115,28 @@ pub fn explain<V: Vcpu>(
             if !single {
                 h.regs.eflags &= !TF;
             }
+            // Lost with each trap; see `Maker::forget_pointers`.
+            h.regs.fx.set32(8, end.host.regs.fx.u32(8));
             // One by one they must have gone the way the sequence went.
-            return match compare(maker, whole, &h, end.0, &host_memory, end.1) {
+            return match compare(maker, whole, &h, end.host, &host_memory, end.memory) {
                 Verdict::Differ(d) => {
-                    Err(d.into_iter().map(|d| format!("host, whole and by steps: {d}")).collect())
+                    Verdict::Differ(d.into_iter().map(|d| format!("host, by steps and whole: {d}")).collect())
                 }
-                _ if rules.is_empty() => Err(vec!["but each instruction alone agrees".into()]),
-                _ => Ok(rules),
+                _ if rules.is_empty() => Verdict::Differ(vec!["but each instruction alone agrees".into()]),
+                _ => Verdict::Known(rules),
             };
         }
         memory.copy_from(&host_memory);
         before = h.regs;
+        for (seg, ours) in before.seg.iter_mut().zip(g.regs.seg) {
+            // The kernel has made 0 of it.
+            if *seg == 0 && ours < 4 {
+                *seg = ours;
+            }
+        }
         own_flag(&instructions, &mut single, before.eflags, before.seg[2], before.gpr[ESP], &mut memory);
     }
-    Err(vec!["too long to be taken apart".into()])
+    Verdict::Differ(vec!["too long to be taken apart".into()])
 }
 
 /// What the sequence itself zeroes in an x87 image, because it depends on the model or on where code lies.
