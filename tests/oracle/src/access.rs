@@ -2,7 +2,7 @@
 
 use iced_x86::{Register, UsedMemory};
 
-use crate::layout::{CODE_LEN, ALIAS, CODE, DATA, DATA_LEN, DATA_RW, EXIT, PAGE, STACK, STACK_LEN};
+use crate::layout::{ALIAS, CODE, CODE_LEN, DATA, DATA_LEN, DATA_RW, EXIT, PAGE, STACK, STACK_LEN};
 use crate::ldt::{self, Kind};
 use crate::snapshot::{AC, Regs, Stop};
 
@@ -121,7 +121,10 @@ mod tests {
         let flat = |offset, size, write| Access { seg: 3, offset, size, write };
         assert_eq!(flat(STACK, 4, true).faults(&regs(DS32, AC)), []);
         assert_eq!(flat(STACK - 2, 4, false).faults(&regs(DS32, 0)), [page(4, STACK - 2)]);
-        assert_eq!(flat(DATA + DATA_RW as u32 - 2, 4, true).faults(&regs(DS32, 0)), [page(7, DATA + DATA_RW as u32)]);
+        assert_eq!(
+            flat(DATA + DATA_RW as u32 - 2, 4, true).faults(&regs(DS32, 0)),
+            [page(7, DATA + DATA_RW as u32)]
+        );
         assert_eq!(flat(DATA + DATA_RW as u32 - 2, 4, false).faults(&regs(DS32, 0)), []);
         let misaligned = Stop::Fault { vector: 17, error: 0, address: 0 };
         assert_eq!(flat(STACK + 2, 4, true).faults(&regs(DS32, AC)), [misaligned]);

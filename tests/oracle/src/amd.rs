@@ -86,9 +86,7 @@ impl Look<'_> {
         }
         let mut info = InstructionInfoFactory::new();
         let used = info.info(self.i).used_memory();
-        let write = |u: &UsedMemory| {
-            !matches!(u.access(), OpAccess::Read | OpAccess::CondRead)
-        };
+        let write = |u: &UsedMemory| !matches!(u.access(), OpAccess::Read | OpAccess::CondRead);
         used.iter().filter_map(|u| Access::of(u, &self.found, write(u))).collect()
     }
 
@@ -106,8 +104,14 @@ impl Look<'_> {
                     _ => return None,
                 };
                 let v = self.found.gpr[r];
-                let compares = matches!(self.i.mnemonic(), Mnemonic::Scasb | Mnemonic::Scasw | Mnemonic::Scasd);
-                Some(Access { seg, offset: if small { v & 0xffff } else { v }, size, write: write && !compares })
+                let compares =
+                    matches!(self.i.mnemonic(), Mnemonic::Scasb | Mnemonic::Scasw | Mnemonic::Scasd);
+                Some(Access {
+                    seg,
+                    offset: if small { v & 0xffff } else { v },
+                    size,
+                    write: write && !compares,
+                })
             })
             .collect()
     }
@@ -163,14 +167,11 @@ fn wraps(l: &Look<'_>) -> bool {
     let Stop::Fault { vector, .. } = l.step.host.stop else { return false };
     let seg_wraps = |seg: usize| l.accesses().iter().any(|a| (a.seg == 2) == (seg == 2) && a.wraps());
     let seg = if vector == 12 { 2 } else { 3 };
-    matches!(vector, 12 | 13)
-        && (seg_wraps(seg) || (unclear && address >= 0xffff_fff0))
-        && {
-            let stop = Stop::Fault { vector, error: 0, address: 0 };
-            // ENTER has pushed by then.
-            l.faulted(stop)
-                || (l.i.mnemonic() == Mnemonic::Enter && l.faulted_after(stop, l.step.guest_memory))
-        }
+    matches!(vector, 12 | 13) && (seg_wraps(seg) || (unclear && address >= 0xffff_fff0)) && {
+        let stop = Stop::Fault { vector, error: 0, address: 0 };
+        // ENTER has pushed by then.
+        l.faulted(stop) || (l.i.mnemonic() == Mnemonic::Enter && l.faulted_after(stop, l.step.guest_memory))
+    }
 }
 
 /// RF is clear in the image of a single-step trap between two repetitions; Intel's has it set.
@@ -354,4 +355,122 @@ fn undefined(l: &Look<'_>) -> bool {
     matches!(opcode, [Some(0x0f), Some(0xb9 | 0xff)])
         && matches!(l.step.guest.stop, Stop::Fault { vector: 13 | 14, .. })
         && l.faulted(Stop::Fault { vector: 6, error: 0, address: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use iced_x86::{Decoder, DecoderOptions};
+
+    use super::*;
+    use crate::layout::{CODE, CS32, DS32, STACK};
+    use crate::snapshot::AC;
+
+    const AT: u32 = STACK + 0x1000;
+
+    fn start(code: &[u8]) -> (Regs, Memory, [Instruction; 1]) {
+        let mut r =
+            Regs { seg: [DS32, CS32, DS32, DS32, DS32, DS32], eip: CODE, eflags: 0x302, ..Regs::default() };
+        r.gpr[ESP] = AT;
+        let mut m = Memory::default();
+        m.code[..code.len()].copy_from_slice(code);
+        m.stack.fill(0x55);
+        let i = Decoder::with_ip(32, code, u64::from(CODE), DecoderOptions::NONE).decode();
+        (r, m, [i])
+    }
+
+    fn stopped(regs: Regs, stop: Stop) -> Snapshot {
+        let mut s = Snapshot { stop, regs };
+        s.regs.eflags |= if stop == Stop::Exit { 0 } else { RF };
+        s
+    }
+
+    /// The rule for a host that left `host`, where ours left `guest`.
+    fn of(
+        before: (&Regs, &Memory, &[Instruction]),
+        host: (&Snapshot, &Memory),
+        guest: (&Snapshot, &Memory),
+    ) -> Option<&'static str> {
+        let step = Step {
+            instructions: before.2,
+            before: before.0,
+            host: host.0,
+            guest: guest.0,
+            memory: before.1,
+            guest_memory: guest.1,
+        };
+        rule(&step, &|s, m| s == host.0 && m == host.1)
+    }
+
+    #[test]
+    fn flags_of_a_comparison() {
+        assert_eq!(compare_flags(5, 5, 32), ZF | PF);
+        assert_eq!(compare_flags(0x80, 1, 8), OF | AF);
+        assert_eq!(compare_flags(0, 1, 16), CF | PF | AF | SF);
+        assert_eq!(compare_flags(0xffff_ff07, 0x07, 8), ZF | PF);
+    }
+
+    #[test]
+    fn segment_registers_on_the_stack() {
+        // push es
+        let (r, m, i) = start(&[0x06]);
+        let mut after = stopped(r, Stop::Exit);
+        (after.regs.eip, after.regs.gpr[ESP]) = (CODE + 1, AT - 4);
+        let pushed = |upper: u8| {
+            let mut m = m.clone();
+            m.stack[0xffc..0x1000].copy_from_slice(&[DS32 as u8, 0, upper, upper]);
+            m
+        };
+        let name = Some("PUSH of a segment register");
+        assert_eq!(of((&r, &m, &i), (&after, &pushed(0)), (&after, &pushed(0x55))), name);
+        // Anything else in the upper half is not what the rule says.
+        assert_eq!(of((&r, &m, &i), (&after, &pushed(1)), (&after, &pushed(0x55))), None);
+        // pop es with AC, aligned to two bytes only
+        let (mut r, m, i) = start(&[0x07]);
+        r.eflags |= AC;
+        r.gpr[ESP] += 2;
+        let mut after = stopped(r, Stop::Exit);
+        (after.regs.eip, after.regs.gpr[ESP], after.regs.seg[0]) = (CODE + 1, AT + 6, 0);
+        let fault = stopped(r, Stop::Fault { vector: 17, error: 0, address: 0 });
+        assert_eq!(of((&r, &m, &i), (&fault, &m), (&after, &m)), Some("POP of a segment register"));
+        let other = stopped(r, Stop::Fault { vector: 12, error: 0, address: 0 });
+        assert_eq!(of((&r, &m, &i), (&other, &m), (&after, &m)), None);
+    }
+
+    #[test]
+    fn past_the_end_of_a_flat_segment() {
+        // mov eax, [ffffffffh]
+        let (r, m, i) = start(&[0xa1, 0xff, 0xff, 0xff, 0xff]);
+        let general = stopped(r, Stop::Fault { vector: 13, error: 0, address: 0 });
+        let page = stopped(r, Stop::Fault { vector: 14, error: 4, address: u32::MAX });
+        assert_eq!(of((&r, &m, &i), (&general, &m), (&page, &m)), Some("access past FFFFFFFFh"));
+        // mov al, [ffffffffh] ends there.
+        let (r, m, i) = start(&[0xa0, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(of((&r, &m, &i), (&general, &m), (&page, &m)), None);
+    }
+
+    #[test]
+    fn the_prefix_of_a_loop_is_its_condition() {
+        // repe loopne +10h with ZF clear
+        let (r, m, i) = start(&[0xf3, 0xe0, 0x10]);
+        let mut goes = stopped(r, Stop::Exit);
+        (goes.regs.eip, goes.regs.gpr[ECX]) = (CODE + 0x13, u32::MAX);
+        let mut stays = goes;
+        stays.regs.eip = CODE + 3;
+        assert_eq!(of((&r, &m, &i), (&stays, &m), (&goes, &m)), Some("LOOPE and LOOPNE with REP"));
+        let (r, m, i) = start(&[0xe0, 0x11]);
+        assert_eq!(of((&r, &m, &i), (&stays, &m), (&goes, &m)), None);
+    }
+
+    #[test]
+    fn nothing_but_the_rule_may_differ() {
+        // int1
+        let (r, m, i) = start(&[0xf1]);
+        let trap = Stop::Fault { vector: 1, error: 0, address: 0 };
+        let (mut ours, host) = (stopped(r, trap), stopped(r, trap));
+        ours.regs.eip = CODE + 1;
+        assert_eq!(of((&r, &m, &i), (&host, &m), (&ours, &m)), Some("INT1"));
+        let mut wrong = host;
+        wrong.regs.gpr[EAX] = 1;
+        assert_eq!(of((&r, &m, &i), (&wrong, &m), (&ours, &m)), None);
+    }
 }

@@ -146,8 +146,7 @@ impl<V: Vcpu> Session<V> {
         self.host.reload(&self.start);
         host = self.host.run(&case.regs);
         self.host.store(&mut self.host_memory);
-        let mut verdict =
-            compare(self.maker, case, &host, &guest, &self.host_memory, &self.guest_memory);
+        let mut verdict = compare(self.maker, case, &host, &guest, &self.host_memory, &self.guest_memory);
         if let Verdict::Differ(all) = &mut verdict
             && self.maker.differs()
         {

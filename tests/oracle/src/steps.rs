@@ -84,9 +84,8 @@ pub fn explain<V: Vcpu>(
         let (mut g, _) = guest.run(&case);
         guest.store(&mut guest_memory);
         pointers(&instructions, &before, &host_memory, &mut guest_memory);
-        let last = h.stop != SINGLE_STEP
-            || single
-            || instructions.iter().any(|i| i.mnemonic() == Mnemonic::Int1);
+        let last =
+            h.stop != SINGLE_STEP || single || instructions.iter().any(|i| i.mnemonic() == Mnemonic::Int1);
         if !last {
             (h, g) = (without_trap(h), without_trap(g));
         }
@@ -143,16 +142,16 @@ pub fn explain<V: Vcpu>(
 fn pointers(done: &[Instruction], before: &Regs, host: &Memory, guest: &mut Memory) {
     use Code as C;
     for i in done {
-        let fields: &[std::ops::Range<u32>] = match i.code() {
-            C::Fxsave_m512byte => &[6..24, 28..32],
-            C::Fnstenv_m14byte | C::Fnsave_m94byte => &[6..14],
-            C::Fnstenv_m28byte | C::Fnsave_m108byte => &[12..28],
+        let (fields, mask) = match i.code() {
+            C::Fxsave_m512byte => (6..24, 28..32),
+            C::Fnstenv_m14byte | C::Fnsave_m94byte => (6..14, 0..0),
+            C::Fnstenv_m28byte | C::Fnsave_m108byte => (12..28, 0..0),
             _ => continue,
         };
         let used = InstructionInfoFactory::new().info(i).used_memory().first().copied();
         let Some(image) = used.and_then(|u| Access::of(&u, before, true)) else { continue };
         let from = ldt::base_of(before.seg[image.seg]).wrapping_add(image.offset);
-        for at in fields.iter().cloned().flatten().map(|n| from.wrapping_add(n)) {
+        for at in fields.chain(mask).map(|n| from.wrapping_add(n)) {
             if let (Some(h), Some(g)) = (host.get(at), guest.byte(at)) {
                 *g = h;
             }
