@@ -12,7 +12,7 @@ use crate::host::Host;
 use crate::layout::Memory;
 use crate::maker::Maker;
 use crate::snapshot::{EAX, ESP, Fx, Snapshot, Stop};
-use crate::steps::{self, End, Sides};
+use crate::steps::{self, End};
 
 /// The host against itself: how fast it is, and that it says the same twice.
 pub struct HostOnly {
@@ -150,9 +150,17 @@ impl<V: Vcpu> Session<V> {
         if let Verdict::Differ(all) = &mut verdict
             && self.maker.differs()
         {
-            let end = End { host: &host, memory: &self.host_memory };
-            let sides = Sides { host: &mut self.host, guest: &mut self.guest };
-            match steps::explain(self.maker, case, &self.start, &end, sides) {
+            let host_end = End { side: &host, memory: &self.host_memory };
+            let guest_end = End { side: &guest, memory: &self.guest_memory };
+            let (maker, start) = (self.maker, &self.start);
+            let mut taken_apart =
+                steps::explain(maker, case, start, host_end, &mut self.host, &mut self.guest);
+            if matches!(taken_apart, Verdict::Known(_))
+                && let Verdict::Differ(why) = steps::follows(case, start, guest_end, &mut self.guest)
+            {
+                taken_apart = Verdict::Differ(why);
+            }
+            match taken_apart {
                 Verdict::Differ(why) => all.extend(why),
                 other => verdict = other,
             }

@@ -3,11 +3,11 @@
 //! what comes before and after it is still compared.
 
 use hv_vcpu::Vcpu;
-use iced_x86::{Code, Instruction, InstructionInfoFactory, Mnemonic};
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, Register};
 
 use crate::access::Access;
 use crate::compare::{Verdict, compare};
-use crate::generate::Case;
+use crate::generate::{Case, Family, Item, family_of, is_approximate};
 use crate::guest::Guest;
 use crate::host::Host;
 use crate::layout::{CODE, CODE_LEN, CS32, EXIT, Memory};
@@ -29,15 +29,102 @@ fn without_trap(mut s: Snapshot) -> Snapshot {
     s
 }
 
-/// Both sides of a session.
-pub struct Sides<'a, V: Vcpu> {
-    pub host: &'a mut Host,
-    pub guest: &'a mut Guest<V>,
+/// A sequence on its way.
+struct Trail<'a> {
+    whole: &'a Case,
+    before: Regs,
+    memory: Memory,
+    /// Whether TF is set in the sequence itself.
+    single: bool,
 }
 
-/// Where the host was when the sequence ended.
+impl<'a> Trail<'a> {
+    fn new(whole: &'a Case, start: &Memory) -> Self {
+        let before = whole.regs;
+        Self { whole, before, memory: start.clone(), single: before.eflags & TF != 0 }
+    }
+
+    fn linear(&self) -> u32 {
+        self.before.eip.wrapping_add(ldt::base_of(self.before.seg[1]))
+    }
+
+    /// The next instruction by itself, with TF set; the one behind it too if it loads SS. None where no code is.
+    fn next(&self) -> (Case, Vec<Instruction>) {
+        let mut regs = self.before;
+        regs.eflags |= TF;
+        let start = self.linear();
+        let code = &self.memory.code[(start.wrapping_sub(CODE) as usize).min(CODE_LEN)..];
+        let code16 = ldt::of_selector(regs.seg[1]).is_some_and(|e| !e.big);
+        let bitness = if code16 { 16 } else { 32 };
+        let mut d = Decoder::with_ip(bitness, code, u64::from(regs.eip), DecoderOptions::NONE);
+        let (mut items, mut instructions) = (Vec::new(), Vec::new());
+        while d.can_decode() {
+            let from = d.position();
+            let i = d.decode();
+            items.push(Item::plain(&code[from..d.position()], i.code()));
+            instructions.push(i);
+            let loads_ss = i.op_count() != 0 && i.op0_register() == Register::SS;
+            if items.len() == 2 || !(loads_ss && matches!(i.mnemonic(), Mnemonic::Mov | Mnemonic::Pop)) {
+                break;
+            }
+        }
+        let mut case = Case {
+            regs,
+            items,
+            start,
+            code_base: start.wrapping_sub(regs.eip),
+            code16,
+            // It need not go on to what follows it: what is undefined of its flags is so wherever it goes.
+            modifies_code: true,
+            x87_inexact: instructions.iter().any(|i| family_of(i.code()) == Family::X87Transcendental),
+            sse_inexact: instructions.iter().any(|i| is_approximate(i.mnemonic())),
+            ..*self.whole
+        };
+        case.follow_flags();
+        (case, instructions)
+    }
+
+    /// Whether the sequence ends with this step.
+    fn ends(&self, done: &[Instruction], after: &Snapshot) -> bool {
+        after.stop != SINGLE_STEP || self.single || done.iter().any(|i| i.mnemonic() == Mnemonic::Int1)
+    }
+
+    /// How the sequence ended, without the TF of the last step.
+    fn end(&self, mut last: Snapshot) -> Snapshot {
+        if !self.single {
+            last.regs.eflags &= !TF;
+        }
+        last
+    }
+
+    fn go_on(&mut self, done: &[Instruction], after: Regs, memory: &Memory) {
+        use Mnemonic as M;
+        self.before = after;
+        self.memory.copy_from(memory);
+        // The sequence's own TF: what loads it and what stores it.
+        for i in done {
+            match i.mnemonic() {
+                M::Popf | M::Popfd | M::Iret | M::Iretd => self.single = after.eflags & TF != 0,
+                M::Pushf | M::Pushfd if !self.single => {
+                    let flags = ldt::stack_address(after.seg[2], after.gpr[ESP]);
+                    if let Some(cell) = self.memory.byte(flags.wrapping_add(1)) {
+                        *cell &= !(TF >> 8) as u8;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn at_exit(s: &Snapshot) -> bool {
+    s.regs.eip == EXIT && s.regs.seg[1] == CS32
+}
+
+/// What the whole sequence left on one side.
+#[derive(Clone, Copy)]
 pub struct End<'a> {
-    pub host: &'a Snapshot,
+    pub side: &'a Snapshot,
     pub memory: &'a Memory,
 }
 
@@ -47,55 +134,47 @@ pub fn explain<V: Vcpu>(
     maker: Maker,
     whole: &Case,
     start: &Memory,
-    end: &End<'_>,
-    sides: Sides<'_, V>,
+    end: End<'_>,
+    host: &mut Host,
+    guest: &mut Guest<V>,
 ) -> Verdict {
-    let Sides { host, guest } = sides;
     let mut rules = Vec::new();
-    let mut before = whole.regs;
-    let mut memory = start.clone();
+    let mut trail = Trail::new(whole, start);
     let (mut host_memory, mut guest_memory) = (Memory::default(), Memory::default());
-    // Whether TF is set in the sequence itself.
-    let mut single = before.eflags & TF != 0;
-    maker.forget_pointers(&mut before.fx);
+    maker.forget_pointers(&mut trail.before.fx);
     for _ in 0..MOST {
-        let small = ldt::of_selector(before.seg[2]).is_some_and(|e| !e.big);
-        if small && before.seg.iter().any(|s| (1..4).contains(s)) {
+        let segs = &trail.before.seg;
+        let small = ldt::of_selector(segs[2]).is_some_and(|e| !e.big);
+        if small && segs.iter().any(|s| (1..4).contains(s)) {
             return Verdict::Skip("a null selector that a step would lose");
         }
-        before.eflags |= TF;
-        let at = before.eip.wrapping_add(ldt::base_of(before.seg[1]));
-        let from = (at.wrapping_sub(CODE) as usize).min(CODE_LEN);
-        let (mut case, instructions) = whole.step(before, &memory.code[from..]);
+        let (mut case, instructions) = trail.next();
         let mut h;
         if instructions.is_empty() {
             // The kernel loses registers on the way to where no code is: the sequence has been there.
-            h = *end.host;
+            h = *end.side;
             host_memory.copy_from(end.memory);
-            if !single {
-                case.regs.eflags &= !TF;
-            }
+            case.regs.eflags = trail.before.eflags & !if trail.single { 0 } else { TF };
         } else {
-            host.reload(&memory);
-            h = host.step(&before);
+            host.reload(&trail.memory);
+            h = host.step(&case.regs);
             host.store(&mut host_memory);
         }
-        guest.load(&memory);
+        guest.load(&trail.memory);
         let (mut g, _) = guest.run(&case);
         guest.store(&mut guest_memory);
-        pointers(&instructions, &before, &host_memory, &mut guest_memory);
-        let last =
-            h.stop != SINGLE_STEP || single || instructions.iter().any(|i| i.mnemonic() == Mnemonic::Int1);
+        pointers(&instructions, &case.regs, &host_memory, &mut guest_memory);
+        let last = trail.ends(&instructions, &h);
         if !last {
             (h, g) = (without_trap(h), without_trap(g));
         }
         if let Verdict::Differ(differences) = compare(maker, &case, &h, &g, &host_memory, &guest_memory) {
             let step = Step {
                 instructions: &instructions,
-                before: &before,
+                before: &case.regs,
                 host: &h,
                 guest: &g,
-                memory: &memory,
+                memory: &trail.memory,
                 guest_memory: &guest_memory,
             };
             let same =
@@ -104,20 +183,18 @@ pub fn explain<V: Vcpu>(
                 Some(rule) if rules.contains(&rule) => {}
                 Some(rule) => rules.push(rule),
                 None => {
-                    let mut out = vec![format!("alone, at {at:08x}:")];
+                    let mut out = vec![format!("alone, at {:08x}:", trail.linear())];
                     out.extend(differences.into_iter().map(|d| format!("  {d}")));
                     return Verdict::Differ(out);
                 }
             }
         }
-        if last || (h.regs.eip == EXIT && h.regs.seg[1] == CS32) {
-            if !single {
-                h.regs.eflags &= !TF;
-            }
+        if last || at_exit(&h) {
+            h = trail.end(h);
             // Lost with each trap; see `Maker::forget_pointers`.
-            h.regs.fx.set32(8, end.host.regs.fx.u32(8));
+            h.regs.fx.set32(8, end.side.regs.fx.u32(8));
             // One by one they must have gone the way the sequence went.
-            return match compare(maker, whole, &h, end.host, &host_memory, end.memory) {
+            return match compare(maker, whole, &h, end.side, &host_memory, end.memory) {
                 Verdict::Differ(d) => {
                     Verdict::Differ(d.into_iter().map(|d| format!("host, by steps and whole: {d}")).collect())
                 }
@@ -125,17 +202,45 @@ pub fn explain<V: Vcpu>(
                 _ => Verdict::Known(rules),
             };
         }
-        memory.copy_from(&host_memory);
-        before = h.regs;
-        for (seg, ours) in before.seg.iter_mut().zip(g.regs.seg) {
+        for (seg, ours) in h.regs.seg.iter_mut().zip(g.regs.seg) {
             // The kernel has made 0 of it.
             if *seg == 0 && ours < 4 {
                 *seg = ours;
             }
         }
-        own_flag(&instructions, &mut single, before.eflags, before.seg[2], before.gpr[ESP], &mut memory);
+        trail.go_on(&instructions, h.regs, &host_memory);
     }
     Verdict::Differ(vec!["too long to be taken apart".into()])
+}
+
+/// Ours against itself, by steps and whole: what the steps against the host say of an instruction holds for the whole
+/// sequence, translated or not.
+pub fn follows<V: Vcpu>(whole: &Case, start: &Memory, end: End<'_>, guest: &mut Guest<V>) -> Verdict {
+    let mut trail = Trail::new(whole, start);
+    let mut memory = Memory::default();
+    for _ in 0..MOST {
+        let (mut case, instructions) = trail.next();
+        if instructions.is_empty() && !trail.single {
+            case.regs.eflags &= !TF;
+        }
+        guest.load(&trail.memory);
+        let (mut g, _) = guest.run(&case);
+        guest.store(&mut memory);
+        let last = trail.ends(&instructions, &g);
+        if !last {
+            g = without_trap(g);
+        }
+        if last || at_exit(&g) {
+            return match compare(Maker::Intel, whole, &trail.end(g), end.side, &memory, end.memory) {
+                Verdict::Differ(d) => {
+                    Verdict::Differ(d.into_iter().map(|d| format!("ours, by steps and whole: {d}")).collect())
+                }
+                other => other,
+            };
+        }
+        trail.go_on(&instructions, g.regs, &memory);
+    }
+    Verdict::Skip("too long to be taken apart")
 }
 
 /// What the sequence itself zeroes in an x87 image, because it depends on the model or on where code lies.
@@ -155,22 +260,6 @@ fn pointers(done: &[Instruction], before: &Regs, host: &Memory, guest: &mut Memo
             if let (Some(h), Some(g)) = (host.get(at), guest.byte(at)) {
                 *g = h;
             }
-        }
-    }
-}
-
-/// Follows the sequence's own TF: what loads it and what stores it.
-fn own_flag(done: &[Instruction], single: &mut bool, eflags: u32, ss: u16, esp: u32, memory: &mut Memory) {
-    use Mnemonic as M;
-    for i in done {
-        match i.mnemonic() {
-            M::Popf | M::Popfd | M::Iret | M::Iretd => *single = eflags & TF != 0,
-            M::Pushf | M::Pushfd if !*single => {
-                if let Some(cell) = memory.byte(ldt::stack_address(ss, esp).wrapping_add(1)) {
-                    *cell &= !(TF >> 8) as u8;
-                }
-            }
-            _ => {}
         }
     }
 }

@@ -29,6 +29,14 @@ pub struct Item {
 }
 
 impl Item {
+    /// Nothing in it depends on where it lies.
+    pub fn plain(bytes: &[u8], code: Code) -> Self {
+        let mut b = [0; 15];
+        let len = bytes.len().min(15);
+        b[..len].copy_from_slice(&bytes[..len]);
+        Self { bytes: b, len: len as u8, undefined_before: 0, code, glued: false, fix: None }
+    }
+
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
@@ -90,11 +98,8 @@ pub struct Case {
 impl Case {
     /// A case of given bytes, flat, with the usual start; for tests.
     pub fn of_bytes(bytes: &[u8]) -> Self {
-        let mut b = [0; 15];
-        let len = bytes.len().min(15);
-        b[..len].copy_from_slice(&bytes[..len]);
         let code = Decoder::with_ip(32, bytes, 0, DecoderOptions::NONE).decode().code();
-        let item = Item { bytes: b, len: len as u8, undefined_before: 0, code, glued: false, fix: None };
+        let item = Item::plain(bytes, code);
         let mut regs =
             Regs { seg: [DS32, CS32, DS32, DS32, DS32, DS32], eip: CODE, eflags: 0x202, ..Regs::default() };
         regs.gpr[ESP] = STACK + 0x1000;
@@ -115,53 +120,6 @@ impl Case {
             modifies_code: false,
             iret: false,
         }
-    }
-
-    /// The instruction at `eip` of a sequence that has come there, by itself; the next one too if it loads SS.
-    /// `code` is what lies there.
-    pub fn step(&self, regs: Regs, code: &[u8]) -> (Self, Vec<Instruction>) {
-        let code_base = ldt::base_of(regs.seg[1]);
-        let code16 = ldt::of_selector(regs.seg[1]).is_some_and(|e| !e.big);
-        let start = regs.eip.wrapping_add(code_base);
-        let bitness = if code16 { 16 } else { 32 };
-        let mut d = Decoder::with_ip(bitness, code, u64::from(regs.eip), DecoderOptions::NONE);
-        let (mut items, mut instructions) = (Vec::new(), Vec::new());
-        while d.can_decode() {
-            let from = d.position();
-            let i = d.decode();
-            let mut bytes = [0; 15];
-            let len = (d.position() - from).min(15);
-            bytes[..len].copy_from_slice(&code[from..from + len]);
-            items.push(Item {
-                bytes,
-                len: len as u8,
-                undefined_before: 0,
-                code: i.code(),
-                glued: false,
-                fix: None,
-            });
-            instructions.push(i);
-            let loads_ss = i.op_count() != 0 && i.op0_register() == Register::SS;
-            if items.len() == 2 || !(loads_ss && matches!(i.mnemonic(), Mnemonic::Mov | Mnemonic::Pop)) {
-                break;
-            }
-        }
-        let x87_inexact = instructions.iter().any(|i| family_of(i.code()) == Family::X87Transcendental);
-        let sse_inexact = instructions.iter().any(|i| is_approximate(i.mnemonic()));
-        // It need not go on to what follows it: what is undefined of its flags is so wherever it goes.
-        let mut case = Self {
-            regs,
-            items,
-            start,
-            code_base,
-            code16,
-            modifies_code: true,
-            x87_inexact,
-            sse_inexact,
-            ..*self
-        };
-        case.follow_flags();
-        (case, instructions)
     }
 
     /// Linear addresses of the items and of the exit jump.
@@ -311,7 +269,8 @@ fn undefined_flags(i: &Instruction) -> (u32, bool) {
     (u, certain)
 }
 
-fn is_approximate(m: Mnemonic) -> bool {
+/// Its results have 12 good bits.
+pub fn is_approximate(m: Mnemonic) -> bool {
     matches!(m, Mnemonic::Rcpps | Mnemonic::Rcpss | Mnemonic::Rsqrtps | Mnemonic::Rsqrtss)
 }
 
