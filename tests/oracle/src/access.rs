@@ -83,7 +83,9 @@ impl Access {
             }
         }
         out.extend(page);
-        if r.eflags & AC != 0 && linear & (self.size.min(4) - 1) != 0 {
+        // Of 80 bits and of 64: 8 bytes.
+        let alignment = if self.size < 8 { self.size.max(1) } else { 8 };
+        if r.eflags & AC != 0 && !linear.is_multiple_of(alignment) {
             out.push(Stop::Fault { vector: 17, error: 0, address: 0 });
         }
         out
@@ -129,6 +131,7 @@ mod tests {
         let misaligned = Stop::Fault { vector: 17, error: 0, address: 0 };
         assert_eq!(flat(STACK + 2, 4, true).faults(&regs(DS32, AC)), [misaligned]);
         assert_eq!(flat(STACK + 2, 2, true).faults(&regs(DS32, AC)), []);
+        assert_eq!(flat(STACK + 4, 10, true).faults(&regs(DS32, AC)), [misaligned]);
         let beyond = Stop::Fault { vector: 13, error: 0, address: 0 };
         assert_eq!(flat(u32::MAX, 2, false).faults(&regs(DS32, 0)), [beyond, page(4, u32::MAX)]);
         assert!(flat(u32::MAX, 2, false).wraps() && !flat(u32::MAX, 1, false).wraps());

@@ -159,7 +159,12 @@ fn pop_of_segment(l: &Look<'_>) -> bool {
 
 /// #GP or #SS in a flat segment too, where Intel's wraps and so meets the missing page.
 fn wraps(l: &Look<'_>) -> bool {
-    let Stop::Fault { vector: 14 | 17, address, .. } = l.step.guest.stop else { return false };
+    let near_the_end = match l.step.guest.stop {
+        Stop::Fault { vector: 14, address, .. } => address >= 0xffff_fff0,
+        // It would not be aligned there either.
+        Stop::Fault { vector: 17, .. } => true,
+        _ => return false,
+    };
     let unclear = matches!(
         l.i.mnemonic(),
         Mnemonic::Enter | Mnemonic::Bt | Mnemonic::Bts | Mnemonic::Btr | Mnemonic::Btc
@@ -167,7 +172,7 @@ fn wraps(l: &Look<'_>) -> bool {
     let Stop::Fault { vector, .. } = l.step.host.stop else { return false };
     let seg_wraps = |seg: usize| l.accesses().iter().any(|a| (a.seg == 2) == (seg == 2) && a.wraps());
     let seg = if vector == 12 { 2 } else { 3 };
-    matches!(vector, 12 | 13) && (seg_wraps(seg) || (unclear && address >= 0xffff_fff0)) && {
+    matches!(vector, 12 | 13) && (seg_wraps(seg) || (unclear && near_the_end)) && {
         let stop = Stop::Fault { vector, error: 0, address: 0 };
         // ENTER has pushed by then.
         l.faulted(stop) || (l.i.mnemonic() == Mnemonic::Enter && l.faulted_after(stop, l.step.guest_memory))

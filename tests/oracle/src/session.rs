@@ -154,7 +154,7 @@ impl<V: Vcpu> Session<V> {
             let guest_end = End { side: &guest, memory: &self.guest_memory };
             let (maker, start) = (self.maker, &self.start);
             let mut taken_apart =
-                steps::explain(maker, case, start, host_end, &mut self.host, &mut self.guest);
+                steps::explain(maker, case, start, (host_end, guest_end), &mut self.host, &mut self.guest);
             if matches!(taken_apart, Verdict::Known(_))
                 && let Verdict::Differ(why) = steps::follows(case, start, guest_end, &mut self.guest)
             {
