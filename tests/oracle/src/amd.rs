@@ -1,6 +1,9 @@
 //! What AMD's processors (seen: family 25) do otherwise than Intel's, instruction by instruction.
 
-use iced_x86::{Code, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, UsedMemory};
+use iced_x86::{
+    Code, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind,
+    UsedMemory,
+};
 
 use crate::access::{Access, segment};
 use crate::compare::distance80;
@@ -23,7 +26,7 @@ struct Look<'a> {
 pub fn rule(step: &Step<'_>, same: Same<'_>) -> Option<&'static str> {
     let look = Look { step, i: step.subject()?, found: step.found(), same };
     type Rule = fn(&Look<'_>) -> bool;
-    const RULES: [(&str, Rule); 15] = [
+    const RULES: [(&str, Rule); 16] = [
         ("PUSH of a segment register", push_of_segment),
         ("POP of a segment register", pop_of_segment),
         ("access past FFFFFFFFh", wraps),
@@ -39,6 +42,7 @@ pub fn rule(step: &Step<'_>, same: Same<'_>) -> Option<&'static str> {
         ("LOOPE and LOOPNE with REP", loop_with_prefix),
         ("near CALL beyond the limit", near_call),
         ("fetch of an undefined instruction", undefined),
+        ("fault before #UD", late_undefined),
     ];
     RULES.into_iter().find(|(_, holds)| holds(&look)).map(|(name, _)| name)
 }
@@ -362,10 +366,51 @@ fn undefined(l: &Look<'_>) -> bool {
         && l.faulted(Stop::Fault { vector: 6, error: 0, address: 0 })
 }
 
+/// Of what is undefined, other things are looked at first: the length of C6 and C7, the privilege of LOCK MOV CR.
+/// LOCK VERR and LOCK VERW are not undefined at all.
+fn late_undefined(l: &Look<'_>) -> bool {
+    if !matches!(l.step.guest.stop, Stop::Fault { vector: 6, .. }) {
+        return false;
+    }
+    let prefixes = l.prefixes();
+    let from = ldt::base_of(l.found.seg[1]).wrapping_add(l.i.ip32());
+    let mut bytes: Vec<u8> = (0..30).map_while(|n| l.step.memory.get(from.wrapping_add(n))).collect();
+    let n = prefixes.len();
+    let bitness = if ldt::of_selector(l.found.seg[1]).is_some_and(|e| !e.big) { 16 } else { 32 };
+    let locked = prefixes.contains(&0xf0);
+    let general = Stop::Fault { vector: 13, error: 0, address: 0 };
+    match (bytes.get(n), bytes.get(n + 1)) {
+        (Some(0xc6 | 0xc7), Some(_)) => {
+            bytes[n + 1] &= 0xc7;
+            // All but the prefixes that change the size.
+            let short: Vec<u8> =
+                prefixes.iter().filter(|b| matches!(b, 0x66 | 0x67)).chain(&bytes[n..]).copied().collect();
+            let mut d = Decoder::new(bitness, &short, DecoderOptions::NONE);
+            let i = d.decode();
+            let sizes = prefixes.iter().filter(|b| matches!(b, 0x66 | 0x67)).count();
+            !i.is_invalid() && i.len() + n - sizes > 15 && l.faulted(general)
+        }
+        (Some(0x0f), Some(0x20 | 0x22)) => locked && l.faulted(general),
+        (Some(0x0f), Some(0)) if locked => {
+            bytes.drain(..n);
+            bytes.splice(0..0, prefixes.iter().copied().filter(|&b| b != 0xf0));
+            let i = Decoder::new(bitness, &bytes, DecoderOptions::NONE).decode();
+            let mut info = InstructionInfoFactory::new();
+            let used = info.info(&i).used_memory();
+            let mut ran = Snapshot { stop: Stop::Exit, regs: l.found };
+            let locks = prefixes.iter().filter(|&&b| b == 0xf0).count();
+            ran.regs.eip = l.i.ip32().wrapping_add((i.len() + locks) as u32);
+            ran.regs.eflags = l.found.eflags & !ZF | l.step.host.regs.eflags & ZF;
+            matches!(i.mnemonic(), Mnemonic::Verr | Mnemonic::Verw)
+                && ((l.same)(&ran, l.step.memory)
+                    || used.iter().filter_map(|u| Access::of(u, &l.found, false)).any(|a| l.fault_of(a)))
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use iced_x86::{Decoder, DecoderOptions};
-
     use super::*;
     use crate::layout::{CODE, CS32, DS32, STACK};
     use crate::snapshot::AC;
