@@ -58,9 +58,20 @@ fn number(s: &str) -> Result<u64, std::num::ParseIntError> {
 struct Tally {
     agree: u64,
     differ: u64,
+    known: BTreeMap<&'static str, u64>,
+    known_sequences: u64,
     skipped: BTreeMap<&'static str, u64>,
     retired: u64,
     seconds: f64,
+}
+
+impl Tally {
+    fn note_known(&mut self, rules: Vec<&'static str>) {
+        self.known_sequences += 1;
+        for rule in rules {
+            *self.known.entry(rule).or_default() += 1;
+        }
+    }
 }
 
 pub fn main() -> ExitCode {
@@ -112,6 +123,7 @@ pub fn main() -> ExitCode {
             }
             match outcome.verdict {
                 Verdict::Agree => t.agree += 1,
+                Verdict::Known(rules) => t.note_known(rules),
                 Verdict::Skip(why) => *t.skipped.entry(why).or_default() += 1,
                 Verdict::Differ(_) => {
                     t.differ += 1;
@@ -134,8 +146,12 @@ pub fn main() -> ExitCode {
         total.differ += t.differ;
         total.retired += t.retired;
         total.seconds += t.seconds;
+        total.known_sequences += t.known_sequences;
         for (k, v) in t.skipped {
             *total.skipped.entry(k).or_default() += v;
+        }
+        for (k, v) in t.known {
+            *total.known.entry(k).or_default() += v;
         }
     }
     print_tally("all", &total);
@@ -172,6 +188,7 @@ fn host_only(args: &Args, families: &[Family]) -> ExitCode {
             }
             match verdict {
                 Verdict::Agree => t.agree += 1,
+                Verdict::Known(rules) => t.note_known(rules),
                 Verdict::Skip(why) => *t.skipped.entry(why).or_default() += 1,
                 Verdict::Differ(_) => {
                     t.differ += 1;
@@ -192,13 +209,15 @@ fn host_only(args: &Args, families: &[Family]) -> ExitCode {
 
 fn print_tally(name: &str, t: &Tally) {
     let skipped: u64 = t.skipped.values().sum();
-    let n = t.agree + t.differ + skipped;
+    let n = t.agree + t.differ + t.known_sequences + skipped;
     println!(
-        "{name:<18} {n:>9} sequences  {:>9} agree  {:>6} differ  {skipped:>6} skipped  {:>10} instructions  {:>8.0} sequences/s  {:?}",
+        "{name:<18} {n:>9} sequences  {:>9} agree  {:>6} differ  {:>6} known  {skipped:>6} skipped  {:>10} instructions  {:>8.0} sequences/s  {:?} {:?}",
         t.agree,
         t.differ,
+        t.known_sequences,
         t.retired,
         n as f64 / t.seconds.max(1e-9),
-        t.skipped
+        t.skipped,
+        t.known
     );
 }

@@ -5,6 +5,7 @@ use iced_x86::{Code, Decoder, DecoderOptions, Mnemonic};
 use crate::generate::{Case, is_allowed};
 use crate::guest::{KERNEL, KERNEL_LEN};
 use crate::layout::{CODE, Memory, STACK};
+use crate::maker::Maker;
 use crate::snapshot::{ARITH, NT, Regs, Snapshot, Stop};
 
 /// Bits of EFLAGS that a user program sees: the arithmetic ones, TF, IF, DF, IOPL, NT, RF, AC, ID.
@@ -15,6 +16,8 @@ const SEG: [&str; 6] = ["ES", "CS", "SS", "DS", "FS", "GS"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     Agree,
+    /// Only what is known to differ on processors of the host's maker differs: the rules that say so.
+    Known(Vec<&'static str>),
     /// Nothing can be said, and why.
     Skip(&'static str),
     Differ(Vec<String>),
@@ -80,7 +83,7 @@ fn same_stop(case: &Case, host: &Stop, guest: &Stop, large: bool) -> bool {
 }
 
 /// Distance of two 80-bit values in units of the last place; `None` if they are not comparable.
-fn distance80(a: (u64, u16), b: (u64, u16)) -> Option<u64> {
+pub(crate) fn distance80(a: (u64, u16), b: (u64, u16)) -> Option<u64> {
     if a.1 & 0x8000 != b.1 & 0x8000 || a.1 & 0x7fff == 0x7fff {
         return (a == b).then_some(0);
     }
@@ -100,7 +103,7 @@ fn close_f32(a: u32, b: u32) -> bool {
     (f64::from(x) / f64::from(y) - 1.0).abs() <= 2.0 * 1.5 / 4096.0
 }
 
-fn compare_fx(case: &Case, host: &Regs, guest: &Regs, out: &mut Vec<String>) {
+fn compare_fx(maker: Maker, case: &Case, host: &Regs, guest: &Regs, out: &mut Vec<String>) {
     let (h, g) = (&host.fx, &guest.fx);
     let mut word = |name: &str, at: usize, mask: u16| {
         let (a, b) = (h.u16(at), g.u16(at));
@@ -122,7 +125,7 @@ fn compare_fx(case: &Case, host: &Regs, guest: &Regs, out: &mut Vec<String>) {
         }
     }
     let (a, b) = (h.u32(8), g.u32(8));
-    if a != b {
+    if a != b && maker.keeps_fip(h) {
         out.push(format!("FIP: host {a:08x}, ours {b:08x}"));
     }
     let (a, b) = (h.u32(24), g.u32(24));
@@ -244,6 +247,7 @@ pub fn hex(b: &[u8]) -> String {
 }
 
 pub fn compare(
+    maker: Maker,
     case: &Case,
     host: &Snapshot,
     guest: &Snapshot,
@@ -322,7 +326,7 @@ pub fn compare(
         }
     }
     if partial != Partial::Float {
-        compare_fx(case, h, g, &mut out);
+        compare_fx(maker, case, h, g, &mut out);
     }
     compare_memory(host_memory, guest_memory, partial, &mut out);
     if out.is_empty() { Verdict::Agree } else { Verdict::Differ(out) }

@@ -52,6 +52,23 @@ impl Memory {
         [(CODE, &mut self.code[..]), (DATA, &mut self.data[..]), (STACK, &mut self.stack[..])]
     }
 
+    /// The byte at a linear address.
+    pub fn get(&self, at: u32) -> Option<u8> {
+        let at = Self::own(at);
+        self.pieces().into_iter().find_map(|(from, bytes)| bytes.get(at.wrapping_sub(from) as usize).copied())
+    }
+
+    /// Where the piece itself has what lies at a linear address.
+    fn own(at: u32) -> u32 {
+        if at.wrapping_sub(ALIAS) < CODE_LEN as u32 { at - ALIAS + CODE } else { at }
+    }
+
+    /// The same, to write it.
+    pub fn byte(&mut self, at: u32) -> Option<&mut u8> {
+        let at = Self::own(at);
+        self.pieces_mut().into_iter().find_map(|(from, bytes)| bytes.get_mut(at.wrapping_sub(from) as usize))
+    }
+
     pub fn copy_from(&mut self, other: &Self) {
         self.code.copy_from_slice(&other.code[..]);
         self.data.copy_from_slice(&other.data[..]);

@@ -108,6 +108,21 @@ pub const ENTRIES: [Entry; 16] = [
     entry(DATA + 0x10, 0, true, false, Kind::Write),
 ];
 
+/// The entry of a loaded selector; `None` in the global table, whose segments are flat.
+pub fn of_selector(selector: u16) -> Option<&'static Entry> {
+    (selector & 4 != 0).then(|| ENTRIES.get(usize::from(selector >> 3))).flatten()
+}
+
+pub fn base_of(selector: u16) -> u32 {
+    of_selector(selector).map_or(0, |e| e.base)
+}
+
+/// The linear address of `esp` in a stack segment of 16 or 32 bits.
+pub fn stack_address(ss: u16, esp: u32) -> u32 {
+    let small = of_selector(ss).is_some_and(|e| !e.big);
+    base_of(ss).wrapping_add(if small { esp & 0xffff } else { esp })
+}
+
 pub const fn selector(n: usize) -> u16 {
     (n * 8 + 7) as u16
 }

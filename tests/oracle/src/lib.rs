@@ -7,6 +7,8 @@
 //! cuts failures down. Needs 64-bit Linux on x86.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+mod access;
+mod amd;
 pub mod command;
 pub mod compare;
 pub mod coverage;
@@ -16,7 +18,9 @@ pub mod host;
 pub mod later;
 pub mod layout;
 pub mod ldt;
+pub mod maker;
 pub mod report;
 pub mod rng;
 pub mod session;
 pub mod snapshot;
+mod steps;

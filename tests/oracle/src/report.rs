@@ -88,6 +88,7 @@ pub fn describe(case: &Case, memory: &Memory, outcome: &Outcome) -> String {
     let differ = match &outcome.verdict {
         Verdict::Differ(d) => d.clone(),
         Verdict::Agree => vec!["nothing differs".into()],
+        Verdict::Known(rules) => vec![format!("known: {}", rules.join(", "))],
         Verdict::Skip(why) => vec![format!("skipped: {why}")],
     };
     if differ.iter().any(|d| ["ST", "XM", "FS", "MX"].iter().any(|p| d.starts_with(p))) {

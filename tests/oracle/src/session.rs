@@ -10,7 +10,9 @@ use crate::generate::{Case, Family, Generator, Images, Item};
 use crate::guest::Guest;
 use crate::host::Host;
 use crate::layout::Memory;
+use crate::maker::Maker;
 use crate::snapshot::{EAX, ESP, Fx, Snapshot, Stop};
+use crate::steps::{self, End};
 
 /// The host against itself: how fast it is, and that it says the same twice.
 pub struct HostOnly {
@@ -42,7 +44,7 @@ impl HostOnly {
         self.host.reload(&self.start);
         let b = self.host.run(&case.regs);
         self.host.store(&mut self.second);
-        let verdict = compare(&case, &a, &b, &self.first, &self.second);
+        let verdict = compare(Maker::of_host(), &case, &a, &b, &self.first, &self.second);
         (case, a, verdict)
     }
 
@@ -53,6 +55,7 @@ impl HostOnly {
 }
 
 pub struct Session<V: Vcpu> {
+    maker: Maker,
     host: Host,
     guest: Guest<V>,
     generator: Generator,
@@ -94,6 +97,7 @@ impl<V: Vcpu> Session<V> {
         host.load(images.get(0))?;
         guest.set_cpu_number_limit(cpu_number_limit(&mut host));
         Ok(Self {
+            maker: Maker::of_host(),
             host,
             guest,
             generator: Generator::default(),
@@ -142,8 +146,26 @@ impl<V: Vcpu> Session<V> {
         self.host.reload(&self.start);
         host = self.host.run(&case.regs);
         self.host.store(&mut self.host_memory);
-        let verdict = compare(case, &host, &guest, &self.host_memory, &self.guest_memory);
-        if verdict == Verdict::Agree {
+        let mut verdict = compare(self.maker, case, &host, &guest, &self.host_memory, &self.guest_memory);
+        if let Verdict::Differ(all) = &mut verdict
+            && self.maker.differs()
+        {
+            let host_end = End { side: &host, memory: &self.host_memory };
+            let guest_end = End { side: &guest, memory: &self.guest_memory };
+            let (maker, start) = (self.maker, &self.start);
+            let mut taken_apart =
+                steps::explain(maker, case, start, (host_end, guest_end), &mut self.host, &mut self.guest);
+            if matches!(taken_apart, Verdict::Known(_))
+                && let Verdict::Differ(why) = steps::follows(case, start, guest_end, &mut self.guest)
+            {
+                taken_apart = Verdict::Differ(why);
+            }
+            match taken_apart {
+                Verdict::Differ(why) => all.extend(why),
+                other => verdict = other,
+            }
+        }
+        if matches!(verdict, Verdict::Agree | Verdict::Known(_)) {
             self.coverage.note(case, &host);
         }
         Outcome { verdict, host, guest, retired }

@@ -39,6 +39,13 @@ impl Fx {
         self.0[at..at + 8].copy_from_slice(&mantissa.to_le_bytes());
         self.set16(at + 8, exponent);
     }
+    /// Changes TOP: the registers stay, their order in the image follows it.
+    pub fn turn(&mut self, top: u16) {
+        let old = self.u16(2) >> 11 & 7;
+        let by = usize::from(top.wrapping_sub(old) & 7);
+        self.set16(2, self.u16(2) & !0x3800 | (top & 7) << 11);
+        self.0[32..160].rotate_left(16 * by);
+    }
     pub fn xmm(&self, i: usize) -> [u8; 16] {
         let mut v = [0; 16];
         v.copy_from_slice(&self.0[160 + 16 * i..176 + 16 * i]);

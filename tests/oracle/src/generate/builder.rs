@@ -29,6 +29,14 @@ pub struct Item {
 }
 
 impl Item {
+    /// Nothing in it depends on where it lies.
+    pub fn plain(bytes: &[u8], code: Code) -> Self {
+        let mut b = [0; 15];
+        let len = bytes.len().min(15);
+        b[..len].copy_from_slice(&bytes[..len]);
+        Self { bytes: b, len: len as u8, undefined_before: 0, code, glued: false, fix: None }
+    }
+
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
@@ -90,11 +98,8 @@ pub struct Case {
 impl Case {
     /// A case of given bytes, flat, with the usual start; for tests.
     pub fn of_bytes(bytes: &[u8]) -> Self {
-        let mut b = [0; 15];
-        let len = bytes.len().min(15);
-        b[..len].copy_from_slice(&bytes[..len]);
         let code = Decoder::with_ip(32, bytes, 0, DecoderOptions::NONE).decode().code();
-        let item = Item { bytes: b, len: len as u8, undefined_before: 0, code, glued: false, fix: None };
+        let item = Item::plain(bytes, code);
         let mut regs =
             Regs { seg: [DS32, CS32, DS32, DS32, DS32, DS32], eip: CODE, eflags: 0x202, ..Regs::default() };
         regs.gpr[ESP] = STACK + 0x1000;
@@ -262,6 +267,11 @@ fn undefined_flags(i: &Instruction) -> (u32, bool) {
         u |= ARITH & !ZF;
     }
     (u, certain)
+}
+
+/// Its results have 12 good bits.
+pub fn is_approximate(m: Mnemonic) -> bool {
+    matches!(m, Mnemonic::Rcpps | Mnemonic::Rcpss | Mnemonic::Rsqrtps | Mnemonic::Rsqrtss)
 }
 
 /// Which arithmetic flags are undefined, followed through a sequence.
@@ -475,14 +485,7 @@ impl Build<'_> {
         }
         match family_of(i.code()) {
             Family::X87Transcendental => self.x87_inexact = true,
-            Family::SseFloat
-                if matches!(
-                    i.mnemonic(),
-                    Mnemonic::Rcpps | Mnemonic::Rcpss | Mnemonic::Rsqrtps | Mnemonic::Rsqrtss
-                ) =>
-            {
-                self.sse_inexact = true;
-            }
+            _ if is_approximate(i.mnemonic()) => self.sse_inexact = true,
             _ => {}
         }
     }

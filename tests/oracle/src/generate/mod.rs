@@ -7,6 +7,6 @@ mod forms;
 mod operands;
 mod values;
 
-pub use builder::{Case, Generator, Item};
+pub use builder::{Case, Generator, Item, is_approximate};
 pub use forms::{Family, Form, Forms, family_of, is_allowed, plain_encoding};
 pub use values::Images;

@@ -26,6 +26,7 @@ pub(super) struct Frame {
     mxcsr_default: u32,           // 1176
     pub(super) inside: u32,       // 1180: 1 while 32-bit code may run
     pub(super) trap: Trap,        // 1184
+    pub(super) entering: u32,     // 1220: one of `RUN`, `STEP`, `STEP_SLOWLY`
 }
 
 /// What the signal handler saw.
@@ -42,6 +43,13 @@ pub(super) struct Trap {
     pub(super) ss: u32,
     pub(super) ticks: u32,
 }
+
+/// How to go in: by a far jump with the flags loaded; or for one instruction, with TF set, by IRET, which does not
+/// trap itself. To a 16-bit stack IRET would not load all of ESP: there the far jump has TF set, and the traps
+/// on the way in are passed over.
+pub(super) const RUN: u32 = 0;
+pub(super) const STEP: u32 = 1;
+pub(super) const STEP_SLOWLY: u32 = 2;
 
 impl Trap {
     pub(super) const NONE: Self =
@@ -77,6 +85,7 @@ pub(super) static HEIRLOOM_ORACLE_FRAME: FrameCell = FrameCell(UnsafeCell::new(F
     mxcsr_default: 0x1f80,
     inside: 0,
     trap: Trap::NONE,
+    entering: RUN,
 }));
 
 const _: () = {
@@ -85,7 +94,7 @@ const _: () = {
     assert!(offset_of!(Frame, flags_in) == 1088 && offset_of!(Frame, eip) == 1104);
     assert!(offset_of!(Frame, seg_in) == 1112 && offset_of!(Frame, seg_out) == 1136);
     assert!(offset_of!(Frame, host_rsp) == 1160 && offset_of!(Frame, mxcsr_default) == 1176);
-    assert!(offset_of!(Frame, inside) == 1180);
+    assert!(offset_of!(Frame, inside) == 1180 && offset_of!(Frame, entering) == 1220);
 };
 
 unsafe extern "C" {
@@ -124,6 +133,8 @@ global_asm!(
     "mov fs, eax",
     "mov eax, [r8 + 1132]",
     "mov gs, eax",
+    "cmp dword ptr [r8 + 1220], 1",
+    "je 2f",
     "push qword ptr [r8 + 1088]",
     "mov eax, [r8 + 1120]",
     "mov ss, eax",
@@ -137,6 +148,23 @@ global_asm!(
     "mov esi, [r8 + 1048]",
     "mov edi, [r8 + 1052]",
     "jmp fword ptr [r8 + 1104]",
+    "2: mov eax, [r8 + 1120]",
+    "push rax",
+    "mov eax, [r8 + 1040]",
+    "push rax",
+    "push qword ptr [r8 + 1088]",
+    "mov eax, [r8 + 1108]",
+    "push rax",
+    "mov eax, [r8 + 1104]",
+    "push rax",
+    "mov eax, [r8 + 1024]",
+    "mov ecx, [r8 + 1028]",
+    "mov edx, [r8 + 1032]",
+    "mov ebx, [r8 + 1036]",
+    "mov ebp, [r8 + 1044]",
+    "mov esi, [r8 + 1048]",
+    "mov edi, [r8 + 1052]",
+    "iretq",
     ".balign 16",
     ".global heirloom_oracle_leave",
     "heirloom_oracle_leave:",

@@ -17,13 +17,15 @@ use std::marker::PhantomData;
 use std::ptr::copy_nonoverlapping;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use entry::{HEIRLOOM_ORACLE_FRAME, Trap, heirloom_oracle_enter, heirloom_oracle_leave};
+use entry::{
+    HEIRLOOM_ORACLE_FRAME, RUN, STEP, STEP_SLOWLY, Trap, heirloom_oracle_enter, heirloom_oracle_leave,
+};
 use signals::ThreadSetup;
 
 use crate::layout::{
     ALIAS, CODE, CODE_LEN, CS32, DATA, DATA_LEN, DATA_RW, EXIT, Memory, PAGE, STACK, STACK_LEN,
 };
-use crate::snapshot::{Regs, Snapshot, Stop};
+use crate::snapshot::{Regs, Snapshot, Stop, TF};
 
 static ONE: Mutex<()> = Mutex::new(());
 
@@ -158,6 +160,16 @@ impl Host {
 
     /// Runs from `regs` until the exit or a fault.
     pub fn run(&mut self, regs: &Regs) -> Snapshot {
+        self.enter(regs, RUN)
+    }
+
+    /// Runs one instruction (two if the first loads SS): it ends with a single-step trap, or another fault.
+    pub fn step(&mut self, regs: &Regs) -> Snapshot {
+        let small = crate::ldt::of_selector(regs.seg[2]).is_some_and(|e| !e.big);
+        self.enter(regs, if small { STEP_SLOWLY } else { STEP })
+    }
+
+    fn enter(&mut self, regs: &Regs, how: u32) -> Snapshot {
         let frame = HEIRLOOM_ORACLE_FRAME.get();
         // SAFETY: this thread owns the frame (`ONE`). The code at the far pointer is foreign by purpose: it runs
         // with user rights in its own mappings below 4 GiB; what it can't do without a fault it can't do. What
@@ -165,7 +177,8 @@ impl Host {
         unsafe {
             (*frame).fx_in = regs.fx;
             (*frame).gpr_in = regs.gpr;
-            (*frame).flags_in = u64::from(regs.eflags);
+            (*frame).flags_in = u64::from(if how == RUN { regs.eflags } else { regs.eflags | TF });
+            (*frame).entering = how;
             (*frame).eip = regs.eip;
             (*frame).cs = u32::from(regs.seg[1]);
             (*frame).seg_in = regs.seg.map(u32::from);

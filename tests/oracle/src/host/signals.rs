@@ -10,7 +10,7 @@ use std::ptr::null_mut;
 
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 
-use super::entry::{HEIRLOOM_ORACLE_FRAME, heirloom_oracle_leave};
+use super::entry::{HEIRLOOM_ORACLE_FRAME, RUN, STEP_SLOWLY, heirloom_oracle_leave};
 
 const FAULTS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP];
 const STACK: usize = 256 << 10;
@@ -33,6 +33,29 @@ extern "C" fn on_fault(signal: c_int, _: *mut siginfo_t, context: *mut c_void) {
         let cs = segs as u16;
         // A sequence may have found its way into 64-bit code (selector 33h), but not above 4 GiB.
         let low = regs[libc::REG_RIP as usize] as u64 >> 32 == 0;
+        let on_the_way = (*frame).inside != 0 && cs == CS64 && !low;
+        if (*frame).entering != RUN && signal != libc::SIGALRM {
+            if (*frame).entering == STEP_SLOWLY && signal == libc::SIGTRAP {
+                // The last of these traps lies before the first instruction of the sequence.
+                if !on_the_way {
+                    (*frame).entering = RUN;
+                }
+                return;
+            }
+            (*frame).entering = RUN;
+            if on_the_way {
+                // The first instruction lies beyond the limit of its segment: the way there faults.
+                let trap = &mut (*frame).trap;
+                trap.taken = 1;
+                trap.vector = regs[libc::REG_TRAPNO as usize] as u32;
+                trap.error = regs[libc::REG_ERR as usize] as u32;
+                (trap.eip, trap.cs, trap.ss) = ((*frame).eip, (*frame).cs, (*frame).seg_in[2]);
+                trap.eflags = regs[libc::REG_EFL as usize] as u32;
+                regs[libc::REG_RIP as usize] = heirloom_oracle_leave as *const () as i64;
+                regs[libc::REG_EFL as usize] = 0x202;
+                return;
+            }
+        }
         if (cs == CS64 && !low) || (*frame).inside == 0 {
             if signal == libc::SIGALRM {
                 return;
