@@ -72,6 +72,7 @@ impl Engine {
         let intr = cpu.eflags & eflags::IF != 0 && io.intr_pending();
         !shadow
             && !intr
+            && !self.kicker.is_kicked()
             && !cpu.halted
             && cpu.pending_debug == 0
             && cpu.eflags & (eflags::TF | eflags::RF) == 0
