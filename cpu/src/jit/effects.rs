@@ -112,8 +112,10 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
         },
         0x9e => Some(Effects { kills: ALL & !OF, ..QUIET }),
         0xf5 => Some(Effects { reads: CF, kills: CF, ..QUIET }),
-        // MOVS STOS LODS SCAS CMPS, not repeated.
-        0xa4 | 0xa5 | 0xaa..=0xad if i.a32() && i.flags & (Insn::REP | Insn::REPNE) == 0 => {
+        // MOVS STOS, also repeated.
+        0xa4 | 0xa5 | 0xaa | 0xab if i.a32() => Some(Effects { observes: true, ..QUIET }),
+        // LODS SCAS CMPS, not repeated.
+        0xac | 0xad if i.a32() && i.flags & (Insn::REP | Insn::REPNE) == 0 => {
             Some(Effects { observes: true, ..QUIET })
         }
         0xa6 | 0xa7 | 0xae | 0xaf if i.a32() && i.flags & (Insn::REP | Insn::REPNE) == 0 => {

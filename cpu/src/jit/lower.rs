@@ -283,6 +283,17 @@ impl<'a> Lower<'a> {
         self.host_flags = false;
     }
 
+    /// REP MOVS or STOS, if its source is flat.
+    pub(super) fn repeat(&mut self, k: usize, i: &Insn, movs: bool, w: Size) {
+        if movs && !matches!(usize::from(i.seg), DS | ES | SS) {
+            self.interpret(k);
+            return;
+        }
+        self.call(self.thunks.repeats.get(movs, w));
+        self.interpret_if(cond::NE, k);
+        self.host_flags = false;
+    }
+
     /// The interpreter takes over instruction `k` if `cc` holds. No guest register may have changed.
     pub(super) fn interpret_if(&mut self, cc: u8, k: usize) {
         let from = self.a.label();

@@ -1,7 +1,7 @@
 //! The translator: decoded blocks to x86-64 code that runs between two looks of the run loop. See docs/cpu-jit.md.
 //!
 //! - `effects.rs`: what is translated, and where flags are needed; `lower.rs`, `ops.rs`: the translation;
-//! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `thunks.rs`: the ways in and out of it;
+//! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `thunks.rs`: the ways in and out of it; `strings.rs`: REP;
 //! - `calls.rs`: what code calls; `layout.rs`: what it addresses.
 //!
 //! What is not translated is run by the interpreter's handler, one instruction at a time, from within translated code.
@@ -18,6 +18,7 @@ mod layout;
 mod lower;
 mod ops;
 mod perf_map;
+mod strings;
 mod thunks;
 
 use std::any::Any;

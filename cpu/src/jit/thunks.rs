@@ -9,6 +9,7 @@ use super::buffer::CodeBuffer;
 use super::calls;
 use super::layout as at;
 use super::lower::{GPR, emit_load_flags};
+use super::strings::Repeats;
 use super::{Exit, Hot};
 use crate::cpu::{CS, FS, GS};
 use crate::mem::Slot;
@@ -38,6 +39,7 @@ pub(super) struct Thunks {
     pub(super) budget: u32,
     /// Jumped to with the EIP in RAX: indirect exits, by privilege.
     pub(super) indirect: [u32; 2],
+    pub(super) repeats: Repeats,
     pub(super) len: u32,
 }
 
@@ -131,8 +133,9 @@ impl Thunks {
             at
         });
         let memory = Self::emit_memory(a, slow, drop);
+        let repeats = Repeats::emit(a);
         a.finish();
-        Self { enter, interpret, memory, link, budget, indirect, len: a.here() }
+        Self { enter, interpret, memory, link, budget, indirect, repeats, len: a.here() }
     }
 
     fn emit_memory(a: &mut Asm, slow: Label, drop: Label) -> Vec<(Access, u32)> {
