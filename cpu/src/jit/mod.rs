@@ -190,6 +190,8 @@ pub(crate) struct Counters {
     pub(crate) bytes: u64,
     pub(crate) flushes: u64,
     pub(crate) retired: u64,
+    /// Of these: found running at another address.
+    pub(crate) moved: u64,
     pub(crate) links: u64,
     pub(crate) entries: u64,
     pub(crate) exits_boundary: u64,
@@ -260,6 +262,7 @@ impl Jit {
             ("jit_bytes", c.bytes),
             ("jit_flushes", c.flushes),
             ("jit_blocks_invalidated", c.retired),
+            ("jit_blocks_moved", c.moved),
             ("jit_links", c.links),
             ("jit_entries", c.entries),
             ("jit_exits_boundary", c.exits_boundary),
@@ -460,6 +463,7 @@ impl Engine {
 
     #[cold]
     fn translate(&mut self, id: u32, hot: bool) -> u32 {
+        self.decoded(id);
         let Some(jit) = &mut self.jit else { return 0 };
         let eip = self.cpu.eip;
         let b = self.cache.block_mut(id);
@@ -470,6 +474,7 @@ impl Engine {
         if b.code != 0 {
             // The same code at another address, or to be made better.
             jit.retire(id);
+            jit.counters.moved += u64::from(b.code_eip != eip);
             b.code = 0;
         }
         let user = self.cpu.cpl == 3;
