@@ -171,6 +171,10 @@ struct Site {
 struct Code {
     live: bool,
     entry: u32,
+    /// Bytes.
+    len: u32,
+    /// Its direct exits: the first, how many.
+    links: (u32, u32),
     eip: u32,
     user: bool,
     /// Translated with everything in line.
@@ -190,7 +194,7 @@ pub(crate) struct Counters {
     pub(crate) bytes: u64,
     pub(crate) flushes: u64,
     pub(crate) retired: u64,
-    /// Of these: found running at another address.
+    /// Translated again in the same place, for another address.
     pub(crate) moved: u64,
     pub(crate) links: u64,
     pub(crate) entries: u64,
@@ -287,11 +291,14 @@ impl Jit {
     ) -> Option<u32> {
         // No instruction becomes longer than this, out-of-line parts included.
         const LONGEST: usize = 256;
+        effects::needs(insns, &mut self.needs);
+        if let Some(at) = self.translate_over(id, eip, b, insns, hot) {
+            return Some(at);
+        }
         let at = self.used.next_multiple_of(16);
         if at as usize + (insns.len() + 2) * LONGEST > self.buffer.len() {
             return None;
         }
-        effects::needs(insns, &mut self.needs);
         let source = Source { insns, id, eip, leaves: b.leaves, user, at, hot };
         let lowered = Lower::new(&mut self.asm, source, &self.needs, &self.thunks).block();
         assert!(self.asm.buf.len() <= (insns.len() + 2) * LONGEST);
@@ -302,6 +309,7 @@ impl Jit {
         }
         self.counters.blocks += 1;
         self.counters.bytes += u64::from(self.asm.here());
+        let links = (self.links.len() as u32, lowered.links.len() as u32);
         self.links.extend(lowered.links);
         self.places.push((at, id));
         if self.codes.len() <= id as usize {
@@ -310,12 +318,44 @@ impl Jit {
         let c = &mut self.codes[id as usize];
         c.live = true;
         c.entry = at;
+        c.len = self.asm.here();
+        c.links = links;
         c.eip = eip;
         c.user = user;
         c.hot = hot;
         c.seen = 0;
         c.sites = lowered.sites;
         c.incoming.clear();
+        Some(at)
+    }
+
+    /// Translates block `id` for another page of addresses, in the place of a translation that was just retired: the same
+    /// code comes out, with other targets. A program that is loaded elsewhere each time takes no more room so.
+    fn translate_over(&mut self, id: u32, eip: u32, b: &Block, insns: &[Insn], hot: bool) -> Option<u32> {
+        let c = self.codes.get(id as usize)?;
+        let (at, user) = (c.entry, c.user);
+        if b.code != at || c.live || c.hot != hot || (c.eip ^ eip) & 0xfff != 0 {
+            return None;
+        }
+        let source = Source { insns, id, eip, leaves: b.leaves, user, at, hot };
+        let lowered = Lower::new(&mut self.asm, source, &self.needs, &self.thunks).block();
+        let c = &mut self.codes[id as usize];
+        if self.asm.here() != c.len || lowered.links.len() as u32 != c.links.1 {
+            return None;
+        }
+        self.buffer.write(at, &self.asm.buf);
+        for (old, new) in self.links[c.links.0 as usize..].iter_mut().zip(lowered.links) {
+            *old = new;
+        }
+        c.live = true;
+        c.eip = eip;
+        c.seen = 0;
+        c.sites = lowered.sites;
+        c.incoming.clear();
+        self.counters.moved += 1;
+        if let Some(map) = &mut self.map {
+            map.add(self.buffer.address(at), self.asm.here(), eip);
+        }
         Some(at)
     }
 
@@ -474,9 +514,8 @@ impl Engine {
         if b.code != 0 {
             // The same code at another address, or to be made better.
             jit.retire(id);
-            jit.counters.moved += u64::from(b.code_eip != eip);
-            b.code = 0;
         }
+        let hot = hot || b.code != 0 && jit.codes.get(id as usize).is_some_and(|c| c.hot);
         let user = self.cpu.cpl == 3;
         let code = match jit.translate(id, eip, user, self.cache.block(id), self.cache.insns(id), hot) {
             Some(code) => code,

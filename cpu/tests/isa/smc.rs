@@ -254,7 +254,7 @@ fn blocks_stay_when_their_instructions_make_room_for_others() {
     let mut unit = [0x40; 64]; // inc eax
     (unit[62], unit[63]) = (0xeb, 0x00); // jmp to the next
     let (flushes, decoded) = more_code_than_fits(&unit, 1 << 14);
-    assert_eq!(flushes, 0);
+    assert_eq!(flushes, 1, "that of the start");
     assert!(decoded < (1 << 14) + 2000, "each block is built once: {decoded}");
 }
 
