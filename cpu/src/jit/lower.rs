@@ -79,7 +79,7 @@ pub(super) struct Lower<'a> {
 /// What was emitted, besides the bytes.
 pub(super) struct Lowered {
     pub(super) links: Vec<Link>,
-    pub(super) sites: Box<[Site]>,
+    pub(super) sites: Vec<Site>,
 }
 
 impl<'a> Lower<'a> {

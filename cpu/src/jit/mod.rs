@@ -181,8 +181,8 @@ struct Code {
     hot: bool,
     /// How often it was found running when the budget ended.
     seen: u8,
-    /// By return address.
-    sites: Box<[Site]>,
+    /// Its calls: the first, how many.
+    sites: (u32, u32),
     /// Links that lead here, some of them perhaps no more.
     incoming: Vec<u32>,
 }
@@ -219,6 +219,7 @@ pub(crate) struct Jit {
     places: Vec<(u32, u32)>,
     /// In the order of the buffer.
     links: Vec<Link>,
+    sites: Vec<Site>,
     jumps: [Box<[Jump]>; 2],
     threshold: u8,
     hot_at: u8,
@@ -251,6 +252,7 @@ impl Jit {
             codes: Vec::new(),
             places: Vec::new(),
             links: Vec::new(),
+            sites: Vec::new(),
             jumps: std::array::from_fn(|_| vec![NO_JUMP; JUMPS].into()),
             threshold: options.jit_threshold,
             hot_at: options.jit_hot,
@@ -311,6 +313,8 @@ impl Jit {
         self.counters.bytes += u64::from(self.asm.here());
         let links = (self.links.len() as u32, lowered.links.len() as u32);
         self.links.extend(lowered.links);
+        let sites = (self.sites.len() as u32, lowered.sites.len() as u32);
+        self.sites.extend(lowered.sites);
         self.places.push((at, id));
         if self.codes.len() <= id as usize {
             self.codes.resize_with(id as usize + 1, Code::default);
@@ -324,7 +328,7 @@ impl Jit {
         c.user = user;
         c.hot = hot;
         c.seen = 0;
-        c.sites = lowered.sites;
+        c.sites = sites;
         c.incoming.clear();
         Some(at)
     }
@@ -340,17 +344,19 @@ impl Jit {
         let source = Source { insns, id, eip, leaves: b.leaves, user, at, hot };
         let lowered = Lower::new(&mut self.asm, source, &self.needs, &self.thunks).block();
         let c = &mut self.codes[id as usize];
-        if self.asm.here() != c.len || lowered.links.len() as u32 != c.links.1 {
+        let sites = &mut self.sites[c.sites.0 as usize..][..c.sites.1 as usize];
+        let links = &mut self.links[c.links.0 as usize..][..c.links.1 as usize];
+        if self.asm.here() != c.len || lowered.links.len() != links.len() || lowered.sites.len() != sites.len() {
             return None;
         }
         self.buffer.write(at, &self.asm.buf);
-        for (old, new) in self.links[c.links.0 as usize..].iter_mut().zip(lowered.links) {
+        sites.copy_from_slice(&lowered.sites);
+        for (old, new) in links.iter_mut().zip(lowered.links) {
             *old = new;
         }
         c.live = true;
         c.eip = eip;
         c.seen = 0;
-        c.sites = lowered.sites;
         c.incoming.clear();
         self.counters.moved += 1;
         if let Some(map) = &mut self.map {
@@ -371,8 +377,9 @@ impl Jit {
         let id = self.block_of(ret)?;
         let c = self.codes.get(id as usize)?;
         let from = self.buffer.offset(ret)? - c.entry;
-        let n = c.sites.binary_search_by_key(&from, |s| u32::from(s.ret)).ok()?;
-        Some((id, c.sites[n]))
+        let sites = self.sites.get(c.sites.0 as usize..)?.get(..c.sites.1 as usize)?;
+        let n = sites.binary_search_by_key(&from, |s| u32::from(s.ret)).ok()?;
+        Some((id, sites[n]))
     }
 
     /// Where the instruction of a site ends.
@@ -455,6 +462,7 @@ impl Jit {
         self.codes.clear();
         self.places.clear();
         self.links.clear();
+        self.sites.clear();
         for t in &mut self.jumps {
             t.fill(NO_JUMP);
         }
