@@ -195,10 +195,10 @@ pub(crate) struct NewBlock<'a> {
     pub(crate) leaves: bool,
 }
 
-/// Decoded instructions.
-const RING: usize = 192 * 1024;
+/// Decoded instructions; a power of two.
+const RING: usize = 128 * 1024;
 /// Blocks of all sizes.
-const MAX_BLOCKS: usize = 192 * 1024;
+const MAX_BLOCKS: usize = 128 * 1024;
 const BUCKETS: usize = 256 * 1024;
 const JUMPS: usize = 16384;
 /// Most instructions of a block; a power of two.

@@ -346,7 +346,10 @@ impl Jit {
         let c = &mut self.codes[id as usize];
         let sites = &mut self.sites[c.sites.0 as usize..][..c.sites.1 as usize];
         let links = &mut self.links[c.links.0 as usize..][..c.links.1 as usize];
-        if self.asm.here() != c.len || lowered.links.len() != links.len() || lowered.sites.len() != sites.len() {
+        if self.asm.here() != c.len
+            || lowered.links.len() != links.len()
+            || lowered.sites.len() != sites.len()
+        {
             return None;
         }
         self.buffer.write(at, &self.asm.buf);
