@@ -6,12 +6,16 @@
 //! decoded while a block of the cache executes: a store into decoded bytes queues the range, and the run loop drops
 //! the blocks at the end of the storing instruction.
 //!
+//! Decoded instructions lie in a ring, where new ones take the place of the oldest. A block whose instructions are gone
+//! stays, with its translation: they are decoded again when they are asked for.
+//!
 //! A block remembers its last few successors ([`Link`]), so that loops do not search. A link names the linear
 //! address and the epoch of the address translation that it was made for, and the target's serial number, which
 //! moves when the target is dropped.
 
 use ram::Arena;
 
+use crate::decode::{MAX_LEN, blank, decode};
 use crate::insn::Insn;
 
 /// Bits of a block's key besides its address.
@@ -29,14 +33,19 @@ pub(crate) mod key {
 
 const PAGE: u32 = 0x1000;
 const NONE: u32 = u32::MAX;
+/// Of stores that follow each other in memory: so many hit code, and the page is taken to be filled anew.
+const HITS_OF_A_FILL: u32 = 4;
 
 /// Decoded code of one arena page.
 struct CodePage {
     page: u32,
-    /// One bit for each byte that a block came from.
+    /// One bit for each byte that a block came from, perhaps one that was dropped.
     bytes: [u64; 64],
     /// The blocks, as [`Cache`] numbers them.
     blocks: Vec<u32>,
+    /// The end of the last store, and how many hit since one did not begin there.
+    end: u32,
+    hits: u32,
 }
 
 impl CodePage {
@@ -73,11 +82,17 @@ impl CodeMap {
 
     /// A store to `len` bytes (in one page) of a page with decoded code. True if it hit any.
     pub(crate) fn wrote(&mut self, arena: u32, len: u32) -> bool {
-        let Some(p) = self.pages.get(self.index[(arena >> 12) as usize] as usize) else { return false };
+        let Some(p) = self.pages.get_mut(self.index[(arena >> 12) as usize] as usize) else { return false };
         let first = arena & (PAGE - 1);
+        if p.end != first {
+            p.hits = 0;
+        }
+        p.end = first + len;
         let hit = CodePage::words(first, first + (len - 1)).any(|(w, mask)| p.bytes[w] & mask != 0);
         if hit {
-            self.written.push((arena, len));
+            p.hits += 1;
+            let filled = p.hits >= HITS_OF_A_FILL;
+            self.written.push(if filled { (arena & !(PAGE - 1), PAGE) } else { (arena, len) });
         }
         hit
     }
@@ -96,7 +111,7 @@ impl CodeMap {
         let mut at = self.index[page as usize];
         let new = at == NONE;
         if new {
-            let fresh = CodePage { page, bytes: [0; 64], blocks: Vec::new() };
+            let fresh = CodePage { page, bytes: [0; 64], blocks: Vec::new(), end: NONE, hits: 0 };
             match self.free.pop() {
                 Some(free) => {
                     self.pages[free as usize] = fresh;
@@ -138,8 +153,8 @@ pub(crate) fn link_key(epoch: u32, lin: u32) -> u64 {
 }
 
 pub(crate) struct Block {
-    /// First instruction in the pool.
-    first: u32,
+    /// Place of the first instruction in the ring, counted from the beginning of time.
+    first: u64,
     /// Instructions.
     pub(crate) n: u16,
     /// Bytes.
@@ -161,7 +176,6 @@ pub(crate) struct Block {
     /// The translation: offset in the code buffer, or 0, and the EIP that it was made for.
     pub(crate) code: u32,
     pub(crate) code_eip: u32,
-    links: [Link; LINKS],
 }
 
 impl Block {
@@ -188,8 +202,8 @@ pub(crate) struct NewBlock<'a> {
     pub(crate) leaves: bool,
 }
 
-/// Instructions of all blocks together.
-const POOL: usize = 1024 * 1024;
+/// Decoded instructions; a power of two.
+const RING: usize = 128 * 1024;
 /// Blocks of all sizes.
 const MAX_BLOCKS: usize = 128 * 1024;
 const BUCKETS: usize = 256 * 1024;
@@ -203,11 +217,15 @@ const LINKS: usize = 4;
 pub(crate) const MAX_BRANCHES: usize = LINKS - 1;
 
 pub(crate) struct Cache {
-    pool: Vec<Insn>,
-    /// Free pieces of the pool by the logarithm of their size.
-    free: [Vec<u32>; MAX_INSNS.ilog2() as usize + 1],
+    ring: Vec<Insn>,
+    /// Where the next instructions go: a place in the ring is this modulo its length.
+    head: u64,
     blocks: Vec<Block>,
     free_blocks: Vec<u32>,
+    /// The blocks' successors, as far as any were remembered: code that is translated does without.
+    links: Vec<[Link; LINKS]>,
+    /// Pages that lost blocks, while they do.
+    touched: Vec<u32>,
     buckets: Box<[u32]>,
     jumps: Box<[Jump]>,
     serial: u32,
@@ -222,10 +240,13 @@ pub(crate) struct Cache {
 impl Cache {
     pub(crate) fn new() -> Self {
         Self {
-            pool: Vec::new(),
-            free: std::array::from_fn(|_| Vec::new()),
-            blocks: Vec::new(),
+            // Room that the host gives as it is used, and that never moves.
+            ring: Vec::with_capacity(RING),
+            head: 0,
+            blocks: Vec::with_capacity(MAX_BLOCKS),
             free_blocks: Vec::new(),
+            links: Vec::new(),
+            touched: Vec::new(),
             buckets: vec![NONE; BUCKETS].into(),
             jumps: vec![Jump { link: NO_LINK, key: 0 }; JUMPS].into(),
             serial: 0,
@@ -255,10 +276,57 @@ impl Cache {
         }
     }
 
+    /// Are the instructions of block `id` in the ring?
+    #[inline(always)]
+    pub(crate) fn is_decoded(&self, id: u32) -> bool {
+        self.head - self.blocks[id as usize].first <= RING as u64
+    }
+
+    /// The instructions of a block that [`Self::is_decoded`].
     #[inline(always)]
     pub(crate) fn insns(&self, id: u32) -> &[Insn] {
         let b = &self.blocks[id as usize];
-        &self.pool[b.first as usize..][..usize::from(b.n)]
+        &self.ring[b.first as usize % RING..][..usize::from(b.n)]
+    }
+
+    /// Decodes block `id` again, from bytes that have not changed since it was built.
+    #[cold]
+    pub(crate) fn decode_again(&mut self, arena: &Arena, id: u32) {
+        let b = &self.blocks[id as usize];
+        let mut bytes = [0; MAX_INSNS * MAX_LEN];
+        let mut len = 0;
+        for (piece, n) in pieces(b) {
+            arena.copy_out(piece, &mut bytes[len..][..n as usize]);
+            len += n as usize;
+        }
+        let mut insns = [blank(); MAX_INSNS];
+        let insns = &mut insns[..usize::from(b.n)];
+        let mut end = 0;
+        for insn in &mut *insns {
+            let Ok(d) = decode(&bytes[end..len], b.key & key::BIG != 0) else { break };
+            *insn = d.insn;
+            end += usize::from(d.insn.len);
+            insn.end = end as u16;
+        }
+        self.blocks[id as usize].first = self.keep(insns);
+    }
+
+    /// Puts instructions into the ring. Returns where.
+    fn keep(&mut self, insns: &[Insn]) -> u64 {
+        let room = RING - self.head as usize % RING;
+        if room < insns.len() {
+            // They lie in one piece.
+            self.ring.resize(RING, blank());
+            self.head += room as u64;
+        }
+        let (first, at) = (self.head, self.head as usize % RING);
+        self.head += insns.len() as u64;
+        if self.ring.len() < at + insns.len() {
+            self.ring.extend_from_slice(insns);
+        } else {
+            self.ring[at..][..insns.len()].copy_from_slice(insns);
+        }
+        first
     }
 
     #[inline(always)]
@@ -269,8 +337,7 @@ impl Cache {
     /// The successor that block `id` remembers.
     #[inline(always)]
     pub(crate) fn follow(&self, id: u32, key: u64) -> Option<u32> {
-        let b = &self.blocks[id as usize];
-        for l in &b.links {
+        for l in self.links.get(id as usize)? {
             if l.key == key {
                 return self.live(*l);
             }
@@ -282,16 +349,19 @@ impl Cache {
     /// for a target that `jump` knows anyway (`known`): returns have more targets than there are links.
     pub(crate) fn remember(&mut self, from: u32, key: u64, to: u32, known: bool) {
         let serial = self.blocks[to as usize].serial;
-        let links = self.blocks[from as usize].links;
+        if self.links.len() <= from as usize {
+            self.links.resize(from as usize + 1, [NO_LINK; LINKS]);
+        }
+        let links = self.links[from as usize];
         let gone = |l: &Link| l.key >> 32 != key >> 32 || self.live(*l).is_none();
         let free = links.iter().position(gone);
         if known && free.is_none() {
             return;
         }
-        let b = &mut self.blocks[from as usize];
+        let links = &mut self.links[from as usize];
         let at = free.unwrap_or(LINKS - 1);
-        b.links.copy_within(..at, 1);
-        b.links[0] = Link { key, id: to, serial };
+        links.copy_within(..at, 1);
+        links[0] = Link { key, id: to, serial };
     }
 
     #[inline(always)]
@@ -329,20 +399,6 @@ impl Cache {
         None
     }
 
-    fn piece(&mut self, class: usize) -> Option<u32> {
-        if let Some(at) = self.free[class].pop() {
-            return Some(at);
-        }
-        let size = 1 << class;
-        if self.pool.len() + size > POOL {
-            return None;
-        }
-        let at = self.pool.len() as u32;
-        let blank = crate::decode::blank();
-        self.pool.resize(self.pool.len() + size, blank);
-        Some(at)
-    }
-
     /// Enters a block. Calls `first` with each arena page that had no code before.
     pub(crate) fn insert(
         &mut self,
@@ -351,23 +407,16 @@ impl Cache {
         new: &NewBlock<'_>,
         mut first: impl FnMut(u32),
     ) -> u32 {
-        let class = new.insns.len().next_power_of_two().ilog2() as usize;
-        let room = self.blocks.len() < MAX_BLOCKS || !self.free_blocks.is_empty();
-        let at = match self.piece(class) {
-            Some(at) if room => at,
-            _ => {
-                self.flush(code, arena);
-                // The pool is empty now, and larger than any block.
-                self.piece(class).unwrap_or(0)
-            }
-        };
-        self.pool[at as usize..][..new.insns.len()].copy_from_slice(new.insns);
+        if self.blocks.len() == MAX_BLOCKS && self.free_blocks.is_empty() {
+            self.make_room(code, arena);
+        }
+        let first_insn = self.keep(new.insns);
         self.serial = (self.serial + 1) % u32::MAX;
         self.serial = self.serial.max(1);
         self.built += 1;
         let bucket = Self::bucket(new.arena, new.key);
         let b = Block {
-            first: at,
+            first: first_insn,
             n: new.insns.len() as u16,
             len: new.len as u16,
             arena: new.arena,
@@ -380,11 +429,13 @@ impl Cache {
             careful: false,
             code: 0,
             code_eip: 0,
-            links: [NO_LINK; LINKS],
         };
         let id = match self.free_blocks.pop() {
             Some(id) => {
                 self.blocks[id as usize] = b;
+                if let Some(l) = self.links.get_mut(id as usize) {
+                    *l = [NO_LINK; LINKS];
+                }
                 id
             }
             None => {
@@ -420,8 +471,8 @@ impl Cache {
         }
     }
 
-    /// Drops one block. Its bytes stay marked until `remark`.
-    pub(crate) fn drop_block(&mut self, code: &mut CodeMap, arena: &Arena, id: u32) {
+    /// Takes block `id` out of all but its pages, which are noted. Their bytes stay marked.
+    fn discard(&mut self, id: u32) {
         self.unhash(id);
         let b = &mut self.blocks[id as usize];
         b.serial = 0;
@@ -429,47 +480,84 @@ impl Cache {
             b.code = 0;
             self.dropped_code.push(id);
         }
-        let class = usize::from(b.n).next_power_of_two().ilog2() as usize;
-        self.free[class].push(b.first);
         self.free_blocks.push(id);
         self.dropped += 1;
-        let (b, blocks) = (&self.blocks[id as usize], &self.blocks);
-        for (piece, _) in pieces(b) {
-            let page = piece >> 12;
+        for (piece, _) in pieces(&self.blocks[id as usize]) {
+            if self.touched.last() != Some(&(piece >> 12)) {
+                self.touched.push(piece >> 12);
+            }
+        }
+    }
+
+    /// Forgets discarded blocks in the pages that had them.
+    fn tidy(&mut self, code: &mut CodeMap, arena: &Arena) {
+        let blocks = &self.blocks;
+        for page in self.touched.drain(..) {
             let at = code.index[page as usize];
             let Some(p) = code.pages.get_mut(at as usize) else { continue };
-            p.blocks.retain(|&other| other != id);
-            p.bytes = [0; 64];
+            p.blocks.retain(|&id| blocks[id as usize].serial != 0);
             if p.blocks.is_empty() {
                 code.index[page as usize] = NONE;
                 code.free.push(at);
                 arena.set_code(page, false);
-                continue;
-            }
-            for i in 0..p.blocks.len() {
-                for (piece, len) in pieces(&blocks[p.blocks[i] as usize]) {
-                    if piece >> 12 == page {
-                        p.mark(piece & (PAGE - 1), (piece & (PAGE - 1)) + (len - 1));
-                    }
-                }
             }
         }
+    }
+
+    pub(crate) fn drop_block(&mut self, code: &mut CodeMap, arena: &Arena, id: u32) {
+        self.discard(id);
+        self.tidy(code, arena);
     }
 
     /// Drops the blocks that stores since the last call hit.
     #[cold]
     pub(crate) fn drop_written(&mut self, code: &mut CodeMap, arena: &Arena) {
         for (at, len) in code.take_written() {
-            let hit: Vec<u32> = code
-                .blocks(at >> 12)
-                .iter()
-                .copied()
-                .filter(|&id| pieces(&self.blocks[id as usize]).any(|(p, n)| p < at + len && at < p + n))
-                .collect();
-            for id in hit {
-                self.drop_block(code, arena, id);
+            let page = at >> 12;
+            let mut found = false;
+            for &id in code.blocks(page) {
+                if pieces(&self.blocks[id as usize]).any(|(p, n)| p < at + len && at < p + n) {
+                    found = true;
+                    self.discard(id);
+                }
+            }
+            if found {
+                self.tidy(code, arena);
+            } else {
+                // What marked these bytes was dropped before.
+                self.remark(code, page);
             }
         }
+    }
+
+    /// Marks what the blocks of a page came from, and nothing else.
+    fn remark(&self, code: &mut CodeMap, page: u32) {
+        let Some(p) = code.pages.get_mut(code.index[page as usize] as usize) else { return };
+        p.bytes = [0; 64];
+        for i in 0..p.blocks.len() {
+            for (piece, len) in pieces(&self.blocks[p.blocks[i] as usize]) {
+                if piece >> 12 == page {
+                    p.mark(piece & (PAGE - 1), (piece & (PAGE - 1)) + (len - 1));
+                }
+            }
+        }
+    }
+
+    /// The table of blocks is full: those that were never worth a translation go, or all.
+    #[cold]
+    fn make_room(&mut self, code: &mut CodeMap, arena: &Arena) {
+        let cold = self.blocks.iter().filter(|b| b.code == 0).count();
+        if cold < MAX_BLOCKS / 8 {
+            self.flush(code, arena);
+            return;
+        }
+        self.flushes += 1;
+        for id in 0..MAX_BLOCKS as u32 {
+            if self.blocks[id as usize].code == 0 {
+                self.discard(id);
+            }
+        }
+        self.tidy(code, arena);
     }
 
     /// Drops everything.
@@ -485,13 +573,10 @@ impl Cache {
         code.pages.clear();
         code.free.clear();
         code.written.clear();
-        self.pool.clear();
-        for f in &mut self.free {
-            f.clear();
-        }
         // Serial numbers go on, so that links from before find nothing.
         self.blocks.clear();
         self.free_blocks.clear();
+        self.links.clear();
         self.buckets.fill(NONE);
     }
 }

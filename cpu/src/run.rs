@@ -163,6 +163,8 @@ impl Engine {
             return self.near_limit(io).map(|()| false);
         }
         let leaves = b.leaves;
+        self.decoded(id);
+        let cpu = &mut self.cpu;
         let mut insns = self.cache.insns(id);
         let whole = insns.len();
         if left < whole as u64 {
@@ -237,7 +239,10 @@ impl Engine {
                 Ok(d) => d.insn,
                 Err(f) => return self.fetch_fault(io, f),
             },
-            Ok(Next::Block(id)) => self.cache.insns(id)[0],
+            Ok(Next::Block(id)) => {
+                self.decoded(id);
+                self.cache.insns(id)[0]
+            }
             Ok(Next::Single(d)) => d.insn,
             Err(f) => return self.fetch_fault(io, f),
         };
@@ -261,6 +266,14 @@ impl Engine {
                 cpu.eflags |= before & eflags::RF;
                 self.fault(io, n, f)
             }
+        }
+    }
+
+    /// Sees to it that the instructions of block `id` are there.
+    #[inline(always)]
+    pub(crate) fn decoded(&mut self, id: u32) {
+        if !self.cache.is_decoded(id) {
+            self.cache.decode_again(self.cpu.ram.arena(), id);
         }
     }
 

@@ -255,10 +255,32 @@ fn element<S: Size>(cpu: &Cpu, at: u32) -> S {
     }
 }
 
-/// Compares up to `n` pairs and stops after the first that ends the repetition; how many were looked at.
+/// Whether an element of the eight bytes ends the repetition, given what differs in them: the first that is not zero if
+/// `equal`, that is zero otherwise.
 #[inline(always)]
-fn search<S: Size>(cpu: &mut Cpu, n: u32, equal: bool, pair: impl Fn(&Cpu, u32) -> (S, S)) -> u32 {
+fn ends<S: Size>(differs: u64, equal: bool) -> bool {
+    // The lowest bit of each element.
+    let ones = u64::MAX / (u64::MAX >> (64 - S::BITS));
+    let zeros = differs.wrapping_sub(ones) & !differs & ones << (S::BITS - 1);
+    if equal { differs != 0 } else { zeros != 0 }
+}
+
+/// Compares up to `n` pairs and stops after the first that ends the repetition; how many were looked at. `differs`:
+/// the exclusive or of eight bytes of each side.
+#[inline(always)]
+fn search<S: Size>(
+    cpu: &mut Cpu,
+    n: u32,
+    equal: bool,
+    differs: impl Fn(&Cpu, u32) -> u64,
+    pair: impl Fn(&Cpu, u32) -> (S, S),
+) -> u32 {
+    const STEP: u32 = 8;
     let mut k = 0;
+    // The last one is left for its flags.
+    while k + STEP / S::BYTES < n && !ends::<S>(differs(cpu, k * S::BYTES), equal) {
+        k += STEP / S::BYTES;
+    }
     while k < n {
         let (a, b) = pair(cpu, k * S::BYTES);
         k += 1;
@@ -275,7 +297,9 @@ fn cmps_bulk<S: Operand>(cpu: &mut Cpu, i: &Insn, max: u32) -> u32 {
     let Some((to, space)) = plain(cpu, i, ES, at(cpu, i, EDI), false) else { return 0 };
     let n = max.min(room.min(space) / S::BYTES);
     let equal = i.flags & Insn::REP != 0;
-    let k = search::<S>(cpu, n, equal, |cpu, d| (element(cpu, from + d), element(cpu, to + d)));
+    let eight = |cpu: &Cpu, at| cpu.ram.arena().load_u64(at);
+    let differs = |cpu: &Cpu, d| eight(cpu, from + d) ^ eight(cpu, to + d);
+    let k = search::<S>(cpu, n, equal, differs, |cpu, d| (element(cpu, from + d), element(cpu, to + d)));
     add(cpu, i, ESI, k * S::BYTES);
     add(cpu, i, EDI, k * S::BYTES);
     k
@@ -299,7 +323,9 @@ fn scas_bulk<S: Operand>(cpu: &mut Cpu, i: &Insn, max: u32) -> u32 {
     let Some((to, space)) = plain(cpu, i, ES, at(cpu, i, EDI), false) else { return 0 };
     let a = S::reg(cpu, 0);
     let equal = i.flags & Insn::REP != 0;
-    let k = search::<S>(cpu, max.min(space / S::BYTES), equal, |cpu, d| (a, element(cpu, to + d)));
+    let everywhere = u64::from(a.zext()) * (u64::MAX / (u64::MAX >> (64 - S::BITS)));
+    let differs = |cpu: &Cpu, d| cpu.ram.arena().load_u64(to + d) ^ everywhere;
+    let k = search::<S>(cpu, max.min(space / S::BYTES), equal, differs, |cpu, d| (a, element(cpu, to + d)));
     add(cpu, i, EDI, k * S::BYTES);
     k
 }

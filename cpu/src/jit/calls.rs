@@ -21,6 +21,7 @@ impl Engine {
         let Some(io) = self.hot.io else { return Exit::Boundary as u32 };
         // SAFETY: set by `Engine::enter`, which holds the borrow until translated code returns; nothing else uses it.
         let io = unsafe { &mut *io };
+        self.decoded(id);
         let b = self.cache.block(id);
         let (leaves, start) = (b.leaves, b.code_eip);
         let insns = self.cache.insns(id);
@@ -72,6 +73,7 @@ impl Engine {
         let intr = cpu.eflags & eflags::IF != 0 && io.intr_pending();
         !shadow
             && !intr
+            && !self.kicker.is_kicked()
             && !cpu.halted
             && cpu.pending_debug == 0
             && cpu.eflags & (eflags::TF | eflags::RF) == 0
@@ -94,6 +96,8 @@ impl Engine {
         let Some((id, site)) = jit.site(ret) else { return Exit::Boundary as u32 };
         let done = jit.address_in(id, site.done);
         let k = usize::from(site.k);
+        // Before anything is written.
+        self.decoded(id);
         if let Some((len, write)) = layout::access_parts(access) {
             let n = self.cache.insns(id).len();
             self.count_site(n, k);

@@ -112,8 +112,10 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
         },
         0x9e => Some(Effects { kills: ALL & !OF, ..QUIET }),
         0xf5 => Some(Effects { reads: CF, kills: CF, ..QUIET }),
-        // MOVS STOS LODS SCAS CMPS, not repeated.
-        0xa4 | 0xa5 | 0xaa..=0xad if i.a32() && i.flags & (Insn::REP | Insn::REPNE) == 0 => {
+        // MOVS STOS, also repeated.
+        0xa4 | 0xa5 | 0xaa | 0xab if i.a32() => Some(Effects { observes: true, ..QUIET }),
+        // LODS SCAS CMPS, not repeated.
+        0xac | 0xad if i.a32() && i.flags & (Insn::REP | Insn::REPNE) == 0 => {
             Some(Effects { observes: true, ..QUIET })
         }
         0xa6 | 0xa7 | 0xae | 0xaf if i.a32() && i.flags & (Insn::REP | Insn::REPNE) == 0 => {
@@ -139,10 +141,11 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
 }
 
 /// Of the instructions after which the run loop looks at everything: those that translated code goes on behind, if
-/// there is nothing to look at. POPF, and loads of segment registers other than CS and SS.
+/// there is nothing to look at. POPF, RDTSC, IN and OUT, and loads of segment registers other than CS and SS.
 pub(super) fn goes_on(i: &Insn) -> bool {
     match i.opcode {
         0x9d | 0x07 | 0x1f | 0x0fa1 | 0x0fa9 | 0x0f31 => true,
+        0xe4..=0xe7 | 0xec..=0xef => true,
         0x8e => i.reg != 2,
         _ => false,
     }

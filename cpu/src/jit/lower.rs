@@ -94,8 +94,8 @@ pub(super) struct Lower<'a> {
 /// What was emitted, besides the bytes.
 pub(super) struct Lowered {
     pub(super) links: Vec<Link>,
-    pub(super) sites: Box<[Site]>,
-    pub(super) traps: Box<[TrapSite]>,
+    pub(super) sites: Vec<Site>,
+    pub(super) traps: Vec<TrapSite>,
 }
 
 impl<'a> Lower<'a> {
@@ -410,6 +410,17 @@ impl<'a> Lower<'a> {
         } else {
             self.call_for(k, self.thunks.memory(access));
         }
+    }
+
+    /// REP MOVS or STOS, if its source is flat.
+    pub(super) fn repeat(&mut self, k: usize, i: &Insn, movs: bool, w: Size) {
+        if movs && !matches!(usize::from(i.seg), DS | ES | SS) {
+            self.interpret(k);
+            return;
+        }
+        self.lose_flags(k);
+        self.call(self.thunks.repeats.get(movs, w));
+        self.interpret_if(cond::NE, k);
     }
 
     /// The interpreter takes over instruction `k` if `cc` holds. No guest register may have changed.

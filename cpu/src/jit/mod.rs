@@ -1,7 +1,7 @@
 //! The translator: decoded blocks to x86-64 code that runs between two looks of the run loop. See docs/cpu-jit.md.
 //!
 //! - `effects.rs`: what is translated, and where flags are needed; `lower.rs`, `ops.rs`: the translation;
-//! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `thunks.rs`: the ways in and out of it;
+//! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `thunks.rs`: the ways in and out of it; `strings.rs`: REP;
 //! - `trap.rs`: accesses in a view that the host refused;
 //! - `calls.rs`: what code calls; `layout.rs`: what it addresses.
 //!
@@ -19,6 +19,7 @@ mod layout;
 mod lower;
 mod ops;
 mod perf_map;
+mod strings;
 mod thunks;
 mod trap;
 
@@ -198,6 +199,10 @@ struct TrapSite {
 struct Code {
     live: bool,
     entry: u32,
+    /// Bytes.
+    len: u32,
+    /// Its direct exits: the first, how many.
+    links: (u32, u32),
     eip: u32,
     /// Which of [`Jit::jumps`].
     world: u8,
@@ -208,9 +213,9 @@ struct Code {
     hot: bool,
     /// How often it was found running when the budget ended.
     seen: u8,
-    /// By return address.
-    sites: Box<[Site]>,
-    traps: Box<[TrapSite]>,
+    /// Its calls, and accesses in a view: the first, how many.
+    sites: (u32, u32),
+    traps: (u32, u32),
     /// Links that lead here, some of them perhaps no more.
     incoming: Vec<u32>,
 }
@@ -222,6 +227,8 @@ pub(crate) struct Counters {
     pub(crate) bytes: u64,
     pub(crate) flushes: u64,
     pub(crate) retired: u64,
+    /// Translated again in the same place, for another address.
+    pub(crate) moved: u64,
     pub(crate) links: u64,
     pub(crate) entries: u64,
     pub(crate) exits_boundary: u64,
@@ -248,6 +255,8 @@ pub(crate) struct Jit {
     places: Vec<(u32, u32)>,
     /// In the order of the buffer.
     links: Vec<Link>,
+    sites: Vec<Site>,
+    traps: Vec<TrapSite>,
     /// By world.
     jumps: [Box<[Jump]>; WORLDS],
     threshold: u8,
@@ -282,6 +291,8 @@ impl Jit {
             codes: Vec::new(),
             places: Vec::new(),
             links: Vec::new(),
+            sites: Vec::new(),
+            traps: Vec::new(),
             jumps: std::array::from_fn(|_| vec![NO_JUMP; JUMPS].into()),
             threshold: options.jit_threshold,
             hot_at: options.jit_hot,
@@ -297,6 +308,7 @@ impl Jit {
             ("jit_bytes", c.bytes),
             ("jit_flushes", c.flushes),
             ("jit_blocks_invalidated", c.retired),
+            ("jit_blocks_moved", c.moved),
             ("jit_links", c.links),
             ("jit_entries", c.entries),
             ("jit_exits_boundary", c.exits_boundary),
@@ -322,13 +334,18 @@ impl Jit {
     ) -> Option<u32> {
         // No instruction becomes longer than this, out-of-line parts included.
         const LONGEST: usize = 256;
+        effects::needs(insns, &mut self.needs);
+        let view = world & VIEW != 0 && !b.careful;
+        // In a view there is nothing to be put in line.
+        let hot = hot && !view;
+        if let Some(at) = self.translate_over(id, eip, b, insns, view, hot) {
+            return Some(at);
+        }
         let at = self.used.next_multiple_of(16);
         if at as usize + (insns.len() + 2) * LONGEST > self.buffer.len() {
             return None;
         }
-        let view = world & VIEW != 0 && !b.careful;
-        effects::needs(insns, &mut self.needs);
-        let source = Source { insns, id, eip, leaves: b.leaves, view, at, hot: hot && !view };
+        let source = Source { insns, id, eip, leaves: b.leaves, view, at, hot };
         let lowered = Lower::new(&mut self.asm, source, &self.needs, &self.thunks).block();
         assert!(self.asm.buf.len() <= (insns.len() + 2) * LONGEST);
         self.buffer.write(at, &self.asm.buf);
@@ -338,7 +355,12 @@ impl Jit {
         }
         self.counters.blocks += 1;
         self.counters.bytes += u64::from(self.asm.here());
+        let links = (self.links.len() as u32, lowered.links.len() as u32);
         self.links.extend(lowered.links);
+        let sites = (self.sites.len() as u32, lowered.sites.len() as u32);
+        self.sites.extend(lowered.sites);
+        let traps = (self.traps.len() as u32, lowered.traps.len() as u32);
+        self.traps.extend(lowered.traps);
         self.places.push((at, id));
         if self.codes.len() <= id as usize {
             self.codes.resize_with(id as usize + 1, Code::default);
@@ -346,14 +368,62 @@ impl Jit {
         let c = &mut self.codes[id as usize];
         c.live = true;
         c.entry = at;
+        c.len = self.asm.here();
+        c.links = links;
         c.eip = eip;
         c.world = world;
         c.refused = 0;
         c.hot = hot;
         c.seen = 0;
-        c.sites = lowered.sites;
-        c.traps = lowered.traps;
+        c.sites = sites;
+        c.traps = traps;
         c.incoming.clear();
+        Some(at)
+    }
+
+    /// Translates block `id` for another page of addresses, in the place of a translation that was just retired: the same
+    /// code comes out, with other targets. A program that is loaded elsewhere each time takes no more room so.
+    fn translate_over(
+        &mut self,
+        id: u32,
+        eip: u32,
+        b: &Block,
+        insns: &[Insn],
+        view: bool,
+        hot: bool,
+    ) -> Option<u32> {
+        let c = self.codes.get(id as usize)?;
+        let at = c.entry;
+        if b.code != at || c.live || c.hot != hot || (c.eip ^ eip) & 0xfff != 0 {
+            return None;
+        }
+        let source = Source { insns, id, eip, leaves: b.leaves, view, at, hot };
+        let lowered = Lower::new(&mut self.asm, source, &self.needs, &self.thunks).block();
+        let c = &mut self.codes[id as usize];
+        let sites = &mut self.sites[c.sites.0 as usize..][..c.sites.1 as usize];
+        let links = &mut self.links[c.links.0 as usize..][..c.links.1 as usize];
+        let traps = &mut self.traps[c.traps.0 as usize..][..c.traps.1 as usize];
+        if self.asm.here() != c.len
+            || lowered.traps.len() != traps.len()
+            || lowered.links.len() != links.len()
+            || lowered.sites.len() != sites.len()
+        {
+            return None;
+        }
+        self.buffer.write(at, &self.asm.buf);
+        sites.copy_from_slice(&lowered.sites);
+        traps.copy_from_slice(&lowered.traps);
+        for (old, new) in links.iter_mut().zip(lowered.links) {
+            *old = new;
+        }
+        c.live = true;
+        c.eip = eip;
+        c.seen = 0;
+        c.incoming.clear();
+        self.counters.moved += 1;
+        if let Some(map) = &mut self.map {
+            map.add(self.buffer.address(at), self.asm.here(), eip);
+        }
         Some(at)
     }
 
@@ -369,8 +439,9 @@ impl Jit {
         let id = self.block_of(ret)?;
         let c = self.codes.get(id as usize)?;
         let from = self.buffer.offset(ret)? - c.entry;
-        let n = c.sites.binary_search_by_key(&from, |s| u32::from(s.ret)).ok()?;
-        Some((id, c.sites[n]))
+        let sites = self.sites.get(c.sites.0 as usize..)?.get(..c.sites.1 as usize)?;
+        let n = sites.binary_search_by_key(&from, |s| u32::from(s.ret)).ok()?;
+        Some((id, sites[n]))
     }
 
     /// Block and site of an access in a view.
@@ -380,8 +451,9 @@ impl Jit {
         let n = self.places.partition_point(|&(start, _)| start <= off);
         let &(start, id) = self.places.get(n.checked_sub(1)?)?;
         let c = self.codes.get(id as usize)?;
-        let n = c.traps.partition_point(|t| u32::from(t.at) <= off - start);
-        Some((id, *c.traps.get(n.checked_sub(1)?)?))
+        let traps = self.traps.get(c.traps.0 as usize..)?.get(..c.traps.1 as usize)?;
+        let n = traps.partition_point(|t| u32::from(t.at) <= off - start);
+        Some((id, *traps.get(n.checked_sub(1)?)?))
     }
 
     /// A place in the code of block `id`.
@@ -464,6 +536,8 @@ impl Jit {
         self.codes.clear();
         self.places.clear();
         self.links.clear();
+        self.sites.clear();
+        self.traps.clear();
         for t in &mut self.jumps {
             t.fill(NO_JUMP);
         }
@@ -512,6 +586,7 @@ impl Engine {
 
     #[cold]
     fn translate(&mut self, id: u32, hot: bool) -> u32 {
+        self.decoded(id);
         let Some(jit) = &mut self.jit else { return 0 };
         let eip = self.cpu.eip;
         let b = self.cache.block_mut(id);
@@ -522,8 +597,8 @@ impl Engine {
         if b.code != 0 {
             // The same code at another address, or to be made better.
             jit.retire(id);
-            b.code = 0;
         }
+        let hot = hot || b.code != 0 && jit.codes.get(id as usize).is_some_and(|c| c.hot);
         let world = self.cpu.world();
         let code = match jit.translate(id, eip, world, self.cache.block(id), self.cache.insns(id), hot) {
             Some(code) => code,

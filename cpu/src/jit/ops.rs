@@ -683,12 +683,16 @@ impl Lower<'_> {
         self.a.alu_imm(Size::D, 4, Rm::Base(RBP, at::EFLAGS), !eflags::IF);
     }
 
-    /// One element of a string instruction, upwards; downwards is for the interpreter.
+    /// String instructions, one element or repeated, upwards; downwards is for the interpreter.
     fn string(&mut self, k: usize, i: &Insn) {
         const ESI: Reg = GPR[6];
         const EDI: Reg = GPR[7];
         const ES: usize = crate::cpu::ES;
         let w = size_or_byte(i);
+        if i.flags & (Insn::REP | Insn::REPNE) != 0 {
+            self.repeat(k, i, i.opcode & !1 == 0xa4, w);
+            return;
+        }
         let (len, step) = (w.bytes(), w.bytes() as i32);
         let spill = Rm::Base(RBP, at::SPILL);
         self.lose_flags(k);

@@ -9,6 +9,7 @@ use super::buffer::CodeBuffer;
 use super::calls;
 use super::layout as at;
 use super::lower::{GPR, emit_load_flags};
+use super::strings::Repeats;
 use super::trap;
 use super::{Exit, Hot};
 use crate::cpu::{CS, FS, GS};
@@ -41,6 +42,7 @@ pub(super) struct Thunks {
     pub(super) indirect: u32,
     /// Gone to where an access in a view was refused.
     pub(super) trap: u32,
+    pub(super) repeats: Repeats,
     pub(super) len: u32,
 }
 
@@ -138,8 +140,9 @@ impl Thunks {
         let trap = a.here();
         emit_trap(a, drop);
         let memory = Self::emit_memory(a, slow, drop);
+        let repeats = Repeats::emit(a);
         a.finish();
-        Self { enter, interpret, memory, link, budget, indirect, trap, len: a.here() }
+        Self { enter, interpret, memory, link, budget, indirect, trap, repeats, len: a.here() }
     }
 
     fn emit_memory(a: &mut Asm, slow: Label, drop: Label) -> Vec<(Access, u32)> {

@@ -225,6 +225,8 @@ impl Engine {
         if site.unsaved {
             self.hot.flags = pack(self.hot.trap.rflags as u32);
         }
+        // Before anything is written.
+        self.decoded(id);
         let n = self.cache.insns(id).len();
         self.count_site(n, k);
         // SAFETY: as in `interpret_site`.

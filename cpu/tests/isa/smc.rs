@@ -227,7 +227,8 @@ fn code_may_be_replaced_more_often_than_the_cache_is_large() {
 }
 
 /// Three passes over more code than the cache of decoded blocks holds: `unit`, which counts in EAX, `n` times over.
-fn more_code_than_fits(unit: &[u8], n: u32) {
+/// Returns how often the cache made room, and how many blocks were decoded.
+fn more_code_than_fits(unit: &[u8], n: u32) -> (u64, u64) {
     const FAR: u32 = 0x10_0000;
     let mut m = Machine::new(&|a| {
         let mut top = a.create_label();
@@ -241,19 +242,57 @@ fn more_code_than_fits(unit: &[u8], n: u32) {
     });
     m.load(FAR, &unit.repeat(n as usize));
     m.load(FAR + unit.len() as u32 * n, &[0xc3]);
-    assert_eq!(m.run().gpr[0], 3 * n);
+    let counts = unit.iter().filter(|b| **b == 0x40).count() as u32;
+    assert_eq!(m.run().gpr[0], 3 * n * counts);
     let metrics = m.cpu.metrics();
     let of = |name: &str| metrics.iter().find(|x| x.0 == name).unwrap().1;
-    assert!(of("block_cache_flushes") > 1, "the cache holds no bound: {metrics:?}");
-    assert!(of("blocks_decoded") > 2 * of("block_cache_flushes"));
+    (of("block_cache_flushes"), of("blocks_decoded"))
 }
 
 #[test]
-fn a_full_pool_of_instructions_starts_anew() {
-    more_code_than_fits(&[0x40], 1 << 20); // inc eax
+fn blocks_stay_when_their_instructions_make_room_for_others() {
+    let mut unit = [0x40; 64]; // inc eax
+    (unit[62], unit[63]) = (0xeb, 0x00); // jmp to the next
+    let (flushes, decoded) = more_code_than_fits(&unit, 1 << 14);
+    assert_eq!(flushes, 1, "that of the start");
+    assert!(decoded < (1 << 14) + 2000, "each block is built once: {decoded}");
 }
 
 #[test]
-fn a_full_table_of_blocks_starts_anew() {
-    more_code_than_fits(&[0x40, 0xeb, 0x00], 200_000); // inc eax; jmp to the next
+fn a_full_table_of_blocks_makes_room() {
+    let (flushes, decoded) = more_code_than_fits(&[0x40, 0xeb, 0x00], 300_000); // inc eax; jmp to the next
+    assert!(flushes > 1, "the table holds no bound");
+    assert!(decoded > 300_000);
+}
+
+#[test]
+fn a_page_that_is_filled_anew_loses_its_code_at_once() {
+    // Forty functions in a page run, then the page is filled with RETs.
+    let mut m = Machine::new(&|a| {
+        let mut top = a.create_label();
+        let mut next = a.create_label();
+        a.mov(esi, 2)?;
+        a.set_label(&mut top)?;
+        a.mov(edi, DATA)?;
+        a.mov(ecx, 40)?;
+        a.set_label(&mut next)?;
+        a.call(edi)?;
+        a.add(edi, 16)?;
+        a.dec(ecx)?;
+        a.jne(next)?;
+        a.mov(edi, DATA)?;
+        a.mov(ecx, 0x400)?;
+        a.mov(edx, eax)?;
+        a.mov(eax, 0xc3c3_c3c3_u32)?;
+        a.rep().stosd()?;
+        a.mov(eax, edx)?;
+        a.dec(esi)?;
+        a.jne(top)?;
+        a.hlt()
+    });
+    let mut function = [0x90; 16];
+    (function[0], function[1]) = (0x40, 0xc3); // inc eax; ret
+    m.load(DATA, &function.repeat(40));
+    assert_eq!(m.run().gpr[0], 40, "the second time all of them only return");
+    assert!(m.metric("blocks_dropped") >= 40);
 }

@@ -42,9 +42,11 @@ const PAID_AT_ONCE: u64 = 50 * MILLISECOND;
 const BETWEEN_PAYMENTS: u64 = 5 * MILLISECOND;
 /// Sleeps after which a guest counts as calm: a tenth of a second to half of one.
 const CALM: u32 = 25;
-/// Instructions between two sleeps of a calm guest, at most.
+/// Instructions between two halts of a calm guest, at most.
 const CALM_WORK: u64 = 50_000;
-const SLACK: u64 = 40 * MILLISECOND;
+const SLACK: u64 = 80 * MILLISECOND;
+/// While a calm guest ticks, what the host takes is looked for this seldom: it calibrates nothing.
+const CALM_LOOK: u64 = 500_000;
 /// Debt up to which guest time runs a twentieth faster.
 const SMALL: u64 = SECOND;
 
@@ -68,7 +70,7 @@ pub(super) struct Pace {
     missed: u64,
     /// Instructions since `seen`.
     retired: u64,
-    /// Instructions since the last sleep.
+    /// Instructions since the last halt.
     worked: u64,
     /// Sleeps in a row that only a timer ended, with little work between them.
     calm: u32,
@@ -129,7 +131,8 @@ impl Pace {
         let t = self.host.now().max(seen);
         let gap = t - seen;
         self.seen = Some(t);
-        let look = LOOK + std::mem::take(&mut self.retired) * SLOW_INSTRUCTION;
+        let shortest = if self.is_calm() { CALM_LOOK } else { LOOK };
+        let look = shortest + std::mem::take(&mut self.retired) * SLOW_INSTRUCTION;
         if !self.even {
             self.guest += gap;
         } else if gap < look && self.sample.is_none_or(|(_, at)| t.saturating_sub(at) < SAMPLE) {
@@ -140,6 +143,11 @@ impl Pace {
             self.hold(taken);
         }
         self.guest
+    }
+
+    /// The guest only ticks.
+    fn is_calm(&self) -> bool {
+        self.calm >= CALM && self.worked <= CALM_WORK
     }
 
     /// How much of the `gap` before `t` was not ours, where anything up to `look` is.
@@ -186,16 +194,17 @@ impl Pace {
     pub(super) fn sleep(&mut self, next: Option<Tick>, wait: impl FnOnce(Option<Duration>)) {
         let room = |now: Tick| next.map_or(u64::MAX, |t| t.saturating_sub(now));
         let now = self.now();
+        // Also of the halts that take no time: many ticks one after the other are no work.
+        if std::mem::take(&mut self.worked) > CALM_WORK {
+            self.calm = 0;
+        }
         self.pay(room(now).min(PAID_AT_ONCE));
         let most = if self.debt > 0 { BETWEEN_PAYMENTS } else { u64::MAX };
         let longest = room(self.guest).min(most);
         if longest == 0 {
             return;
         }
-        if std::mem::take(&mut self.worked) > CALM_WORK {
-            self.calm = 0;
-        }
-        let slack = if self.even && self.debt == 0 && self.calm >= CALM { SLACK } else { 0 };
+        let slack = if self.even && self.debt == 0 && self.is_calm() { SLACK } else { 0 };
         let asked = longest.saturating_add(slack);
         wait((longest != u64::MAX).then_some(Duration::from_nanos(asked)));
         self.woke(longest, asked);

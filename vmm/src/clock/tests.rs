@@ -462,7 +462,8 @@ fn tick(p: &mut Pace, f: &Fake, ticks: u32) -> u32 {
             });
         }
         assert_eq!(p.now(), next, "each tick on its time");
-        p.retired(4000);
+        // Many of them together are more than a calm guest does at once.
+        p.retired(10_000);
     }
     sleeps
 }
@@ -473,8 +474,8 @@ fn a_guest_that_only_ticks_sleeps_through_several_ticks() {
     let start = f.at();
     assert_eq!(tick(&mut p, &f, 25), 25, "not at once");
     let sleeps = tick(&mut p, &f, 600);
-    assert_eq!(sleeps, 55, "eleven ticks for each, after those of the start");
-    assert!(f.at() - start - p.now() <= 40 * MS, "and close to the host's time");
+    assert_eq!(sleeps, 29, "21 ticks for each, after those of the start");
+    assert!(f.at() - start - p.now() <= 80 * MS, "and close to the host's time");
 }
 
 #[test]
@@ -483,7 +484,7 @@ fn a_guest_that_works_or_is_talked_to_has_its_ticks_in_time() {
     tick(&mut p, &f, 100);
     p.retired(1_000_000);
     // What is owed comes first.
-    tick(&mut p, &f, 11);
+    tick(&mut p, &f, 21);
     assert_eq!(tick(&mut p, &f, 10), 10, "after work");
     tick(&mut p, &f, 100);
     // The halts in which debt is paid take no time.

@@ -178,7 +178,8 @@ impl Process {
         Ok(kib.context("/proc/PID/status has no VmHWM")? / 1024.0)
     }
 
-    /// Resident memory without the guest's own, MiB: the guest's is the smallest mapping that can hold it.
+    /// Memory without the guest's own, MiB: the guest's is the smallest mapping that can hold it. Pages that are mapped
+    /// twice count once (proportional set size): translated code is.
     pub(crate) fn overhead_mib(&self, guest_mib: u64) -> Result<f64> {
         let text = fs::read_to_string(format!("/proc/{}/smaps", self.pid()))?;
         let (mut size, mut total) = (0.0, 0.0);
@@ -186,15 +187,15 @@ impl Process {
         for l in text.lines() {
             if let Some(kib) = l.strip_prefix("Size:").and_then(first_number) {
                 size = kib;
-            } else if let Some(rss) = l.strip_prefix("Rss:").and_then(first_number) {
-                total += rss;
+            } else if let Some(pss) = l.strip_prefix("Pss:").and_then(first_number) {
+                total += pss;
                 if size >= guest_mib as f64 * 1024.0 && guest.is_none_or(|(s, _)| size < s) {
-                    guest = Some((size, rss));
+                    guest = Some((size, pss));
                 }
             }
         }
-        let (_, rss) = guest.context("no mapping is as large as the guest's memory")?;
-        Ok((total - rss) / 1024.0)
+        let (_, pss) = guest.context("no mapping is as large as the guest's memory")?;
+        Ok((total - pss) / 1024.0)
     }
 }
 
