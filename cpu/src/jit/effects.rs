@@ -4,6 +4,7 @@
 //! an instruction that reads them, one that may fault or call out, an exit of the block. [`needs`] finds out, from the
 //! end of the block to its start.
 
+use super::{simd, x87};
 use crate::insn::Insn;
 
 /// The arithmetic flags as bits of the low byte of EFLAGS; OF takes the place of the fixed bit 1.
@@ -134,7 +135,8 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
         0x0fa4 | 0x0fac if i.imm & 31 != 0 && o32 => kills(ALL),
         0x0fa5 | 0x0fad if o32 => Some(base),
         0x0fc8..=0x0fcf if o32 => Some(QUIET),
-        _ => None,
+        0x9b | 0xd8..=0xdf => x87::effects(i),
+        _ => simd::effects(i),
     }
 }
 

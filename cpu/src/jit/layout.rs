@@ -4,6 +4,7 @@ use std::mem::offset_of;
 
 use super::{Hot, Jump};
 use crate::cpu::{Cpu, SegReg};
+use crate::fpu::Fpu;
 use crate::mem::Slot;
 use crate::run::Engine;
 
@@ -15,6 +16,8 @@ pub(super) const EFLAGS: i32 = CPU + offset_of!(Cpu, eflags) as i32;
 pub(super) const CPL: i32 = CPU + offset_of!(Cpu, cpl) as i32;
 const GPR: i32 = CPU + offset_of!(Cpu, gpr) as i32;
 const SEG: i32 = CPU + offset_of!(Cpu, seg) as i32;
+const FPU: i32 = CPU + offset_of!(Cpu, fpu) as i32;
+pub(super) const MXCSR: i32 = FPU + offset_of!(Fpu, mxcsr) as i32;
 
 pub(super) const FLAGS: i32 = offset_of!(Hot, flags) as i32;
 pub(super) const SPILL: i32 = offset_of!(Hot, spill) as i32;
@@ -22,6 +25,7 @@ pub(super) const LIN: i32 = offset_of!(Hot, lin) as i32;
 pub(super) const LEFT: i32 = offset_of!(Hot, left) as i32;
 pub(super) const SET: i32 = offset_of!(Hot, set) as i32;
 pub(super) const RESUME: i32 = offset_of!(Hot, resume) as i32;
+pub(super) const UNITS: i32 = offset_of!(Hot, units) as i32;
 /// By privilege: supervisor, user.
 pub(super) const JUMPS: [i32; 2] = [offset_of!(Hot, jumps) as i32, offset_of!(Hot, jumps) as i32 + 8];
 
@@ -37,6 +41,10 @@ const _: () = assert!(offset_of!(Slot, addend) == offset_of!(Slot, fetch) + 4);
 
 pub(super) fn gpr(r: usize) -> i32 {
     GPR + 4 * r as i32
+}
+
+pub(super) fn xmm(r: u8) -> i32 {
+    FPU + offset_of!(Fpu, xmm) as i32 + 16 * i32::from(r)
 }
 
 fn segment(seg: usize) -> i32 {

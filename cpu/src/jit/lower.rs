@@ -10,6 +10,8 @@ use super::asm::{
 use super::effects;
 use super::layout as at;
 use super::thunks::{self, Access, Thunks};
+use super::units;
+use super::x87::Note;
 use super::{Link, Site};
 use crate::cpu::{DS, ES, SS};
 use crate::insn::{Insn, ZERO};
@@ -36,7 +38,9 @@ enum Later {
     /// The interpreter runs the instruction.
     Interpret { from: Label, done: Label, k: usize },
     /// A conditional jump that is taken, after so many instructions.
-    Side { from: Label, target: u32, executed: usize },
+    Side { from: Label, target: u32, executed: usize, note: Note },
+    /// A unit that is not live.
+    Unit { from: Label, back: Label, k: usize, unit: u8 },
 }
 
 /// A call of a thunk, by which its return address is understood.
@@ -69,6 +73,9 @@ pub(super) struct Lower<'a> {
     entry: Label,
     /// The host's flags are the guest's.
     pub(super) host_flags: bool,
+    /// Floating point units that are live for sure.
+    live: u8,
+    pub(super) note: Note,
     later: Vec<Later>,
     links: Vec<Link>,
     calls: Vec<Call>,
@@ -93,6 +100,8 @@ impl<'a> Lower<'a> {
             thunks,
             entry,
             host_flags: false,
+            live: 0,
+            note: Note::default(),
             later: Vec::new(),
             links: Vec::new(),
             calls: Vec::new(),
@@ -163,10 +172,29 @@ impl<'a> Lower<'a> {
         self.a.mov_imm(RCX, at::site(self.s.id, k));
         self.call(self.thunks.interpret);
         self.host_flags = true;
+        self.live = 0;
+        self.note = Note::default();
+    }
+
+    /// Sees to it that `units` are live when instruction `k` runs. The flags must be in memory.
+    pub(super) fn want_units(&mut self, k: usize, units: u8) {
+        for unit in [units::X87, units::SSE] {
+            if units & unit & !self.live == 0 {
+                continue;
+            }
+            let (from, back) = (self.a.label(), self.a.label());
+            units::emit_test_live(self.a, unit);
+            self.a.jcc(cond::E, from);
+            self.a.bind(back);
+            self.later.push(Later::Unit { from, back, k, unit });
+            self.host_flags = false;
+        }
+        self.live |= units;
     }
 
     /// Goes on at `target` after `executed` instructions of this block.
     pub(super) fn exit_to(&mut self, target: u32, executed: usize) {
+        self.emit_note();
         let rest = self.s.insns.len() - executed;
         if rest != 0 {
             self.a.alu_imm(Size::Q, 0, Rm::Reg(R14), rest as u32);
@@ -201,11 +229,12 @@ impl<'a> Lower<'a> {
     pub(super) fn side_exit(&mut self, cc: u8, target: u32, executed: usize) {
         let from = self.a.label();
         self.a.jcc(cc, from);
-        self.later.push(Later::Side { from, target, executed });
+        self.later.push(Later::Side { from, target, executed, note: self.note });
     }
 
     /// Goes to the EIP in RAX, at the end of the block.
     pub(super) fn exit_indirect(&mut self) {
+        self.emit_note();
         let to = self.thunk(self.thunks.indirect[usize::from(self.s.user)]);
         self.a.jmp_to(to);
     }
@@ -253,8 +282,24 @@ impl<'a> Lower<'a> {
 
     /// The memory operand of `i`, checked; the operand is [`M`] then. Uses all three free registers.
     pub(super) fn memory(&mut self, k: usize, i: &Insn, w: Size, kind: Kind) {
+        self.memory_of(k, i, w.bytes(), kind);
+    }
+
+    /// The same for any length that there is a thunk for.
+    pub(super) fn memory_of(&mut self, k: usize, i: &Insn, len: u32, kind: Kind) -> Rm {
         self.address(i, RAX);
-        self.check(k, usize::from(i.seg), w.bytes(), kind);
+        self.check(k, usize::from(i.seg), len, kind);
+        M
+    }
+
+    /// Sixteen bytes in a flat segment; the interpreter gets them if they are not aligned.
+    pub(super) fn memory_aligned(&mut self, k: usize, i: &Insn, kind: Kind) -> Rm {
+        self.address(i, RAX);
+        // TEST AL, 15
+        self.a.bytes(&[0xa8, 15]);
+        self.interpret_if(cond::NE, k);
+        self.check(k, usize::from(i.seg), 16, kind);
+        M
     }
 
     /// The stack at `disp` from ESP.
@@ -302,12 +347,21 @@ impl<'a> Lower<'a> {
                 Later::Interpret { from, done, k } => {
                     self.a.bind(from);
                     self.done = done;
-                    self.interpret(k);
+                    self.a.mov_imm(RCX, at::site(self.s.id, k));
+                    self.call(self.thunks.interpret_keep);
                     self.a.jmp(done);
                 }
-                Later::Side { from, target, executed } => {
+                Later::Side { from, target, executed, note } => {
                     self.a.bind(from);
+                    self.note = note;
                     self.exit_to(target, executed);
+                }
+                Later::Unit { from, back, k, unit } => {
+                    self.a.bind(from);
+                    self.a.mov_imm(RCX, at::site(self.s.id, k));
+                    self.a.mov_imm(RDX, u32::from(unit));
+                    self.call(self.thunks.want_units);
+                    self.a.jmp(back);
                 }
             }
         }

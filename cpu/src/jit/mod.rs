@@ -2,6 +2,7 @@
 //!
 //! - `effects.rs`: what is translated, and where flags are needed; `lower.rs`, `ops.rs`: the translation;
 //! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `thunks.rs`: the ways in and out of it;
+//! - `x87.rs`, `simd.rs`: floating point and MMX; `units.rs`: how their state gets to the host's units and back;
 //! - `calls.rs`: what code calls; `layout.rs`: what it addresses.
 //!
 //! What is not translated is run by the interpreter's handler, one instruction at a time, from within translated code.
@@ -18,7 +19,10 @@ mod layout;
 mod lower;
 mod ops;
 mod perf_map;
+mod simd;
 mod thunks;
+mod units;
+mod x87;
 
 use std::any::Any;
 
@@ -29,6 +33,7 @@ use self::buffer::CodeBuffer;
 use self::lower::{Lower, Source};
 use self::perf_map::PerfMap;
 use self::thunks::Thunks;
+use self::units::Units;
 use crate::block::Block;
 use crate::fault::Fault;
 use crate::insn::Insn;
@@ -56,6 +61,8 @@ enum Exit {
     Link = 6,
     /// [`Hot::panic`] is to be resumed.
     Panic = 7,
+    /// The instruction at EIP needs a unit that it can't have: the interpreter must run it.
+    Refused = 8,
 }
 
 /// How a run of translated code ended.
@@ -65,7 +72,7 @@ pub(crate) enum Left {
     Fault(usize, Fault),
     /// Go on at EIP. The link, if one can be made.
     Next(Option<u32>),
-    /// The block at EIP must be cut.
+    /// The interpreter must run what is at EIP: its block is to be cut, or needs what code can't have.
     Budget,
 }
 
@@ -85,6 +92,7 @@ pub(crate) struct Hot {
     /// A place in translated code: where to go on; which call it was.
     resume: *const u8,
     jumps: [*const Jump; 2],
+    units: Units,
     io: Option<*mut dyn GuestIo>,
     fault: Option<(usize, Fault)>,
     panic: Option<Box<dyn Any + Send>>,
@@ -104,6 +112,7 @@ impl Default for Hot {
             set: std::ptr::null(),
             resume: std::ptr::null(),
             jumps: [std::ptr::null(); 2],
+            units: Units::default(),
             io: None,
             fault: None,
             panic: None,
@@ -196,6 +205,7 @@ pub(crate) struct Counters {
     pub(crate) exits_next: u64,
     pub(crate) exits_budget: u64,
     pub(crate) exits_link: u64,
+    pub(crate) exits_refused: u64,
     pub(crate) interpreted: u64,
     pub(crate) tlb_misses: u64,
 }
@@ -266,6 +276,7 @@ impl Jit {
             ("jit_exits_indirect", c.exits_next),
             ("jit_exits_budget", c.exits_budget),
             ("jit_exits_unlinked", c.exits_link),
+            ("jit_exits_refused", c.exits_refused),
             ("jit_interpreted", c.interpreted),
             ("jit_tlb_misses", c.tlb_misses),
         ]
@@ -524,6 +535,7 @@ impl Engine {
         // until it returns; TLB slots name only pages of the arena. `self` is not used meanwhile but through `engine`.
         let r = unsafe { enter(&raw mut (*engine).hot, address, set, arena) };
         self.hot.io = None;
+        self.take_units(None);
         let cpu = &mut self.cpu;
         cpu.flags = crate::flags::Flags::unpack(unpack(self.hot.flags));
         if r != Exit::Fault as u64 && r != Exit::Panic as u64 {
@@ -564,6 +576,10 @@ impl Engine {
                     }
                     None => unreachable!("an exit that no block has"),
                 }
+            }
+            x if x == Exit::Refused as u64 => {
+                jit.counters.exits_refused += 1;
+                Left::Budget
             }
             _ => match self.hot.panic.take() {
                 Some(p) => std::panic::resume_unwind(p),

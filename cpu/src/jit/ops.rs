@@ -157,7 +157,7 @@ impl Lower<'_> {
                 self.host_flags = false;
             }
             0xa4..=0xa7 | 0xaa..=0xaf => self.string(k, i),
-            0x0fae => {}
+            0x0fae if !i.is_mem() => {}
             0x9c => self.pushf(k),
             0xfa => self.cli(k),
             0x0f40..=0x0f4f => self.cmov(k, i),
@@ -182,7 +182,8 @@ impl Lower<'_> {
                 }
                 self.a.bytes(&[0x0f, 0xc8 | r & 7]);
             }
-            _ => unreachable!("opcode {:#x} has effects but no translation", i.opcode),
+            0x9b | 0xd8..=0xdf => self.x87(k, i),
+            _ => self.simd(k, i),
         }
         true
     }

@@ -9,7 +9,7 @@ use super::buffer::CodeBuffer;
 use super::calls;
 use super::layout as at;
 use super::lower::{GPR, emit_load_flags};
-use super::{Exit, Hot};
+use super::{Exit, Hot, units};
 use crate::cpu::{CS, FS, GS};
 use crate::mem::Slot;
 
@@ -30,6 +30,10 @@ pub(super) struct Thunks {
     enter: u32,
     /// Called with the site in ECX; goes on behind the call when the interpreter has done the instruction.
     pub(super) interpret: u32,
+    /// The same; units that were live are so again.
+    pub(super) interpret_keep: u32,
+    /// Called with the site in ECX and a unit in EDX, which is live afterwards. All flags are lost.
+    pub(super) want_units: u32,
     /// Called with the offset in EAX. Return with the arena offset in RAX, RCX and RDX and the flags lost; or leave; or
     /// go on at the end of the instruction, which the interpreter has done.
     memory: Vec<(Access, u32)>,
@@ -79,6 +83,10 @@ pub(super) fn emit_lookup(a: &mut Asm, len: u32, write: bool, miss: Label) {
 impl Thunks {
     pub(super) fn emit(a: &mut Asm) -> Self {
         a.clear();
+        let spill = a.mark();
+        units::emit_spill(a);
+        let fill = a.mark();
+        units::emit_fill(a);
         let enter = a.here();
         for r in SAVED {
             a.push(r);
@@ -93,6 +101,7 @@ impl Thunks {
 
         // With the exit in RAX.
         let exit = a.mark();
+        a.call(spill);
         store_guest(a);
         let leave = a.mark();
         a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 8);
@@ -105,15 +114,25 @@ impl Thunks {
         a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 8);
         a.jmp(leave);
 
-        let interpret = a.here();
-        store_guest(a);
-        a.mov(Size::D, RSI, RCX);
-        call(a, calls::interpret as *const () as u64);
-        a.rm(Size::D, &[0x85], RAX, Rm::Reg(RAX));
-        a.jcc(cond::NE, drop);
-        load_guest(a);
-        emit_load_flags(a);
-        a.ret();
+        let sites = [
+            calls::interpret as *const () as u64,
+            calls::interpret_keep as *const () as u64,
+            calls::want_units as *const () as u64,
+        ]
+        .map(|f| {
+            let at = a.here();
+            store_guest(a);
+            a.mov(Size::D, RSI, RCX);
+            call(a, f, spill);
+            a.rm(Size::D, &[0x85], RAX, Rm::Reg(RAX));
+            a.jcc(cond::NE, drop);
+            a.call(fill);
+            load_guest(a);
+            emit_load_flags(a);
+            a.ret();
+            at
+        });
+        let [interpret, interpret_keep, want_units] = sites;
 
         // Behind the lookups: RAX is the address, RDX the access. What is done goes on where Rust says.
         let slow = a.label();
@@ -131,14 +150,18 @@ impl Thunks {
             at
         });
         let memory = Self::emit_memory(a, slow, drop);
+        // Two return addresses lie on the stack: that of the access above this one's.
+        a.bind(slow);
+        emit_slow(a, spill, fill);
         a.finish();
-        Self { enter, interpret, memory, link, budget, indirect, len: a.here() }
+        let len = a.here();
+        Self { enter, interpret, interpret_keep, want_units, memory, link, budget, indirect, len }
     }
 
     fn emit_memory(a: &mut Asm, slow: Label, drop: Label) -> Vec<(Access, u32)> {
         let mut all = Vec::new();
         for write in [false, true] {
-            for len in [1, 2, 4] {
+            for len in [1, 2, 4, 8, 10, 16] {
                 let (miss, again) = (a.label(), a.label());
                 a.bind(again);
                 let at = a.here();
@@ -172,33 +195,8 @@ impl Thunks {
                 }
             }
         }
-        // Two return addresses lie on the stack: that of the access above this one's.
-        a.bind(slow);
-        store_guest(a);
-        a.load(Size::Q, RCX, Rm::Base(RSP, 8));
-        a.mov(Size::D, RSI, RAX);
-        a.alu_imm(Size::Q, 5, Rm::Reg(RSP), 8);
-        call(a, calls::memory as *const () as u64);
-        a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 8);
-        let (done, out) = (a.label(), a.label());
-        a.alu_imm(Size::D, 7, Rm::Reg(RAX), 1);
-        a.jcc(cond::E, done);
-        a.jcc(cond::A, out);
-        load_guest(a);
-        a.rm(Size::D, &[0x33], RAX, Rm::Reg(RAX));
-        a.ret();
-        a.bind(done);
-        a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 16);
-        load_guest(a);
-        emit_load_flags(a);
-        a.rm(Size::D, &[0xff], 4, Rm::Base(RBP, at::RESUME));
-        a.bind(out);
-        // The exit is not 0, so neither is what the flags say of it.
-        a.rm(Size::D, &[0x85], RAX, Rm::Reg(RAX));
-        a.ret();
         all
     }
-
     /// # Panics
     /// If there is no such access.
     pub(super) fn memory(&self, access: Access) -> u32 {
@@ -238,8 +236,37 @@ fn emit_indirect(a: &mut Asm, table: i32, exit: Label) {
     a.jmp(exit);
 }
 
-/// Calls Rust with the engine and the arguments that are in place.
-fn call(a: &mut Asm, to: u64) {
+/// The way to Rust for what a lookup refused.
+fn emit_slow(a: &mut Asm, spill: Label, fill: Label) {
+    store_guest(a);
+    a.load(Size::Q, RCX, Rm::Base(RSP, 8));
+    a.mov(Size::D, RSI, RAX);
+    a.alu_imm(Size::Q, 5, Rm::Reg(RSP), 8);
+    call(a, calls::memory as *const () as u64, spill);
+    a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 8);
+    let (done, out) = (a.label(), a.label());
+    a.alu_imm(Size::D, 7, Rm::Reg(RAX), 1);
+    a.jcc(cond::E, done);
+    a.jcc(cond::A, out);
+    a.call(fill);
+    load_guest(a);
+    a.rm(Size::D, &[0x33], RAX, Rm::Reg(RAX));
+    a.ret();
+    a.bind(done);
+    a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 16);
+    a.call(fill);
+    load_guest(a);
+    emit_load_flags(a);
+    a.rm(Size::D, &[0xff], 4, Rm::Base(RBP, at::RESUME));
+    a.bind(out);
+    // The exit is not 0, so neither is what the flags say of it.
+    a.rm(Size::D, &[0x85], RAX, Rm::Reg(RAX));
+    a.ret();
+}
+
+/// Calls Rust with the engine and the arguments that are in place. Units that are live are spilled.
+fn call(a: &mut Asm, to: u64, spill: Label) {
+    a.call(spill);
     a.lea(Size::Q, RDI, Rm::Base(RBP, at::ENGINE));
     a.alu_imm(Size::Q, 5, Rm::Reg(RSP), 8);
     a.mov_imm64(RAX, to);
