@@ -34,6 +34,7 @@ use self::lower::{Lower, Source};
 use self::perf_map::PerfMap;
 use self::thunks::Thunks;
 use self::units::Units;
+pub(crate) use self::units::on_host;
 use crate::block::Block;
 use crate::fault::Fault;
 use crate::insn::Insn;

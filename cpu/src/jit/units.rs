@@ -9,6 +9,7 @@
 //! A unit is given only where nothing that runs on it can fault: all exceptions are masked, none is pending, CR0 and
 //! CR4 allow it. Everything else is the interpreter's.
 
+use std::arch::asm;
 use std::mem::offset_of;
 
 use super::asm::{Asm, RBP, Rm, Size, cond};
@@ -131,8 +132,7 @@ fn allowed(cpu: &Cpu) -> u8 {
     if cpu.cr0 & (cr0::EM | cr0::TS) != 0 {
         return 0;
     }
-    let quiet = f.cw & sw::EXCEPTIONS == sw::EXCEPTIONS && f.sw & sw::ES == 0 && !f.ferr;
-    let x87 = quiet && !cpu.notes_opcodes();
+    let x87 = quiet(f) && !f.ferr && !cpu.notes_opcodes();
     let masked = f.mxcsr & MXCSR_MASKED == MXCSR_MASKED && f.mxcsr & !MXCSR_MASK == 0;
     let sse = masked && cpu.cr4 & cr4::OSFXSR != 0;
     u8::from(x87) * X87 | u8::from(sse) * SSE
@@ -163,6 +163,58 @@ impl Image {
             f.regs[usize::from(f.top) + i & 7] = F80::from_bytes(r);
         }
     }
+}
+
+/// Runs one of the transcendental instructions, D9 `modrm`, on the host. False: with an exception unmasked or pending
+/// nothing was done. The last bits of their results are the processor's own, and translated code has the host's: the
+/// interpreter must leave the same.
+pub(crate) fn on_host(f: &mut Fpu, modrm: u8) -> bool {
+    if !quiet(f) {
+        return false;
+    }
+    let mut image = Image([0; FXSAVE_LEN]);
+    image.set(f);
+    // MXCSR and control word, both of which Rust wants as they are.
+    let mut kept = [0_u32; 2];
+    macro_rules! run {
+        ($op:literal) => {
+            // SAFETY: the image is 512 bytes, aligned, and with a valid MXCSR. All exceptions are masked. What Rust may
+            // keep in registers that the image loads is declared as lost (XMM, the x87 stack) or put back.
+            unsafe {
+                asm!(
+                    "stmxcsr [{kept}]",
+                    "fnstcw [{kept} + 4]",
+                    "fxrstor64 [{image}]",
+                    $op,
+                    "fxsave64 [{image}]",
+                    "fninit",
+                    "fldcw [{kept} + 4]",
+                    "ldmxcsr [{kept}]",
+                    image = in(reg) &raw mut image,
+                    kept = in(reg) &raw mut kept,
+                    clobber_abi("sysv64"),
+                )
+            }
+        };
+    }
+    match modrm {
+        0xf0 => run!("f2xm1"),
+        0xf1 => run!("fyl2x"),
+        0xf2 => run!("fptan"),
+        0xf3 => run!("fpatan"),
+        0xf9 => run!("fyl2xp1"),
+        0xfb => run!("fsincos"),
+        0xfe => run!("fsin"),
+        0xff => run!("fcos"),
+        _ => return false,
+    }
+    image.get(f);
+    true
+}
+
+/// All x87 exceptions are masked and none is pending.
+fn quiet(f: &Fpu) -> bool {
+    f.cw & sw::EXCEPTIONS == sw::EXCEPTIONS && f.sw & sw::ES == 0
 }
 
 impl Engine {

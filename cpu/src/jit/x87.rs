@@ -86,14 +86,9 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
     }
     if i.is_mem() {
         operand(i)?;
-    } else {
-        match (i.opcode, i.modrm) {
-            // F2XM1 FYL2X FPTAN FPATAN, FYL2XP1, FSINCOS, FSIN FCOS: not to the last bit what the interpreter has.
-            (0xd9, 0xf0..=0xf3 | 0xf9 | 0xfb | 0xfe | 0xff) => return None,
-            // FNENI, FNDISI, FNINIT, FNSETPM.
-            (0xdb, 0xe0 | 0xe1 | 0xe3 | 0xe4) => return None,
-            _ => {}
-        }
+    } else if matches!((i.opcode, i.modrm), (0xdb, 0xe0 | 0xe1 | 0xe3 | 0xe4)) {
+        // FNENI, FNDISI, FNINIT, FNSETPM.
+        return None;
     }
     Some(Effects { reads: reads(i), kills: if sets_flags(i) { ALL } else { 0 }, observes: true })
 }
