@@ -251,7 +251,7 @@ impl<'a> Lower<'a> {
     pub(super) fn want_carry(&mut self) {
         if !self.host_flags {
             // BT [flags], 8
-            self.a.rm(Size::D, &[0x0f, 0xba], 4, Rm::Base(RBP, at::FLAGS));
+            self.a.rm(Size::W, &[0x0f, 0xba], 4, Rm::Base(RBP, at::FLAGS));
             self.a.bytes(&[8]);
         }
     }
@@ -368,8 +368,9 @@ impl<'a> Lower<'a> {
     }
 }
 
-/// MOV EAX, [flags]; ADD AL, 7Fh sets OF; SAHF the others.
+/// MOVZX EAX, [flags]; ADD AL, 7Fh sets OF; SAHF the others. What was stored as a word is loaded as one: the host
+/// hands a store over to a load only if it holds all of it.
 pub(super) fn emit_load_flags(a: &mut Asm) {
-    a.load(Size::D, RAX, Rm::Base(RBP, at::FLAGS));
+    a.rm(Size::D, &[0x0f, 0xb7], RAX, Rm::Base(RBP, at::FLAGS));
     a.bytes(&[0x04, 0x7f, 0x9e]);
 }

@@ -134,11 +134,15 @@ impl Lower<'_> {
             0xc0 | 0xc1 | 0xd0 | 0xd1 => self.shift(k, i, size_or_byte(i)),
             0xd3 => self.shift_cl(k, i),
             0x9e => {
-                self.a.rorx(RCX, GPR[0], 8);
-                self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), 0xd5);
-                self.a.alu_imm(Size::D, 1, Rm::Reg(RCX), 2);
-                self.a.store(Size::B, Rm::Base(RBP, at::FLAGS + 1), RCX);
-                self.host_flags = false;
+                // OF stays: MOVZX EAX, the byte that has it. Then both as one word, and into the host's flags.
+                self.a.rm(Size::D, &[0x0f, 0xb6], RAX, Rm::Base(RBP, at::FLAGS));
+                self.a.mov(Size::D, RCX, GPR[0]);
+                self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), 0xd500);
+                self.a.rm(Size::D, &[0x0b], RAX, Rm::Reg(RCX));
+                self.a.alu_imm(Size::D, 1, Rm::Reg(RAX), 0x200);
+                self.a.store(Size::W, Rm::Base(RBP, at::FLAGS), RAX);
+                self.a.bytes(&[0x04, 0x7f, 0x9e]);
+                self.host_flags = true;
             }
             0xf5 | 0xf8 | 0xf9 => {
                 // XOR, AND, OR of the carry in memory.
@@ -645,7 +649,7 @@ impl Lower<'_> {
     }
 
     fn pushf(&mut self, k: usize) {
-        self.a.load(Size::D, RAX, Rm::Base(RBP, at::FLAGS));
+        self.a.rm(Size::D, &[0x0f, 0xb7], RAX, Rm::Base(RBP, at::FLAGS));
         self.a.mov(Size::D, RCX, RAX);
         self.a.shift_imm(Size::D, 5, RCX, 8);
         self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), 0xd5);
