@@ -7,7 +7,7 @@
 use super::asm::{
     Asm, Label, R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, Reg, Rm, Size, cond,
 };
-use super::effects;
+use super::effects::{self, Survey};
 use super::layout as at;
 use super::thunks::{self, Access, Thunks};
 use super::units;
@@ -69,12 +69,11 @@ pub(super) struct Lower<'a> {
     pub(super) a: &'a mut Asm,
     pub(super) s: Source<'a>,
     pub(super) needs: &'a [u8],
+    survey: &'a Survey,
     thunks: &'a Thunks,
     entry: Label,
     /// The host's flags are the guest's.
     pub(super) host_flags: bool,
-    /// Floating point units that are live for sure.
-    live: u8,
     pub(super) note: Note,
     later: Vec<Later>,
     links: Vec<Link>,
@@ -90,17 +89,17 @@ pub(super) struct Lowered {
 }
 
 impl<'a> Lower<'a> {
-    pub(super) fn new(a: &'a mut Asm, s: Source<'a>, needs: &'a [u8], thunks: &'a Thunks) -> Self {
+    pub(super) fn new(a: &'a mut Asm, s: Source<'a>, survey: &'a Survey, thunks: &'a Thunks) -> Self {
         a.clear();
         let entry = a.mark();
         Self {
             a,
             s,
-            needs,
+            needs: &survey.needs,
+            survey,
             thunks,
             entry,
             host_flags: false,
-            live: 0,
             note: Note::default(),
             later: Vec::new(),
             links: Vec::new(),
@@ -115,6 +114,7 @@ impl<'a> Lower<'a> {
         let over = self.a.label();
         self.a.alu_imm(Size::Q, 5, Rm::Reg(R14), n as u32);
         self.a.jcc(cond::L, over);
+        self.want_units(0, self.survey.entry);
         let mut open = true;
         for k in 0..n {
             let i = self.s.insns[k];
@@ -127,6 +127,7 @@ impl<'a> Lower<'a> {
                     open = false;
                 }
             } else {
+                self.want_units(k, self.survey.checks[k]);
                 open = self.op(k, &i);
             }
             let done = self.done;
@@ -172,14 +173,13 @@ impl<'a> Lower<'a> {
         self.a.mov_imm(RCX, at::site(self.s.id, k));
         self.call(self.thunks.interpret);
         self.host_flags = true;
-        self.live = 0;
         self.note = Note::default();
     }
 
     /// Sees to it that `units` are live when instruction `k` runs. The flags must be in memory.
     pub(super) fn want_units(&mut self, k: usize, units: u8) {
         for unit in [units::X87, units::SSE] {
-            if units & unit & !self.live == 0 {
+            if units & unit == 0 {
                 continue;
             }
             let (from, back) = (self.a.label(), self.a.label());
@@ -189,7 +189,6 @@ impl<'a> Lower<'a> {
             self.later.push(Later::Unit { from, back, k, unit });
             self.host_flags = false;
         }
-        self.live |= units;
     }
 
     /// Goes on at `target` after `executed` instructions of this block.

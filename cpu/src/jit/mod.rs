@@ -30,6 +30,7 @@ use hv_vcpu::GuestIo;
 
 use self::asm::{Asm, Label};
 use self::buffer::CodeBuffer;
+use self::effects::Survey;
 use self::lower::{Lower, Source};
 use self::perf_map::PerfMap;
 use self::thunks::Thunks;
@@ -217,7 +218,7 @@ pub(crate) struct Jit {
     used: u32,
     thunks: Thunks,
     asm: Asm,
-    needs: Vec<u8>,
+    survey: Survey,
     codes: Vec<Code>,
     /// Entry and number of every block ever translated since the last flush, in the order of the buffer.
     places: Vec<(u32, u32)>,
@@ -251,7 +252,7 @@ impl Jit {
             used: thunks.len,
             thunks,
             asm,
-            needs: Vec::new(),
+            survey: Survey::default(),
             codes: Vec::new(),
             places: Vec::new(),
             links: Vec::new(),
@@ -299,9 +300,9 @@ impl Jit {
         if at as usize + (insns.len() + 2) * LONGEST > self.buffer.len() {
             return None;
         }
-        effects::needs(insns, &mut self.needs);
+        self.survey.of(insns);
         let source = Source { insns, id, eip, leaves: b.leaves, user, at, hot };
-        let lowered = Lower::new(&mut self.asm, source, &self.needs, &self.thunks).block();
+        let lowered = Lower::new(&mut self.asm, source, &self.survey, &self.thunks).block();
         assert!(self.asm.buf.len() <= (insns.len() + 2) * LONGEST);
         self.buffer.write(at, &self.asm.buf);
         self.used = at + self.asm.here();

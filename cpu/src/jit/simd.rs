@@ -151,20 +151,20 @@ fn shape(i: &Insn) -> Option<Shape> {
     })
 }
 
-/// `None`: the interpreter runs it. All others may call out for their unit.
+/// `None`: the interpreter runs it.
 pub(super) fn effects(i: &Insn) -> Option<Effects> {
     let s = shape(i)?;
     if s.aligned && i.is_mem() && !matches!(usize::from(i.seg), DS | ES | SS) {
         // Aligned where the segment's base puts it.
         return None;
     }
-    Some(Effects { reads: 0, kills: if s.sets_flags { ALL } else { 0 }, observes: true })
+    let kills = if s.sets_flags { ALL } else { 0 };
+    Some(Effects { reads: 0, kills, observes: i.is_mem(), units: s.units })
 }
 
 impl Lower<'_> {
     pub(super) fn simd(&mut self, k: usize, i: &Insn) {
         let Some(s) = shape(i) else { unreachable!("opcode {:#x} has effects but no translation", i.opcode) };
-        self.want_units(k, s.units);
         let rm = if i.is_mem() {
             let kind = if s.store { Kind::Write } else { Kind::Read };
             if s.aligned { self.memory_aligned(k, i, kind) } else { self.memory_of(k, i, s.mem, kind) }

@@ -78,11 +78,11 @@ fn reads(i: &Insn) -> u8 {
     }
 }
 
-/// `None`: the interpreter runs it. All others may call out for their unit.
+/// `None`: the interpreter runs it.
 pub(super) fn effects(i: &Insn) -> Option<Effects> {
     if !is_x87(i) {
         // WAIT finds no exception where x87 instructions run here.
-        return (i.opcode == 0x9b).then_some(Effects { reads: 0, kills: 0, observes: true });
+        return (i.opcode == 0x9b).then_some(Effects { reads: 0, kills: 0, observes: false, units: X87 });
     }
     if i.is_mem() {
         operand(i)?;
@@ -90,12 +90,12 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
         // FNENI, FNDISI, FNINIT, FNSETPM.
         return None;
     }
-    Some(Effects { reads: reads(i), kills: if sets_flags(i) { ALL } else { 0 }, observes: true })
+    let kills = if sets_flags(i) { ALL } else { 0 };
+    Some(Effects { reads: reads(i), kills, observes: i.is_mem(), units: X87 })
 }
 
 impl Lower<'_> {
     pub(super) fn x87(&mut self, k: usize, i: &Insn) {
-        self.want_units(k, X87);
         if i.opcode == 0x9b {
             return;
         }
