@@ -122,7 +122,7 @@ impl Default for Hot {
     }
 }
 
-/// An indirect target.
+/// An indirect target. It is in the table where its EIP says, or in the place next to that.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Jump {
@@ -398,7 +398,12 @@ impl Jit {
             entry: c.entry,
             _pad: 0,
         };
-        self.jumps[usize::from(c.user)][Self::jump_index(c.eip)] = j;
+        let (table, at) = (&mut self.jumps[usize::from(c.user)], Self::jump_index(c.eip));
+        if table[at].eip != j.eip {
+            // Two targets that want the same place must not drive each other out.
+            table[at ^ 1] = table[at];
+        }
+        table[at] = j;
     }
 
     /// Block `id` is gone: nothing may lead to its code any more.
@@ -408,9 +413,12 @@ impl Jit {
             return;
         }
         self.counters.retired += 1;
-        let j = &mut self.jumps[usize::from(c.user)][Self::jump_index(c.eip)];
-        if j.id == id {
-            *j = NO_JUMP;
+        let at = Self::jump_index(c.eip);
+        for at in [at, at ^ 1] {
+            let j = &mut self.jumps[usize::from(c.user)][at];
+            if j.id == id {
+                *j = NO_JUMP;
+            }
         }
         for link in std::mem::take(&mut c.incoming) {
             self.patch_jump(link, self.links[link as usize].stub);
@@ -451,7 +459,8 @@ impl Engine {
     pub(crate) fn find_translation(&self) -> Option<(u32, u32)> {
         let eip = self.cpu.eip;
         let jit = self.jit.as_ref()?;
-        let j = &jit.jumps[usize::from(self.cpu.cpl == 3)][Jit::jump_index(eip)];
+        let (table, at) = (&jit.jumps[usize::from(self.cpu.cpl == 3)], Jit::jump_index(eip));
+        let j = if table[at].eip == eip { &table[at] } else { &table[at ^ 1] };
         let found = j.eip == eip && j.page == page_of(self.cpu.tlb.slot(eip));
         found.then_some((j.id, j.entry))
     }

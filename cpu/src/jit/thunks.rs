@@ -9,7 +9,7 @@ use super::buffer::CodeBuffer;
 use super::calls;
 use super::layout as at;
 use super::lower::{GPR, emit_load_flags};
-use super::{Exit, Hot, units};
+use super::{Exit, Hot, Jump, units};
 use crate::cpu::{CS, FS, GS};
 use crate::mem::Slot;
 
@@ -214,7 +214,7 @@ impl Thunks {
 
 /// To the EIP in RAX, if the table knows it and its page is mapped as it was.
 fn emit_indirect(a: &mut Asm, table: i32, exit: Label) {
-    let miss = a.label();
+    let (miss, other, found) = (a.label(), a.label(), a.label());
     a.mov(Size::D, RCX, RAX);
     a.shift_imm(Size::D, 5, RCX, 12);
     a.rm(Size::D, &[0x33], RCX, Rm::Reg(RAX));
@@ -222,7 +222,8 @@ fn emit_indirect(a: &mut Asm, table: i32, exit: Label) {
     a.shift_imm(Size::D, 4, RCX, 5);
     a.rm(Size::Q, &[0x03], RCX, Rm::Base(RBP, table));
     a.rm(Size::D, &[0x3b], RAX, Rm::Base(RCX, at::JUMP_EIP));
-    a.jcc(cond::NE, miss);
+    a.jcc(cond::NE, other);
+    a.bind(found);
     a.mov(Size::D, RDX, RAX);
     a.shift_imm(Size::D, 5, RDX, 8);
     a.alu_imm(Size::D, 4, Rm::Reg(RDX), at::SLOT_MASK);
@@ -230,6 +231,13 @@ fn emit_indirect(a: &mut Asm, table: i32, exit: Label) {
     a.rm(Size::Q, &[0x3b], RDX, Rm::Base(RCX, at::JUMP_PAGE));
     a.jcc(cond::NE, miss);
     a.rm(Size::D, &[0xff], 4, Rm::Base(RCX, at::JUMP_CODE));
+    // The neighbour of the place where it should be.
+    a.bind(other);
+    a.rm(Size::Q, &[0x2b], RCX, Rm::Base(RBP, table));
+    a.alu_imm(Size::D, 6, Rm::Reg(RCX), size_of::<Jump>() as u32);
+    a.rm(Size::Q, &[0x03], RCX, Rm::Base(RBP, table));
+    a.rm(Size::D, &[0x3b], RAX, Rm::Base(RCX, at::JUMP_EIP));
+    a.jcc(cond::E, found);
     a.bind(miss);
     a.store(Size::D, Rm::Base(RBP, at::EIP), RAX);
     a.mov_imm(RAX, Exit::Next as u32);
