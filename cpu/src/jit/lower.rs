@@ -63,6 +63,8 @@ pub(super) struct Source<'a> {
     pub(super) at: u32,
     /// Lookups of memory in line: larger, and faster where the host has the code in its cache.
     pub(super) hot: bool,
+    /// What the TLB slot of the next page must say.
+    pub(super) second: Option<u64>,
 }
 
 pub(super) struct Lower<'a> {
@@ -114,6 +116,13 @@ impl<'a> Lower<'a> {
         let over = self.a.label();
         self.a.alu_imm(Size::Q, 5, Rm::Reg(R14), n as u32);
         self.a.jcc(cond::L, over);
+        if let Some(page) = self.s.second {
+            // If it does not, the interpreter finds out what the instruction is now.
+            self.a.mov_imm64(RAX, page);
+            let fetch = Self::fetch_of(self.s.eip.wrapping_add(0x1000));
+            self.a.rm(Size::Q, &[0x3b], RAX, Rm::Base(R11, fetch));
+            self.a.jcc(cond::NE, over);
+        }
         self.want_units(0, self.survey.entry);
         let mut open = true;
         for k in 0..n {
@@ -147,6 +156,12 @@ impl<'a> Lower<'a> {
         }
         let site = |c: &Call| Site { ret: c.ret as u16, done: self.a.at(c.done) as u16, k: c.k as u8 };
         Lowered { sites: self.calls.iter().map(site).collect(), links: self.links }
+    }
+
+    /// Where the TLB set keeps the fetch tag of the page of `eip`.
+    fn fetch_of(eip: u32) -> i32 {
+        let slot = (eip >> 12) as usize & (Slot::COUNT - 1);
+        (slot * size_of::<Slot>() + std::mem::offset_of!(Slot, fetch)) as i32
     }
 
     fn thunk(&self, off: u32) -> i64 {
@@ -211,9 +226,7 @@ impl<'a> Lower<'a> {
             // The page must still be the one that the link was made for.
             self.a.mov_imm64(RAX, 0);
             let guard = self.a.here() - 8;
-            let slot = (target >> 12) as usize & (Slot::COUNT - 1);
-            let fetch = slot * size_of::<Slot>() + std::mem::offset_of!(Slot, fetch);
-            self.a.rm(Size::Q, &[0x3b], RAX, Rm::Base(R11, fetch as i32));
+            self.a.rm(Size::Q, &[0x3b], RAX, Rm::Base(R11, Self::fetch_of(target)));
             self.a.jcc(cond::NE, stub);
             Some(guard)
         };

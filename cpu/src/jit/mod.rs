@@ -193,6 +193,15 @@ struct Code {
     incoming: Vec<u32>,
 }
 
+/// How a block is to be translated.
+#[derive(Clone, Copy)]
+struct How {
+    user: bool,
+    hot: bool,
+    /// What the TLB slot of the next page says, if the block's one instruction reaches into that.
+    second: Option<u64>,
+}
+
 /// Counters, for `ctl metrics`.
 #[derive(Default)]
 pub(crate) struct Counters {
@@ -285,15 +294,7 @@ impl Jit {
     }
 
     /// Translates a block whose first instruction is at `eip`. Returns where it begins; `None` if the buffer is full.
-    pub(crate) fn translate(
-        &mut self,
-        id: u32,
-        eip: u32,
-        user: bool,
-        b: &Block,
-        insns: &[Insn],
-        hot: bool,
-    ) -> Option<u32> {
+    fn translate(&mut self, id: u32, eip: u32, b: &Block, insns: &[Insn], how: How) -> Option<u32> {
         // No instruction becomes longer than this, out-of-line parts included.
         const LONGEST: usize = 256;
         let at = self.used.next_multiple_of(16);
@@ -301,7 +302,8 @@ impl Jit {
             return None;
         }
         self.survey.of(insns);
-        let source = Source { insns, id, eip, leaves: b.leaves, user, at, hot };
+        let How { user, hot, second } = how;
+        let source = Source { insns, id, eip, leaves: b.leaves, user, at, hot, second };
         let lowered = Lower::new(&mut self.asm, source, &self.survey, &self.thunks).block();
         assert!(self.asm.buf.len() <= (insns.len() + 2) * LONGEST);
         self.buffer.write(at, &self.asm.buf);
@@ -485,7 +487,10 @@ impl Engine {
         let eip = self.cpu.eip;
         let b = self.cache.block_mut(id);
         b.heat = 0;
-        if b.second().is_some() || eip.checked_add(u32::from(b.len)).is_none() {
+        let next_page = (eip & !0xfff).wrapping_add(0x1000);
+        let slot = self.cpu.tlb.slot(next_page);
+        let second = b.second().map(|_| page_of(slot));
+        if second.is_some() && slot.fetch != next_page || eip.checked_add(u32::from(b.len)).is_none() {
             return 0;
         }
         if b.code != 0 {
@@ -494,12 +499,13 @@ impl Engine {
             b.code = 0;
         }
         let user = self.cpu.cpl == 3;
-        let code = match jit.translate(id, eip, user, self.cache.block(id), self.cache.insns(id), hot) {
+        let how = How { user, hot, second };
+        let code = match jit.translate(id, eip, self.cache.block(id), self.cache.insns(id), how) {
             Some(code) => code,
             None => {
                 jit.flush();
                 self.cache.forget_code();
-                match jit.translate(id, eip, user, self.cache.block(id), self.cache.insns(id), hot) {
+                match jit.translate(id, eip, self.cache.block(id), self.cache.insns(id), how) {
                     Some(code) => code,
                     None => return 0,
                 }
