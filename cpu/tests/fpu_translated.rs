@@ -288,3 +288,29 @@ fn comparisons_set_flags_for_what_follows() {
     assert_eq!((m.r32(DATA), m.r32(DATA + 4), m.r8(DATA + 8)), (0, 1, 1));
     assert_eq!(m.r32(DATA + 12) & 0x8d5, 0x40);
 }
+
+#[test]
+fn a_user_that_may_clear_if_keeps_the_units() {
+    let (vector, mut m) = run(
+        |m| {
+            let code = asm(32, OTHER, |a| {
+                a.fld1().unwrap();
+                a.mov(eax, 3_u32).unwrap();
+                a.cvtsi2sd(xmm2, eax).unwrap();
+                a.cli().unwrap();
+                a.fadd_2(st0, st0).unwrap();
+                a.addsd(xmm2, xmm2).unwrap();
+                a.db(&[0x0f, 0x0b]).unwrap();
+            });
+            m.load(OTHER, &code);
+        },
+        |a| {
+            // IOPL 3.
+            to_user(a, OTHER, 0x3002);
+        },
+    );
+    assert_eq!(vector, Some(6));
+    let fx = m.state().fxsave;
+    assert_eq!((word(&fx, 40), fx[39]), (0x4000, 0x80));
+    assert_eq!(dword(&fx, 160 + 36), 0x4018_0000);
+}

@@ -184,11 +184,19 @@ impl<'a> Lower<'a> {
         self.calls.push(Call { ret: self.a.here(), done: self.done, k });
     }
 
-    pub(super) fn interpret(&mut self, k: usize) {
+    /// Instruction `k` has no translation.
+    fn interpret(&mut self, k: usize) {
         self.a.mov_imm(RCX, at::site(self.s.id, k));
         self.call(self.thunks.interpret);
         self.host_flags = true;
         self.note = Note::default();
+    }
+
+    /// The same for one that has a translation: units that are live stay so.
+    pub(super) fn interpret_keep(&mut self, k: usize) {
+        self.a.mov_imm(RCX, at::site(self.s.id, k));
+        self.call(self.thunks.interpret_keep);
+        self.host_flags = true;
     }
 
     /// Sees to it that `units` are live when instruction `k` runs. The flags must be in memory.
@@ -359,8 +367,7 @@ impl<'a> Lower<'a> {
                 Later::Interpret { from, done, k } => {
                     self.a.bind(from);
                     self.done = done;
-                    self.a.mov_imm(RCX, at::site(self.s.id, k));
-                    self.call(self.thunks.interpret_keep);
+                    self.interpret_keep(k);
                     self.a.jmp(done);
                 }
                 Later::Side { from, target, executed, note } => {

@@ -663,7 +663,7 @@ impl Lower<'_> {
 
     fn cli(&mut self, k: usize) {
         if self.s.user {
-            return self.interpret(k);
+            return self.interpret_keep(k);
         }
         self.a.alu_imm(Size::B, 7, Rm::Base(RBP, at::CPL), 0);
         self.interpret_if(cond::NE, k);
