@@ -113,6 +113,8 @@ impl Cpu {
         self.dr[6] = self.dr[6] & dr6::WRITABLE | dr6::FIXED;
         self.dr[7] = self.dr[7] & dr7::WRITABLE | dr7::FIXED;
         self.msrs = msrs.clone();
+        // Whoever holds FERR# was put back too.
+        self.fpu.ferr = false;
         self.fpu.load_fxsave(fxsave);
         self.tsc_offset = *tsc_offset;
         self.halted = *halted;

@@ -210,6 +210,35 @@ fn an_instruction_across_pages_faults_at_the_second_page() {
 }
 
 #[test]
+fn an_instruction_across_pages_changes_with_the_second_page() {
+    let mut m = machine(|a| {
+        let (mut again, mut inner) = (a.create_label(), a.create_label());
+        a.mov(ebx, WIN + 0xffe).unwrap();
+        a.mov(esi, 4).unwrap();
+        a.set_label(&mut again).unwrap();
+        a.mov(ecx, 40).unwrap();
+        a.xor(edx, edx).unwrap();
+        a.set_label(&mut inner).unwrap();
+        a.call(ebx).unwrap();
+        a.add(edx, eax).unwrap();
+        a.dec(ecx).unwrap();
+        a.jne(inner).unwrap();
+        a.mov(eax, edx).unwrap();
+        log(a);
+        a.xor(dword_ptr(PT1 + 4), 0x9000).unwrap();
+        a.invlpg(ptr(WIN + 0x1000)).unwrap();
+        a.dec(esi).unwrap();
+        a.jne(again).unwrap();
+        pass(a);
+    });
+    // MOV EAX, imm32; RET
+    m.load(PHYS + 0xffe, &[0xb8, 1, 0, 0, 0, 0xc3]);
+    m.load(PHYS + 0x8000, &[1, 0, 0, 0xc3]);
+    assert_eq!(outcome(&mut m), None);
+    assert_eq!(m.io.log, [40, 40 * 0x101, 40, 40 * 0x101]);
+}
+
+#[test]
 fn a_4_mib_page_maps_1024_frames_and_keeps_its_dirty_bit_in_the_pde() {
     let mut m = machine(|a| {
         a.mov(eax, dword_ptr(WIN + 0x12_3454)).unwrap();

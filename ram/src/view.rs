@@ -1,7 +1,10 @@
 //! Guest memory by linear address: a reservation of 4 GiB of the host's address space, in which single pages of the
 //! arena are mapped where one address space of the guest's has them. Translated code reads and writes there without
 //! looking anything up; what is not mapped faults.
-#![allow(unsafe_code, reason = "mappings of pages of the arena; each range is checked to lie inside the reservation")]
+#![allow(
+    unsafe_code,
+    reason = "mappings of pages of the arena; each range is checked to lie inside the reservation"
+)]
 
 use std::io;
 

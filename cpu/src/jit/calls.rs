@@ -108,7 +108,9 @@ impl Engine {
             }
         }
         self.hot.resume = done;
-        match self.interpret_site(id, k) {
+        let live = self.take_units(Some((id, k)));
+        let r = self.interpret_site(id, k);
+        match self.keep_units(live, k, r) {
             0 => DONE,
             exit => exit,
         }
@@ -132,7 +134,30 @@ pub(super) unsafe extern "sysv64" fn interpret(engine: *mut Engine, site: u32) -
     let (id, k) = layout::site_parts(site);
     // SAFETY: translated code got its engine's address from `Engine::enter`, which uses nothing of it until the code
     // returns.
-    unsafe { &mut *engine }.guarded(|e| e.interpret_site(id, k))
+    unsafe { &mut *engine }.guarded(|e| {
+        e.take_units(Some((id, k)));
+        e.interpret_site(id, k)
+    })
+}
+
+/// # Safety
+/// As above.
+pub(super) unsafe extern "sysv64" fn interpret_keep(engine: *mut Engine, site: u32) -> u32 {
+    let (id, k) = layout::site_parts(site);
+    // SAFETY: as above.
+    unsafe { &mut *engine }.guarded(|e| {
+        let live = e.take_units(Some((id, k)));
+        let r = e.interpret_site(id, k);
+        e.keep_units(live, k, r)
+    })
+}
+
+/// # Safety
+/// As above.
+pub(super) unsafe extern "sysv64" fn want_units(engine: *mut Engine, site: u32, unit: u32) -> u32 {
+    let (id, k) = layout::site_parts(site);
+    // SAFETY: as above.
+    unsafe { &mut *engine }.guarded(|e| e.want_units(id, k, unit as u8))
 }
 
 /// # Safety

@@ -1,9 +1,10 @@
 //! Which instructions are translated, and what they do to the arithmetic flags.
 //!
 //! A translated instruction leaves its flags in the host's; they are saved to memory only where somebody may look:
-//! an instruction that reads them, one that may fault or call out, an exit of the block. [`needs`] finds out, from the
+//! an instruction that reads them, one that may fault or call out, an exit of the block. [`Survey`] finds out, from the
 //! end of the block to its start.
 
+use super::{simd, x87};
 use crate::insn::Insn;
 
 /// The arithmetic flags as bits of the low byte of EFLAGS; OF takes the place of the fixed bit 1.
@@ -21,9 +22,11 @@ pub(super) struct Effects {
     pub(super) kills: u8,
     /// It may fault, call out or leave the block: all flags must be in memory before it.
     pub(super) observes: bool,
+    /// Floating point units that must be live.
+    pub(super) units: u8,
 }
 
-const QUIET: Effects = Effects { reads: 0, kills: 0, observes: false };
+const QUIET: Effects = Effects { reads: 0, kills: 0, observes: false, units: 0 };
 
 /// What the condition code `cc` looks at.
 fn condition(cc: u8) -> u8 {
@@ -52,7 +55,7 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
     let mem = i.is_mem();
     let base = Effects { observes: mem, ..QUIET };
     let kills = |kills| Some(Effects { kills, ..base });
-    let jump = |reads| Some(Effects { reads, kills: 0, observes: true });
+    let jump = |reads| Some(Effects { reads, observes: true, ..QUIET });
     let o32 = i.o32();
     // A byte operation on registers that all have a number of their own on the host.
     let low = !high(i.reg) && (mem || !high(i.rm));
@@ -136,7 +139,8 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
         0x0fa4 | 0x0fac if i.imm & 31 != 0 && o32 => kills(ALL),
         0x0fa5 | 0x0fad if o32 => Some(base),
         0x0fc8..=0x0fcf if o32 => Some(QUIET),
-        _ => None,
+        0x9b | 0xd8..=0xdf => x87::effects(i),
+        _ => simd::effects(i),
     }
 }
 
@@ -151,17 +155,60 @@ pub(super) fn goes_on(i: &Insn) -> bool {
     }
 }
 
-/// For each instruction, the flags that somebody may look at after it before they are set again.
-pub(super) fn needs(insns: &[Insn], out: &mut Vec<u8>) {
-    out.clear();
-    out.resize(insns.len(), ALL);
-    let mut need = ALL;
-    for (k, i) in insns.iter().enumerate().rev() {
-        out[k] = need;
-        need = match effects(i) {
-            None => ALL,
-            Some(e) if e.observes => ALL,
-            Some(e) => need & !e.kills | e.reads,
-        };
+/// What translation wants to know of a block's instructions beforehand.
+#[derive(Default)]
+pub(super) struct Survey {
+    /// For each instruction, the flags that somebody may look at after it before they are set again.
+    pub(super) needs: Vec<u8>,
+    /// For each, the units that may not be live yet.
+    pub(super) checks: Vec<u8>,
+    /// The same for the block's entry, where flags are in memory anyway.
+    pub(super) entry: u8,
+}
+
+impl Survey {
+    pub(super) fn of(&mut self, insns: &[Insn]) {
+        self.find_units(insns);
+        self.find_needs(insns);
+    }
+
+    fn find_units(&mut self, insns: &[Insn]) {
+        self.checks.clear();
+        self.entry = 0;
+        // Up to the first way out: what lies behind it may never run.
+        let mut certain = true;
+        let mut live = 0;
+        for i in insns {
+            let mut check = 0;
+            match effects(i) {
+                None => {
+                    certain = false;
+                    live = 0;
+                }
+                Some(e) => {
+                    check = e.units & !live;
+                    live |= e.units;
+                    if certain {
+                        self.entry |= std::mem::take(&mut check);
+                    }
+                    certain &= !matches!(i.opcode, 0x70..=0x7f | 0x0f80..=0x0f8f | 0xe2 | 0xe3);
+                }
+            }
+            self.checks.push(check);
+        }
+    }
+
+    fn find_needs(&mut self, insns: &[Insn]) {
+        self.needs.clear();
+        self.needs.resize(insns.len(), ALL);
+        let mut need = ALL;
+        for (k, i) in insns.iter().enumerate().rev() {
+            self.needs[k] = need;
+            need = match effects(i) {
+                None => ALL,
+                Some(e) if e.observes || self.checks[k] != 0 => ALL,
+                Some(e) => need & !e.kills | e.reads,
+            };
+        }
     }
 }

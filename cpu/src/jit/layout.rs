@@ -5,6 +5,7 @@ use std::mem::offset_of;
 use super::trap::Trapped;
 use super::{Hot, Jump};
 use crate::cpu::{Cpu, SegReg};
+use crate::fpu::Fpu;
 use crate::mem::Slot;
 use crate::run::Engine;
 
@@ -16,6 +17,8 @@ pub(super) const EFLAGS: i32 = CPU + offset_of!(Cpu, eflags) as i32;
 pub(super) const CPL: i32 = CPU + offset_of!(Cpu, cpl) as i32;
 const GPR: i32 = CPU + offset_of!(Cpu, gpr) as i32;
 const SEG: i32 = CPU + offset_of!(Cpu, seg) as i32;
+const FPU: i32 = CPU + offset_of!(Cpu, fpu) as i32;
+pub(super) const MXCSR: i32 = FPU + offset_of!(Fpu, mxcsr) as i32;
 
 pub(super) const FLAGS: i32 = offset_of!(Hot, flags) as i32;
 pub(super) const SPILL: i32 = offset_of!(Hot, spill) as i32;
@@ -29,6 +32,7 @@ pub(super) const TRAP_RCX: i32 = offset_of!(Hot, trap) as i32 + offset_of!(Trapp
 pub(super) const TRAP_RDX: i32 = offset_of!(Hot, trap) as i32 + offset_of!(Trapped, rdx) as i32;
 pub(super) const TRAP_RFLAGS: i32 = offset_of!(Hot, trap) as i32 + offset_of!(Trapped, rflags) as i32;
 pub(super) const SP: i32 = offset_of!(Hot, sp) as i32;
+pub(super) const UNITS: i32 = offset_of!(Hot, units) as i32;
 
 pub(super) const JUMP_EIP: i32 = offset_of!(Jump, eip) as i32;
 pub(super) const JUMP_PAGE: i32 = offset_of!(Jump, page) as i32;
@@ -42,6 +46,10 @@ const _: () = assert!(offset_of!(Slot, addend) == offset_of!(Slot, fetch) + 4);
 
 pub(super) fn gpr(r: usize) -> i32 {
     GPR + 4 * r as i32
+}
+
+pub(super) fn xmm(r: u8) -> i32 {
+    FPU + offset_of!(Fpu, xmm) as i32 + 16 * i32::from(r)
 }
 
 fn segment(seg: usize) -> i32 {

@@ -9,11 +9,14 @@
 //! A guest's call is a host's call, so that the host predicts the return: see [`Lower::call_to`].
 
 use super::asm::{
-    Asm, Label, R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Reg, Rm, Size, cond,
+    Asm, Label, R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Reg, Rm, Size,
+    cond,
 };
-use super::effects;
+use super::effects::{self, Survey};
 use super::layout as at;
 use super::thunks::{self, Access, Thunks};
+use super::units;
+use super::x87::Note;
 use super::{Link, Site, TrapSite};
 use crate::cpu::{DS, ES, SS};
 use crate::insn::{Insn, ZERO};
@@ -38,7 +41,9 @@ enum Later {
     /// The interpreter runs the instruction.
     Interpret { from: Label, done: Label, k: usize },
     /// A conditional jump that is taken, after so many instructions.
-    Side { from: Label, target: u32, executed: usize, saved: bool },
+    Side { from: Label, target: u32, executed: usize, saved: bool, note: Note },
+    /// A unit that is not live.
+    Unit { from: Label, back: Label, k: usize, unit: u8 },
 }
 
 /// A call of a thunk, by which its return address is understood.
@@ -71,18 +76,22 @@ pub(super) struct Source<'a> {
     pub(super) at: u32,
     /// Lookups of memory in line: larger, and faster where the host has the code in its cache.
     pub(super) hot: bool,
+    /// What the TLB slot of the next page must say.
+    pub(super) second: Option<u64>,
 }
 
 pub(super) struct Lower<'a> {
     pub(super) a: &'a mut Asm,
     pub(super) s: Source<'a>,
     pub(super) needs: &'a [u8],
+    survey: &'a Survey,
     thunks: &'a Thunks,
     entry: Label,
     /// The host's flags are the guest's.
     pub(super) host_flags: bool,
     /// Memory has them, or nobody will look at them.
     saved: bool,
+    pub(super) note: Note,
     later: Vec<Later>,
     links: Vec<Link>,
     calls: Vec<Call>,
@@ -99,17 +108,19 @@ pub(super) struct Lowered {
 }
 
 impl<'a> Lower<'a> {
-    pub(super) fn new(a: &'a mut Asm, s: Source<'a>, needs: &'a [u8], thunks: &'a Thunks) -> Self {
+    pub(super) fn new(a: &'a mut Asm, s: Source<'a>, survey: &'a Survey, thunks: &'a Thunks) -> Self {
         a.clear();
         let entry = a.mark();
         Self {
             a,
             s,
-            needs,
+            needs: &survey.needs,
+            survey,
             thunks,
             entry,
             host_flags: false,
             saved: true,
+            note: Note::default(),
             later: Vec::new(),
             links: Vec::new(),
             calls: Vec::new(),
@@ -124,6 +135,14 @@ impl<'a> Lower<'a> {
         let over = self.a.label();
         self.a.alu_imm(Size::Q, 5, Rm::Reg(R14), n as u32);
         self.a.jcc(cond::L, over);
+        if let Some(page) = self.s.second {
+            // If it does not, the interpreter finds out what the instruction is now.
+            self.a.mov_imm64(RAX, page);
+            let fetch = Self::fetch_of(self.s.eip.wrapping_add(0x1000));
+            self.a.rm(Size::Q, &[0x3b], RAX, Rm::Base(R11, fetch));
+            self.a.jcc(cond::NE, over);
+        }
+        self.want_units(0, self.survey.entry);
         let mut open = true;
         for k in 0..n {
             let i = self.s.insns[k];
@@ -136,6 +155,7 @@ impl<'a> Lower<'a> {
                     open = false;
                 }
             } else {
+                self.want_units(k, self.survey.checks[k]);
                 open = self.op(k, &i);
             }
             let done = self.done;
@@ -167,6 +187,12 @@ impl<'a> Lower<'a> {
         }
     }
 
+    /// Where the TLB set keeps the fetch tag of the page of `eip`.
+    fn fetch_of(eip: u32) -> i32 {
+        let slot = (eip >> 12) as usize & (Slot::COUNT - 1);
+        (slot * size_of::<Slot>() + std::mem::offset_of!(Slot, fetch)) as i32
+    }
+
     fn thunk(&self, off: u32) -> i64 {
         i64::from(off) - i64::from(self.s.at)
     }
@@ -187,16 +213,42 @@ impl<'a> Lower<'a> {
         self.calls.push(Call { ret: self.a.here(), done: self.done, k });
     }
 
-    pub(super) fn interpret(&mut self, k: usize) {
+    /// Instruction `k` has no translation.
+    fn interpret(&mut self, k: usize) {
         self.save_flags();
         self.a.mov_imm(RCX, at::site(self.s.id, k));
         self.call(self.thunks.interpret);
         self.host_flags = true;
+        self.note = Note::default();
+    }
+
+    /// The same for one that has a translation: units that are live stay so.
+    pub(super) fn interpret_keep(&mut self, k: usize) {
+        self.save_flags();
+        self.a.mov_imm(RCX, at::site(self.s.id, k));
+        self.call(self.thunks.interpret_keep);
+        self.host_flags = true;
+    }
+
+    /// Sees to it that `units` are live when instruction `k` runs.
+    pub(super) fn want_units(&mut self, k: usize, units: u8) {
+        for unit in [units::X87, units::SSE] {
+            if units & unit == 0 {
+                continue;
+            }
+            self.lose_flags(k);
+            let (from, back) = (self.a.label(), self.a.label());
+            units::emit_test_live(self.a, unit);
+            self.a.jcc(cond::E, from);
+            self.a.bind(back);
+            self.later.push(Later::Unit { from, back, k, unit });
+        }
     }
 
     /// Goes on at `target` after `executed` instructions of this block.
     pub(super) fn exit_to(&mut self, target: u32, executed: usize) {
         self.save_flags();
+        self.emit_note();
         self.give_back(executed);
         if target == self.s.eip {
             let entry = self.entry;
@@ -214,6 +266,7 @@ impl<'a> Lower<'a> {
     pub(super) fn call_to(&mut self, target: u32) {
         let back = self.next(self.s.insns.len() - 1);
         self.save_flags();
+        self.emit_note();
         if target == back {
             // How code finds its own address: no return belongs to it.
             return self.exit_to(target, self.s.insns.len());
@@ -226,6 +279,7 @@ impl<'a> Lower<'a> {
     /// The same with the target in RAX.
     pub(super) fn call_indirect_to(&mut self) {
         let back = self.next(self.s.insns.len() - 1);
+        self.emit_note();
         self.call(self.thunks.indirect);
         self.come_back(back);
     }
@@ -255,9 +309,7 @@ impl<'a> Lower<'a> {
             // The page must still be the one that the link was made for.
             self.a.mov_imm64(RAX, 0);
             let guard = self.a.here() - 8;
-            let slot = (target >> 12) as usize & (Slot::COUNT - 1);
-            let fetch = slot * size_of::<Slot>() + std::mem::offset_of!(Slot, fetch);
-            self.a.rm(Size::Q, &[0x3b], RAX, Rm::Base(R11, fetch as i32));
+            self.a.rm(Size::Q, &[0x3b], RAX, Rm::Base(R11, Self::fetch_of(target)));
             self.a.jcc(cond::NE, stub);
             Some(guard)
         };
@@ -281,17 +333,19 @@ impl<'a> Lower<'a> {
     pub(super) fn side_exit(&mut self, cc: u8, target: u32, executed: usize) {
         let from = self.a.label();
         self.a.jcc(cc, from);
-        self.later.push(Later::Side { from, target, executed, saved: self.saved });
+        self.later.push(Later::Side { from, target, executed, saved: self.saved, note: self.note });
     }
 
     /// Goes to the EIP in RAX, at the end of the block. The flags have been saved.
     pub(super) fn exit_indirect(&mut self) {
+        self.emit_note();
         let to = self.thunk(self.thunks.indirect);
         self.a.jmp_to(to);
     }
 
     /// The same for a return: the host's own leads behind the host's call, which looks where the guest wants to go.
     pub(super) fn exit_return(&mut self) {
+        self.emit_note();
         self.a.ret();
     }
 
@@ -307,7 +361,7 @@ impl<'a> Lower<'a> {
     pub(super) fn want_carry(&mut self) {
         if !self.host_flags {
             // BT [flags], 8
-            self.a.rm(Size::D, &[0x0f, 0xba], 4, Rm::Base(RBP, at::FLAGS));
+            self.a.rm(Size::W, &[0x0f, 0xba], 4, Rm::Base(RBP, at::FLAGS));
             self.a.bytes(&[8]);
         }
     }
@@ -349,6 +403,25 @@ impl<'a> Lower<'a> {
     /// The memory operand of `i`, checked; the operand is [`M`] then. Uses all three free registers.
     pub(super) fn memory(&mut self, k: usize, i: &Insn, w: Size, kind: Kind) {
         self.operand(k, usize::from(i.seg), address(i), w.bytes(), kind);
+    }
+
+    /// The same for any length that there is a thunk for.
+    pub(super) fn memory_of(&mut self, k: usize, i: &Insn, len: u32, kind: Kind) -> Rm {
+        self.operand(k, usize::from(i.seg), address(i), len, kind);
+        M
+    }
+
+    /// Sixteen bytes in a flat segment; the interpreter gets them if they are not aligned. In a view the host itself
+    /// refuses them.
+    pub(super) fn memory_aligned(&mut self, k: usize, i: &Insn, kind: Kind) -> Rm {
+        if !self.s.view {
+            self.lose_flags(k);
+            self.address(i, RAX);
+            // TEST AL, 15
+            self.a.bytes(&[0xa8, 15]);
+            self.interpret_if(cond::NE, k);
+        }
+        self.memory_of(k, i, 16, kind)
     }
 
     /// The same for `len` bytes at any address in a segment.
@@ -443,13 +516,20 @@ impl<'a> Lower<'a> {
                 Later::Interpret { from, done, k } => {
                     self.a.bind(from);
                     self.done = done;
-                    self.interpret(k);
+                    self.interpret_keep(k);
                     self.a.jmp(done);
                 }
-                Later::Side { from, target, executed, saved } => {
+                Later::Side { from, target, executed, saved, note } => {
                     self.a.bind(from);
-                    self.saved = saved;
+                    (self.saved, self.note) = (saved, note);
                     self.exit_to(target, executed);
+                }
+                Later::Unit { from, back, k, unit } => {
+                    self.a.bind(from);
+                    self.a.mov_imm(RCX, at::site(self.s.id, k));
+                    self.a.mov_imm(RDX, u32::from(unit));
+                    self.call(self.thunks.want_units);
+                    self.a.jmp(back);
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! - `effects.rs`: what is translated, and where flags are needed; `lower.rs`, `ops.rs`: the translation;
 //! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `thunks.rs`: the ways in and out of it; `strings.rs`: REP;
 //! - `trap.rs`: accesses in a view that the host refused;
+//! - `x87.rs`, `simd.rs`: floating point and MMX; `units.rs`: how their state gets to the host's units and back;
 //! - `calls.rs`: what code calls; `layout.rs`: what it addresses.
 //!
 //! What is not translated is run by the interpreter's handler, one instruction at a time, from within translated code.
@@ -19,9 +20,12 @@ mod layout;
 mod lower;
 mod ops;
 mod perf_map;
+mod simd;
 mod strings;
 mod thunks;
 mod trap;
+mod units;
+mod x87;
 
 use std::any::Any;
 
@@ -29,9 +33,12 @@ use hv_vcpu::GuestIo;
 
 use self::asm::{Asm, Label};
 use self::buffer::CodeBuffer;
+use self::effects::Survey;
 use self::lower::{Lower, Source};
 use self::perf_map::PerfMap;
 use self::thunks::Thunks;
+use self::units::Units;
+pub(crate) use self::units::on_host;
 use crate::block::Block;
 use crate::fault::Fault;
 use crate::insn::Insn;
@@ -66,6 +73,8 @@ enum Exit {
     Link = 6,
     /// [`Hot::panic`] is to be resumed.
     Panic = 7,
+    /// The instruction at EIP needs a unit that it can't have: the interpreter must run it.
+    Refused = 8,
 }
 
 /// How a run of translated code ended.
@@ -75,7 +84,7 @@ pub(crate) enum Left {
     Fault(usize, Fault),
     /// Go on at EIP. The link, if one can be made.
     Next(Option<u32>),
-    /// The block at EIP must be cut.
+    /// The interpreter must run what is at EIP: its block is to be cut, or needs what code can't have.
     Budget,
 }
 
@@ -97,6 +106,7 @@ pub(crate) struct Hot {
     jumps: *const Jump,
     /// The host's stack pointer when translated code was entered.
     sp: u64,
+    units: Units,
     io: Option<*mut dyn GuestIo>,
     fault: Option<(usize, Fault)>,
     panic: Option<Box<dyn Any + Send>>,
@@ -120,6 +130,7 @@ impl Default for Hot {
             resume: std::ptr::null(),
             jumps: std::ptr::null(),
             sp: 0,
+            units: Units::default(),
             io: None,
             fault: None,
             panic: None,
@@ -129,7 +140,7 @@ impl Default for Hot {
     }
 }
 
-/// An indirect target.
+/// An indirect target. It is in the table where its EIP says, or in the place next to that.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Jump {
@@ -220,6 +231,15 @@ struct Code {
     incoming: Vec<u32>,
 }
 
+/// How a block is to be translated.
+#[derive(Clone, Copy)]
+struct How {
+    world: u8,
+    hot: bool,
+    /// What the TLB slot of the next page says, if the block's one instruction reaches into that.
+    second: Option<u64>,
+}
+
 /// Counters, for `ctl metrics`.
 #[derive(Default)]
 pub(crate) struct Counters {
@@ -236,6 +256,7 @@ pub(crate) struct Counters {
     pub(crate) exits_next: u64,
     pub(crate) exits_budget: u64,
     pub(crate) exits_link: u64,
+    pub(crate) exits_refused: u64,
     pub(crate) interpreted: u64,
     pub(crate) tlb_misses: u64,
     pub(crate) traps: u64,
@@ -249,7 +270,7 @@ pub(crate) struct Jit {
     used: u32,
     thunks: Thunks,
     asm: Asm,
-    needs: Vec<u8>,
+    survey: Survey,
     codes: Vec<Code>,
     /// Entry and number of every block ever translated since the last flush, in the order of the buffer.
     places: Vec<(u32, u32)>,
@@ -287,7 +308,7 @@ impl Jit {
             used: thunks.len,
             thunks,
             asm,
-            needs: Vec::new(),
+            survey: Survey::default(),
             codes: Vec::new(),
             places: Vec::new(),
             links: Vec::new(),
@@ -316,6 +337,7 @@ impl Jit {
             ("jit_exits_indirect", c.exits_next),
             ("jit_exits_budget", c.exits_budget),
             ("jit_exits_unlinked", c.exits_link),
+            ("jit_exits_refused", c.exits_refused),
             ("jit_interpreted", c.interpreted),
             ("jit_tlb_misses", c.tlb_misses),
             ("jit_traps", c.traps),
@@ -323,30 +345,23 @@ impl Jit {
     }
 
     /// Translates a block whose first instruction is at `eip`. Returns where it begins; `None` if the buffer is full.
-    pub(crate) fn translate(
-        &mut self,
-        id: u32,
-        eip: u32,
-        world: u8,
-        b: &Block,
-        insns: &[Insn],
-        hot: bool,
-    ) -> Option<u32> {
+    fn translate(&mut self, id: u32, eip: u32, b: &Block, insns: &[Insn], how: How) -> Option<u32> {
         // No instruction becomes longer than this, out-of-line parts included.
         const LONGEST: usize = 256;
-        effects::needs(insns, &mut self.needs);
-        let view = world & VIEW != 0 && !b.careful;
+        self.survey.of(insns);
+        let view = how.world & VIEW != 0 && !b.careful;
         // In a view there is nothing to be put in line.
-        let hot = hot && !view;
-        if let Some(at) = self.translate_over(id, eip, b, insns, view, hot) {
+        let how = How { hot: how.hot && !view, ..how };
+        if let Some(at) = self.translate_over(id, eip, b, insns, how) {
             return Some(at);
         }
         let at = self.used.next_multiple_of(16);
         if at as usize + (insns.len() + 2) * LONGEST > self.buffer.len() {
             return None;
         }
-        let source = Source { insns, id, eip, leaves: b.leaves, view, at, hot };
-        let lowered = Lower::new(&mut self.asm, source, &self.needs, &self.thunks).block();
+        let How { hot, second, .. } = how;
+        let source = Source { insns, id, eip, leaves: b.leaves, view, at, hot, second };
+        let lowered = Lower::new(&mut self.asm, source, &self.survey, &self.thunks).block();
         assert!(self.asm.buf.len() <= (insns.len() + 2) * LONGEST);
         self.buffer.write(at, &self.asm.buf);
         self.used = at + self.asm.here();
@@ -371,7 +386,7 @@ impl Jit {
         c.len = self.asm.here();
         c.links = links;
         c.eip = eip;
-        c.world = world;
+        c.world = how.world;
         c.refused = 0;
         c.hot = hot;
         c.seen = 0;
@@ -383,22 +398,16 @@ impl Jit {
 
     /// Translates block `id` for another page of addresses, in the place of a translation that was just retired: the same
     /// code comes out, with other targets. A program that is loaded elsewhere each time takes no more room so.
-    fn translate_over(
-        &mut self,
-        id: u32,
-        eip: u32,
-        b: &Block,
-        insns: &[Insn],
-        view: bool,
-        hot: bool,
-    ) -> Option<u32> {
+    fn translate_over(&mut self, id: u32, eip: u32, b: &Block, insns: &[Insn], how: How) -> Option<u32> {
+        let How { hot, second, .. } = how;
+        let view = how.world & VIEW != 0 && !b.careful;
         let c = self.codes.get(id as usize)?;
         let at = c.entry;
         if b.code != at || c.live || c.hot != hot || (c.eip ^ eip) & 0xfff != 0 {
             return None;
         }
-        let source = Source { insns, id, eip, leaves: b.leaves, view, at, hot };
-        let lowered = Lower::new(&mut self.asm, source, &self.needs, &self.thunks).block();
+        let source = Source { insns, id, eip, leaves: b.leaves, view, at, hot, second };
+        let lowered = Lower::new(&mut self.asm, source, &self.survey, &self.thunks).block();
         let c = &mut self.codes[id as usize];
         let sites = &mut self.sites[c.sites.0 as usize..][..c.sites.1 as usize];
         let links = &mut self.links[c.links.0 as usize..][..c.links.1 as usize];
@@ -510,7 +519,12 @@ impl Jit {
             entry: c.entry,
             _pad: 0,
         };
-        self.jumps[usize::from(c.world)][Self::jump_index(c.eip)] = j;
+        let (table, at) = (&mut self.jumps[usize::from(c.world)], Self::jump_index(c.eip));
+        if table[at].eip != j.eip {
+            // Two targets that want the same place must not drive each other out.
+            table[at ^ 1] = table[at];
+        }
+        table[at] = j;
     }
 
     /// Block `id` is gone: nothing may lead to its code any more.
@@ -520,9 +534,12 @@ impl Jit {
             return;
         }
         self.counters.retired += 1;
-        let j = &mut self.jumps[usize::from(c.world)][Self::jump_index(c.eip)];
-        if j.id == id {
-            *j = NO_JUMP;
+        let at = Self::jump_index(c.eip);
+        for at in [at, at ^ 1] {
+            let j = &mut self.jumps[usize::from(c.world)][at];
+            if j.id == id {
+                *j = NO_JUMP;
+            }
         }
         for link in std::mem::take(&mut c.incoming) {
             self.patch_jump(link, self.links[link as usize].stub);
@@ -565,7 +582,8 @@ impl Engine {
     pub(crate) fn find_translation(&self) -> Option<(u32, u32)> {
         let eip = self.cpu.eip;
         let jit = self.jit.as_ref()?;
-        let j = &jit.jumps[usize::from(self.cpu.world())][Jit::jump_index(eip)];
+        let (table, at) = (&jit.jumps[usize::from(self.cpu.world())], Jit::jump_index(eip));
+        let j = if table[at].eip == eip { &table[at] } else { &table[at ^ 1] };
         let found = j.eip == eip && j.page == page_of(self.cpu.tlb.slot(eip));
         found.then_some((j.id, j.entry))
     }
@@ -591,7 +609,10 @@ impl Engine {
         let eip = self.cpu.eip;
         let b = self.cache.block_mut(id);
         b.heat = 0;
-        if b.second().is_some() || eip.checked_add(u32::from(b.len)).is_none() {
+        let next_page = (eip & !0xfff).wrapping_add(0x1000);
+        let slot = self.cpu.tlb.slot(next_page);
+        let second = b.second().map(|_| page_of(slot));
+        if second.is_some() && slot.fetch != next_page || eip.checked_add(u32::from(b.len)).is_none() {
             return 0;
         }
         if b.code != 0 {
@@ -599,13 +620,13 @@ impl Engine {
             jit.retire(id);
         }
         let hot = hot || b.code != 0 && jit.codes.get(id as usize).is_some_and(|c| c.hot);
-        let world = self.cpu.world();
-        let code = match jit.translate(id, eip, world, self.cache.block(id), self.cache.insns(id), hot) {
+        let how = How { world: self.cpu.world(), hot, second };
+        let code = match jit.translate(id, eip, self.cache.block(id), self.cache.insns(id), how) {
             Some(code) => code,
             None => {
                 jit.flush();
                 self.cache.forget_code();
-                match jit.translate(id, eip, world, self.cache.block(id), self.cache.insns(id), hot) {
+                match jit.translate(id, eip, self.cache.block(id), self.cache.insns(id), how) {
                     Some(code) => code,
                     None => return 0,
                 }
@@ -656,6 +677,7 @@ impl Engine {
         // until it returns; TLB slots name only pages of the arena. `self` is not used meanwhile but through `engine`.
         let r = unsafe { enter(&raw mut (*engine).hot, address, set, arena) };
         self.hot.io = None;
+        self.take_units(None);
         let cpu = &mut self.cpu;
         cpu.flags = crate::flags::Flags::unpack(unpack(self.hot.flags));
         if r != Exit::Fault as u64 && r != Exit::Panic as u64 {
@@ -699,6 +721,10 @@ impl Engine {
                     }
                     None => unreachable!("an exit that no block has"),
                 }
+            }
+            x if x == Exit::Refused as u64 => {
+                jit.counters.exits_refused += 1;
+                Left::Budget
             }
             _ => match self.hot.panic.take() {
                 Some(p) => std::panic::resume_unwind(p),

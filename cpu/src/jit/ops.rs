@@ -137,10 +137,15 @@ impl Lower<'_> {
             0xd3 => self.shift_cl(k, i),
             0x9e => {
                 self.lose_flags(k);
-                self.a.rorx(RCX, GPR[0], 8);
-                self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), 0xd5);
-                self.a.alu_imm(Size::D, 1, Rm::Reg(RCX), 2);
-                self.a.store(Size::B, Rm::Base(RBP, at::FLAGS + 1), RCX);
+                // OF stays: MOVZX EAX, the byte that has it. Then both as one word, and into the host's flags.
+                self.a.rm(Size::D, &[0x0f, 0xb6], RAX, Rm::Base(RBP, at::FLAGS));
+                self.a.mov(Size::D, RCX, GPR[0]);
+                self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), 0xd500);
+                self.a.rm(Size::D, &[0x0b], RAX, Rm::Reg(RCX));
+                self.a.alu_imm(Size::D, 1, Rm::Reg(RAX), 0x200);
+                self.a.store(Size::W, Rm::Base(RBP, at::FLAGS), RAX);
+                self.a.bytes(&[0x04, 0x7f, 0x9e]);
+                self.host_flags = true;
             }
             0xf5 | 0xf8 | 0xf9 if self.host_flags => {
                 self.a.bytes(&[i.opcode as u8]);
@@ -162,7 +167,7 @@ impl Lower<'_> {
                 self.a.alu_imm(Size::D, op, Rm::Base(RBP, at::EFLAGS), v);
             }
             0xa4..=0xa7 | 0xaa..=0xaf => self.string(k, i),
-            0x0fae => {}
+            0x0fae if !i.is_mem() => {}
             0x9c => self.pushf(k),
             0xfa => self.cli(k),
             0x0f40..=0x0f4f => self.cmov(k, i),
@@ -187,7 +192,8 @@ impl Lower<'_> {
                 }
                 self.a.bytes(&[0x0f, 0xc8 | r & 7]);
             }
-            _ => unreachable!("opcode {:#x} has effects but no translation", i.opcode),
+            0x9b | 0xd8..=0xdf => self.x87(k, i),
+            _ => self.simd(k, i),
         }
         true
     }
@@ -664,7 +670,7 @@ impl Lower<'_> {
     fn pushf(&mut self, k: usize) {
         self.save_flags();
         self.lose_flags(k);
-        self.a.load(Size::D, RAX, Rm::Base(RBP, at::FLAGS));
+        self.a.rm(Size::D, &[0x0f, 0xb7], RAX, Rm::Base(RBP, at::FLAGS));
         self.a.mov(Size::D, RCX, RAX);
         self.a.shift_imm(Size::D, 5, RCX, 8);
         self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), 0xd5);

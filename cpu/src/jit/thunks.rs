@@ -11,7 +11,7 @@ use super::layout as at;
 use super::lower::{GPR, emit_load_flags};
 use super::strings::Repeats;
 use super::trap;
-use super::{Exit, Hot};
+use super::{Exit, Hot, Jump, units};
 use crate::cpu::{CS, FS, GS};
 use crate::mem::Slot;
 
@@ -32,6 +32,10 @@ pub(super) struct Thunks {
     enter: u32,
     /// Called with the site in ECX; goes on behind the call when the interpreter has done the instruction.
     pub(super) interpret: u32,
+    /// The same; units that were live are so again.
+    pub(super) interpret_keep: u32,
+    /// Called with the site in ECX and a unit in EDX, which is live afterwards. All flags are lost.
+    pub(super) want_units: u32,
     /// Called with the offset in EAX. Return with the arena offset in RAX, RCX and RDX and the flags lost; or leave; or
     /// go on at the end of the instruction, which the interpreter has done.
     memory: Vec<(Access, u32)>,
@@ -84,6 +88,10 @@ pub(super) fn emit_lookup(a: &mut Asm, len: u32, write: bool, miss: Label) {
 impl Thunks {
     pub(super) fn emit(a: &mut Asm) -> Self {
         a.clear();
+        let spill = a.mark();
+        units::emit_spill(a);
+        let fill = a.mark();
+        units::emit_fill(a);
         let enter = a.here();
         for r in SAVED {
             a.push(r);
@@ -106,6 +114,7 @@ impl Thunks {
 
         // With the exit in RAX. The stack may hold return addresses.
         let exit = a.mark();
+        a.call(spill);
         store_guest(a);
         let drop = a.mark();
         a.load(Size::Q, RSP, Rm::Base(RBP, at::SP));
@@ -114,15 +123,25 @@ impl Thunks {
         }
         a.ret();
 
-        let interpret = a.here();
-        store_guest(a);
-        a.mov(Size::D, RSI, RCX);
-        call(a, calls::interpret as *const () as u64);
-        a.rm(Size::D, &[0x85], RAX, Rm::Reg(RAX));
-        a.jcc(cond::NE, drop);
-        load_guest(a);
-        emit_load_flags(a);
-        a.ret();
+        let sites = [
+            calls::interpret as *const () as u64,
+            calls::interpret_keep as *const () as u64,
+            calls::want_units as *const () as u64,
+        ]
+        .map(|f| {
+            let at = a.here();
+            store_guest(a);
+            a.mov(Size::D, RSI, RCX);
+            call(a, f, spill);
+            a.rm(Size::D, &[0x85], RAX, Rm::Reg(RAX));
+            a.jcc(cond::NE, drop);
+            a.call(fill);
+            load_guest(a);
+            emit_load_flags(a);
+            a.ret();
+            at
+        });
+        let [interpret, interpret_keep, want_units] = sites;
 
         // Behind the lookups: RAX is the address, RDX the access. What is done goes on where Rust says.
         let slow = a.label();
@@ -138,17 +157,33 @@ impl Thunks {
         let indirect = a.here();
         emit_indirect(a, exit);
         let trap = a.here();
-        emit_trap(a, drop);
+        emit_trap(a, drop, spill, fill);
         let memory = Self::emit_memory(a, slow, drop);
+        // Two return addresses lie on the stack: that of the access above this one's.
+        a.bind(slow);
+        emit_slow(a, spill, fill);
         let repeats = Repeats::emit(a);
         a.finish();
-        Self { enter, interpret, memory, link, budget, indirect, trap, repeats, len: a.here() }
+        let len = a.here();
+        Self {
+            enter,
+            interpret,
+            interpret_keep,
+            want_units,
+            memory,
+            link,
+            budget,
+            indirect,
+            trap,
+            repeats,
+            len,
+        }
     }
 
     fn emit_memory(a: &mut Asm, slow: Label, drop: Label) -> Vec<(Access, u32)> {
         let mut all = Vec::new();
         for write in [false, true] {
-            for len in [1, 2, 4] {
+            for len in [1, 2, 4, 8, 10, 16] {
                 let (miss, again) = (a.label(), a.label());
                 a.bind(again);
                 let at = a.here();
@@ -182,28 +217,6 @@ impl Thunks {
                 }
             }
         }
-        // Two return addresses lie on the stack: that of the access above this one's.
-        a.bind(slow);
-        store_guest(a);
-        a.load(Size::Q, RCX, Rm::Base(RSP, 8));
-        a.mov(Size::D, RSI, RAX);
-        call(a, calls::memory as *const () as u64);
-        let (done, out) = (a.label(), a.label());
-        a.alu_imm(Size::D, 7, Rm::Reg(RAX), 1);
-        a.jcc(cond::E, done);
-        a.jcc(cond::A, out);
-        load_guest(a);
-        a.rm(Size::D, &[0x33], RAX, Rm::Reg(RAX));
-        a.ret();
-        a.bind(done);
-        a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 16);
-        load_guest(a);
-        emit_load_flags(a);
-        a.rm(Size::D, &[0xff], 4, Rm::Base(RBP, at::RESUME));
-        a.bind(out);
-        // The exit is not 0, so neither is what the flags say of it.
-        a.rm(Size::D, &[0x85], RAX, Rm::Reg(RAX));
-        a.ret();
         all
     }
 
@@ -223,13 +236,14 @@ impl Thunks {
 }
 
 /// [`super::trap`] has left registers and flags as they were, and RAX, RCX, RDX and the flags in memory, too.
-fn emit_trap(a: &mut Asm, drop: Label) {
+fn emit_trap(a: &mut Asm, drop: Label, spill: Label, fill: Label) {
     let done = a.label();
     store_guest(a);
-    call(a, trap::view as *const () as u64);
+    call(a, trap::view as *const () as u64, spill);
     a.alu_imm(Size::D, 7, Rm::Reg(RAX), 1);
     a.jcc(cond::E, done);
     a.jcc(cond::A, drop);
+    a.call(fill);
     load_guest(a);
     a.load(Size::Q, RAX, Rm::Base(RBP, at::TRAP_RFLAGS));
     a.push(RAX);
@@ -240,6 +254,7 @@ fn emit_trap(a: &mut Asm, drop: Label) {
     a.bytes(&[0x9d]);
     a.rm(Size::D, &[0xff], 4, Rm::Base(RBP, at::RESUME));
     a.bind(done);
+    a.call(fill);
     load_guest(a);
     emit_load_flags(a);
     a.rm(Size::D, &[0xff], 4, Rm::Base(RBP, at::RESUME));
@@ -247,7 +262,7 @@ fn emit_trap(a: &mut Asm, drop: Label) {
 
 /// To the EIP in RAX, if the table knows it and its page is mapped as it was.
 fn emit_indirect(a: &mut Asm, exit: Label) {
-    let miss = a.label();
+    let (miss, other, found) = (a.label(), a.label(), a.label());
     a.mov(Size::D, RCX, RAX);
     a.shift_imm(Size::D, 5, RCX, 12);
     a.rm(Size::D, &[0x33], RCX, Rm::Reg(RAX));
@@ -255,7 +270,8 @@ fn emit_indirect(a: &mut Asm, exit: Label) {
     a.shift_imm(Size::D, 4, RCX, 5);
     a.rm(Size::Q, &[0x03], RCX, Rm::Base(RBP, at::JUMPS));
     a.rm(Size::D, &[0x3b], RAX, Rm::Base(RCX, at::JUMP_EIP));
-    a.jcc(cond::NE, miss);
+    a.jcc(cond::NE, other);
+    a.bind(found);
     a.mov(Size::D, RDX, RAX);
     a.shift_imm(Size::D, 5, RDX, 8);
     a.alu_imm(Size::D, 4, Rm::Reg(RDX), at::SLOT_MASK);
@@ -263,14 +279,49 @@ fn emit_indirect(a: &mut Asm, exit: Label) {
     a.rm(Size::Q, &[0x3b], RDX, Rm::Base(RCX, at::JUMP_PAGE));
     a.jcc(cond::NE, miss);
     a.rm(Size::D, &[0xff], 4, Rm::Base(RCX, at::JUMP_CODE));
+    // The neighbour of the place where it should be.
+    a.bind(other);
+    a.rm(Size::Q, &[0x2b], RCX, Rm::Base(RBP, at::JUMPS));
+    a.alu_imm(Size::D, 6, Rm::Reg(RCX), size_of::<Jump>() as u32);
+    a.rm(Size::Q, &[0x03], RCX, Rm::Base(RBP, at::JUMPS));
+    a.rm(Size::D, &[0x3b], RAX, Rm::Base(RCX, at::JUMP_EIP));
+    a.jcc(cond::E, found);
     a.bind(miss);
     a.store(Size::D, Rm::Base(RBP, at::EIP), RAX);
     a.mov_imm(RAX, Exit::Next as u32);
     a.jmp(exit);
 }
 
-/// Calls Rust with the engine and the arguments that are in place. The guest's registers have been stored.
-fn call(a: &mut Asm, to: u64) {
+/// The way to Rust for what a lookup refused.
+fn emit_slow(a: &mut Asm, spill: Label, fill: Label) {
+    store_guest(a);
+    a.load(Size::Q, RCX, Rm::Base(RSP, 8));
+    a.mov(Size::D, RSI, RAX);
+    call(a, calls::memory as *const () as u64, spill);
+    let (done, out) = (a.label(), a.label());
+    a.alu_imm(Size::D, 7, Rm::Reg(RAX), 1);
+    a.jcc(cond::E, done);
+    a.jcc(cond::A, out);
+    a.call(fill);
+    load_guest(a);
+    a.rm(Size::D, &[0x33], RAX, Rm::Reg(RAX));
+    a.ret();
+    a.bind(done);
+    a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 16);
+    a.call(fill);
+    load_guest(a);
+    emit_load_flags(a);
+    a.rm(Size::D, &[0xff], 4, Rm::Base(RBP, at::RESUME));
+    a.bind(out);
+    // The exit is not 0, so neither is what the flags say of it.
+    a.rm(Size::D, &[0x85], RAX, Rm::Reg(RAX));
+    a.ret();
+}
+
+/// Calls Rust with the engine and the arguments that are in place. The guest's registers have been stored; units that are
+/// live are spilled.
+fn call(a: &mut Asm, to: u64, spill: Label) {
+    a.call(spill);
     a.lea(Size::Q, RDI, Rm::Base(RBP, at::ENGINE));
     a.mov(Size::Q, R12, RSP);
     a.alu_imm(Size::Q, 4, Rm::Reg(RSP), !15);

@@ -250,7 +250,9 @@ impl Engine {
             self.refused(id);
         }
         self.hot.resume = done;
-        match self.interpret_site(id, k) {
+        let live = self.take_units(Some((id, k)));
+        let r = self.interpret_site(id, k);
+        match self.keep_units(live, k, r) {
             0 => DONE,
             exit => exit,
         }

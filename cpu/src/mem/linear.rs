@@ -126,7 +126,9 @@ impl Cpu {
         let a20 = if self.ram.a20() { u64::MAX } else { !(1 << 20) };
         let m = self.ram.resolve(t.phys & a20);
         // What lies behind main RAM belongs to chips, which collect its dirty bits.
-        let Some(at) = m.read.filter(|&at| u64::from(at) < self.ram.main_len()) else { return InView::Refused };
+        let Some(at) = m.read.filter(|&at| u64::from(at) < self.ram.main_len()) else {
+            return InView::Refused;
+        };
         if self.watched(lin) {
             return InView::Refused;
         }
@@ -189,7 +191,8 @@ impl Cpu {
         let m = self.ram.resolve(phys);
         let at = m.read.filter(|&at| u64::from(at) < self.ram.main_len())?;
         let arena = self.ram.arena();
-        let writable = writable && m.write == m.read && arena.is_dirty(at >> 12) && !arena.is_watched(at >> 12);
+        let writable =
+            writable && m.write == m.read && arena.is_dirty(at >> 12) && !arena.is_watched(at >> 12);
         Some((at >> 12, writable))
     }
 

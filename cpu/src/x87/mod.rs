@@ -76,7 +76,7 @@ fn note(cpu: &mut Cpu, insn: &Insn) {
     cpu.fpu.fip = insn.start(cpu);
     cpu.fpu.fcs = cpu.seg[CS].selector;
     cpu.fpu.last_op = insn.fop();
-    if cpu.msrs.misc_enable & FOPCODE_COMPATIBILITY != 0 {
+    if cpu.notes_opcodes() {
         cpu.fpu.fop = cpu.fpu.last_op;
     }
 }
@@ -84,6 +84,12 @@ fn note(cpu: &mut Cpu, insn: &Insn) {
 /// IA32_MISC_ENABLE bit 2: FOP follows every instruction, not only those with an unmasked exception. SDM vol. 1,
 /// 8.1.9.1.
 const FOPCODE_COMPATIBILITY: u64 = 1 << 2;
+
+impl Cpu {
+    pub(crate) fn notes_opcodes(&self) -> bool {
+        self.msrs.misc_enable & FOPCODE_COMPATIBILITY != 0
+    }
+}
 
 /// The same with a memory operand.
 #[inline(always)]

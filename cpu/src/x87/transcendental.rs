@@ -1,4 +1,7 @@
 //! F2XM1, FYL2X, FYL2XP1, FSIN, FCOS, FSINCOS, FPTAN, FPATAN.
+//!
+//! Where the host is of the same family it runs them itself, as it does from translated code: a guest's results do not
+//! depend on who runs it. What is here is for other hosts, and for unmasked exceptions.
 
 use hv_vcpu::GuestIo;
 
@@ -7,6 +10,7 @@ use crate::cpu::Cpu;
 use crate::fault::Exec;
 use crate::fpu::sw;
 use crate::insn::Insn;
+use crate::jit::on_host;
 use crate::softfloat::transcendental::{self as t, Trig};
 use crate::softfloat::{Env, F80, Num, Wide, finish};
 
@@ -15,6 +19,9 @@ fn one(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn, f: fn(&Num, &mut Env) -
     enter(cpu, io)?;
     note(cpu, insn);
     let fpu = &mut cpu.fpu;
+    if on_host(fpu, insn.modrm) {
+        return Ok(());
+    }
     if fpu.is_empty(0) {
         let goes_on = fpu.stack_fault(false);
         fpu.sw &= !sw::C2;
@@ -56,6 +63,9 @@ fn two(
     enter(cpu, io)?;
     note(cpu, insn);
     let fpu = &mut cpu.fpu;
+    if on_host(fpu, insn.modrm) {
+        return Ok(());
+    }
     let empty = fpu.is_empty(0);
     if empty || !fpu.is_empty(7) {
         let goes_on = fpu.stack_fault(!empty);
@@ -104,6 +114,9 @@ fn binary(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn, f: fn(&Num, &Num, &m
     enter(cpu, io)?;
     note(cpu, insn);
     let fpu = &mut cpu.fpu;
+    if on_host(fpu, insn.modrm) {
+        return Ok(());
+    }
     if fpu.is_empty(0) || fpu.is_empty(1) {
         if fpu.stack_fault(false) {
             fpu.set_st(1, F80::INDEFINITE);
@@ -137,6 +150,9 @@ pub(crate) fn f2xm1(cpu: &mut Cpu, io: &mut dyn GuestIo, insn: &Insn) -> Exec {
     enter(cpu, io)?;
     note(cpu, insn);
     let fpu = &mut cpu.fpu;
+    if on_host(fpu, insn.modrm) {
+        return Ok(());
+    }
     if fpu.is_empty(0) {
         if fpu.stack_fault(false) {
             fpu.set_st(0, F80::INDEFINITE);

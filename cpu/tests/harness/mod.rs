@@ -139,8 +139,12 @@ impl Machine {
     }
 
     fn with_cpuid(cpuid: &CpuidTable) -> Self {
+        Self::with(&Software::eager(), cpuid)
+    }
+
+    pub fn with(engine: &Software, cpuid: &CpuidTable) -> Self {
         let ram = Arc::new(GuestRam::new(16 << 20, 1 << 20).unwrap());
-        let mut vm = Software::eager().create(ram.clone(), cpuid).unwrap();
+        let mut vm = engine.create(ram.clone(), cpuid).unwrap();
         let cpu = vm.vcpu().unwrap();
         let io = TestIo {
             ram: ram.clone(),

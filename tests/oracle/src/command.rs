@@ -30,6 +30,9 @@ struct Args {
     /// What runs the cases: interpreter, size or speed (what the translator aims at) or views (memory by the host's paging).
     #[arg(long, default_value = "speed")]
     processor: String,
+    /// Compares with the interpreter, not with the host: nothing may differ.
+    #[arg(long)]
+    interpreter: bool,
     /// Prints each case, whether it agrees or not.
     #[arg(long)]
     show: bool,
@@ -102,7 +105,12 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut session = match Session::new(&processor) {
+    let session = if args.interpreter {
+        Session::against(&processor, &cpu::Software::interpreter())
+    } else {
+        Session::new(&processor)
+    };
+    let mut session = match session {
         Ok(s) => s,
         Err(e) => {
             println!("the oracle cannot run here: {e}");

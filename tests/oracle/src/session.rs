@@ -4,7 +4,7 @@ use std::io;
 
 use hv_vcpu::{Hypervisor, Vcpu, Vm};
 
-use crate::compare::{Verdict, compare};
+use crate::compare::{Verdict, compare, hex};
 use crate::coverage::Coverage;
 use crate::generate::{Case, Family, Generator, Images, Item};
 use crate::guest::Guest;
@@ -57,6 +57,8 @@ impl HostOnly {
 pub struct Session<V: Vcpu> {
     maker: Maker,
     host: Host,
+    /// Runs the cases in the host's place.
+    reference: Option<Guest<V>>,
     guest: Guest<V>,
     generator: Generator,
     images: Images,
@@ -85,6 +87,21 @@ fn cpu_number_limit(host: &mut Host) -> u32 {
     host.run(&case.regs).regs.gpr[EAX]
 }
 
+/// What [`compare`] lets pass because processors differ in it.
+fn exactly(a: &Snapshot, b: &Snapshot) -> Verdict {
+    // As far as FXSAVE writes.
+    let written = 288;
+    let at = (0..written).find(|&n| a.regs.fx.0[n] != b.regs.fx.0[n]);
+    match at {
+        Some(n) => {
+            let n = n & !15;
+            let (x, y) = (hex(&a.regs.fx.0[n..n + 16]), hex(&b.regs.fx.0[n..n + 16]));
+            Verdict::Differ(vec![format!("FXSAVE image at {n}: {x}, and {y}")])
+        }
+        None => Verdict::Agree,
+    }
+}
+
 impl<V: Vcpu> Session<V> {
     pub fn new<H>(engine: &H) -> io::Result<Self>
     where
@@ -99,6 +116,7 @@ impl<V: Vcpu> Session<V> {
         Ok(Self {
             maker: Maker::of_host(),
             host,
+            reference: None,
             guest,
             generator: Generator::default(),
             images,
@@ -107,6 +125,17 @@ impl<V: Vcpu> Session<V> {
             guest_memory: Memory::default(),
             coverage: Coverage::default(),
         })
+    }
+
+    /// The same with another software processor in place of the host's: nothing at all may differ then.
+    pub fn against<H>(engine: &H, reference: &H) -> io::Result<Self>
+    where
+        H: Hypervisor,
+        H::Vm: Vm<Vcpu = V>,
+    {
+        let mut session = Self::new(engine)?;
+        session.reference = Some(Guest::new(reference).map_err(io::Error::other)?);
+        Ok(session)
     }
 
     /// The software processor alone.
@@ -138,6 +167,20 @@ impl<V: Vcpu> Session<V> {
         self.guest.load(&self.start);
         let (guest, retired) = self.guest.run(case);
         self.guest.store(&mut self.guest_memory);
+        if let Some(reference) = &mut self.reference {
+            reference.load(&self.start);
+            let (other, other_retired) = reference.run(case);
+            reference.store(&mut self.host_memory);
+            let mut verdict =
+                compare(Maker::Intel, case, &other, &guest, &self.host_memory, &self.guest_memory);
+            if verdict == Verdict::Agree {
+                verdict = exactly(&other, &guest);
+            }
+            if verdict == Verdict::Agree && retired != other_retired {
+                verdict = Verdict::Differ(vec![format!("retired: {other_retired}, and {retired}")]);
+            }
+            return Outcome { verdict, host: other, guest, retired };
+        }
         let mut host = Snapshot { stop: Stop::Runaway, regs: case.regs };
         // The watchdog takes its time: what runs away here is not tried there more than it must be.
         if guest.stop == Stop::Runaway && !case.seed.is_multiple_of(64) {
