@@ -41,6 +41,8 @@ impl Engine {
         // The last one may have gone anywhere.
         let gone = match r {
             Ok(()) if effects::goes_on(&insn) => {
+                // The shadow of STI keeps nothing away where nothing waits, and nothing comes before the next call out.
+                cpu.sti_shadow &= io.intr_pending();
                 let quiet = !waiting && cpu.ram_generation == generation && self.is_quiet(io);
                 self.cpu.end_block = !quiet;
                 k + 1 == n && !quiet

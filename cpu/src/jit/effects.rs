@@ -126,6 +126,8 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
         }
         // LFENCE, MFENCE, SFENCE: there is one processor.
         0x0fae if !mem && i.flags & (Insn::P66 | Insn::REP | Insn::REPNE) == 0 && i.reg >= 5 => Some(QUIET),
+        0x06 | 0x0e | 0x16 | 0x1e | 0x0fa0 | 0x0fa8 if o32 => Some(Effects { observes: true, ..QUIET }),
+        0x9d if o32 => Some(Effects { kills: ALL, observes: true, ..QUIET }),
         0x9c if o32 => Some(Effects { reads: ALL, observes: true, ..QUIET }),
         0xfa => Some(Effects { observes: true, ..QUIET }),
         0xf8 | 0xf9 => Some(Effects { kills: CF, ..QUIET }),
@@ -144,12 +146,17 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
     }
 }
 
+/// It is translated though the run loop looks at everything after it: if nothing changes that it would look at. POPF.
+pub(super) fn stays(i: &Insn) -> bool {
+    i.opcode == 0x9d && i.o32()
+}
+
 /// Of the instructions after which the run loop looks at everything: those that translated code goes on behind, if
-/// there is nothing to look at. POPF, RDTSC, IN and OUT, and loads of segment registers other than CS and SS.
+/// there is nothing to look at. POPF, STI, RDTSC, IN and OUT, and loads of segment registers other than CS and SS.
 pub(super) fn goes_on(i: &Insn) -> bool {
     match i.opcode {
         0x9d | 0x07 | 0x1f | 0x0fa1 | 0x0fa9 | 0x0f31 => true,
-        0xe4..=0xe7 | 0xec..=0xef => true,
+        0xe4..=0xe7 | 0xec..=0xef | 0xfb => true,
         0x8e => i.reg != 2,
         _ => false,
     }

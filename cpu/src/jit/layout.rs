@@ -56,6 +56,10 @@ fn segment(seg: usize) -> i32 {
     SEG + (seg * size_of::<SegReg>()) as i32
 }
 
+pub(super) fn segment_selector(seg: usize) -> i32 {
+    segment(seg) + offset_of!(SegReg, selector) as i32
+}
+
 pub(super) fn segment_base(seg: usize) -> i32 {
     segment(seg) + offset_of!(SegReg, base) as i32
 }

@@ -148,7 +148,7 @@ impl<'a> Lower<'a> {
             let i = self.s.insns[k];
             self.done = self.a.label();
             let last = k + 1 == n;
-            if (last && self.s.leaves) || effects::effects(&i).is_none() {
+            if last && self.s.leaves && !effects::stays(&i) || effects::effects(&i).is_none() {
                 self.interpret(k);
                 if last && self.s.leaves && !effects::goes_on(&i) {
                     // It does not come back.

@@ -32,6 +32,7 @@ impl Lower<'_> {
     /// Translates instruction `k`, of which [`super::effects::effects`] knows. False if nothing runs after it.
     pub(super) fn op(&mut self, k: usize, i: &Insn) -> bool {
         match i.opcode {
+            0x06 | 0x0e | 0x16 | 0x1e => self.push_selector(k, usize::from(i.opcode >> 3 & 3)),
             0x00..=0x3f => {
                 let op = i.opcode as u8 >> 3;
                 match i.opcode & 7 {
@@ -168,7 +169,9 @@ impl Lower<'_> {
             }
             0xa4..=0xa7 | 0xaa..=0xaf => self.string(k, i),
             0x0fae if !i.is_mem() => {}
+            0x0fa0 | 0x0fa8 => self.push_selector(k, usize::from(i.opcode >> 3 & 7)),
             0x9c => self.pushf(k),
+            0x9d => self.popf(k),
             0xfa => self.cli(k),
             0x0f40..=0x0f4f => self.cmov(k, i),
             0x0f90..=0x0f9f => self.setcc(k, i),
@@ -680,6 +683,37 @@ impl Lower<'_> {
         self.a.rm(Size::D, &[0x0b], RAX, Rm::Base(RBP, at::EFLAGS));
         self.a.alu_imm(Size::D, 4, Rm::Reg(RAX), !(eflags::VM | eflags::RF));
         self.push_saved(k);
+    }
+
+    /// If only the arithmetic flags change; all else is the interpreter's.
+    fn popf(&mut self, k: usize) {
+        use eflags::{AC, DF, ID, IF, IOPL, NT, TF};
+        self.lose_flags(k);
+        self.stack(k, 0, Kind::Read);
+        self.a.load(Size::D, RCX, M);
+        self.a.mov(Size::D, RDX, RCX);
+        self.a.rm(Size::D, &[0x33], RDX, Rm::Base(RBP, at::EFLAGS));
+        // TEST
+        self.a.rm(Size::D, &[0xf7], 0, Rm::Reg(RDX));
+        self.a.imm(Size::D, TF | IF | DF | IOPL | NT | AC | ID);
+        self.interpret_if(cond::NE, k);
+        self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], 4));
+        self.a.mov(Size::D, RAX, RCX);
+        self.a.shift_imm(Size::D, 5, RAX, 11);
+        self.a.alu_imm(Size::D, 4, Rm::Reg(RAX), 1);
+        self.a.alu_imm(Size::D, 4, Rm::Reg(RCX), 0xd5);
+        self.a.alu_imm(Size::D, 1, Rm::Reg(RCX), 2);
+        self.a.shift_imm(Size::D, 4, RCX, 8);
+        self.a.rm(Size::D, &[0x0b], RAX, Rm::Reg(RCX));
+        self.a.store(Size::W, Rm::Base(RBP, at::FLAGS), RAX);
+    }
+
+    /// Two bytes are written, also with a 32-bit operand.
+    fn push_selector(&mut self, k: usize, seg: usize) {
+        self.operand(k, crate::cpu::SS, Rm::Base(GPR[4], -4), 2, Kind::Write);
+        self.a.load(Size::W, RCX, Rm::Base(RBP, at::segment_selector(seg)));
+        self.a.store(Size::W, M, RCX);
+        self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
     }
 
     fn cli(&mut self, k: usize) {

@@ -37,8 +37,12 @@ const TRAP: u64 = 4_000;
 const MAP: u64 = 3_000;
 const UNMAP: u64 = 6_000;
 const EMPTY: u64 = 60_000;
+const EMPTY_PAGE: u64 = 100;
+const TABLE_WRITE: u64 = 400;
 /// What a view may cost before it has earned anything.
 const CREDIT: u64 = 10_000_000;
+/// Instructions after which what was counts half.
+const MEMORY: u64 = 50_000_000;
 
 /// What makes an address space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -211,6 +215,10 @@ impl Views {
         if let Some(n) = self.current {
             let s = &mut self.spaces[n];
             s.ran += instructions;
+            if s.ran > MEMORY {
+                s.ran /= 2;
+                s.cost /= 2;
+            }
             if s.cost > CREDIT + s.ran / 2 {
                 self.counters.given_up += 1;
                 self.remove(arena, n);
@@ -348,6 +356,7 @@ impl Views {
             let before = s.stale.len();
             let range = first.min(1 << 20) as u32..end.min(1 << 20) as u32;
             s.stale.extend(s.mapped.range(range).map(|(lin, _)| *lin));
+            s.cost += TABLE_WRITE;
             hit |= s.stale.len() != before;
         }
         hit
@@ -392,9 +401,10 @@ impl Views {
     /// Unmaps everything of a space.
     fn empty(&mut self, arena: &Arena, n: usize) {
         self.counters.emptied += 1;
+        let pages = self.spaces[n].mapped.len() as u64;
         self.forget(arena, n);
         let s = &mut self.spaces[n];
-        s.cost += EMPTY;
+        s.cost += EMPTY + EMPTY_PAGE * pages;
         if s.view.unmap(0, 1 << 20).is_err() {
             self.remove(arena, n);
         }
