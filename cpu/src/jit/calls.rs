@@ -95,7 +95,20 @@ impl Engine {
     fn memory_site(&mut self, lin: u32, access: u32, ret: *const u8) -> u32 {
         let Some((jit, io)) = self.jit.as_mut().zip(self.hot.io) else { return Exit::Boundary as u32 };
         jit.counters.tlb_misses += 1;
-        let Some((id, site)) = jit.site(ret) else { return Exit::Boundary as u32 };
+        if let Some((len, write)) = layout::access_parts(access)
+            && self.cpu.tables_are_memory(lin)
+        {
+            // Nothing calls out, so nobody wants to know where the program is.
+            // SAFETY: as in `interpret_site`.
+            let io = unsafe { &mut *io };
+            if self.cpu.fill_tlb(io, lin, len, write) && !self.cpu.end_block {
+                return RETRY;
+            }
+        }
+        let Some((id, site)) = self.jit.as_ref().and_then(|j| j.site(ret)) else {
+            return Exit::Boundary as u32;
+        };
+        let Some(jit) = &self.jit else { return Exit::Boundary as u32 };
         let done = jit.address_in(id, site.done);
         let k = usize::from(site.k);
         // Before anything is written.

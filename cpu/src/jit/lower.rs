@@ -72,8 +72,9 @@ pub(super) struct Source<'a> {
     pub(super) leaves: bool,
     /// Memory is accessed in the view of the address space ([`crate::mem::Views`]), which GS begins at.
     pub(super) view: bool,
-    /// Where this code will lie in the buffer.
+    /// Where this code will lie in the buffer, and the number that its first exit will have.
     pub(super) at: u32,
+    pub(super) links: u32,
     /// Lookups of memory in line: larger, and faster where the host has the code in its cache.
     pub(super) hot: bool,
     /// What the TLB slot of the next page must say.
@@ -324,8 +325,10 @@ impl<'a> Lower<'a> {
             self.a.jmp(over);
         }
         self.a.bind(stub);
+        self.a.mov_imm(RCX, self.s.links + self.links.len() as u32);
+        let link = self.thunk(self.thunks.link);
+        self.a.jmp_to(link);
         self.links.push(Link::new(target, jump, guard, stub));
-        self.call(self.thunks.link);
         self.a.bind(over);
     }
 

@@ -360,7 +360,7 @@ impl Jit {
             return None;
         }
         let How { hot, second, .. } = how;
-        let source = Source { insns, id, eip, leaves: b.leaves, view, at, hot, second };
+        let source = Source { insns, id, eip, leaves: b.leaves, view, at, links: self.links.len() as u32, hot, second };
         let lowered = Lower::new(&mut self.asm, source, &self.survey, &self.thunks).block();
         assert!(self.asm.buf.len() <= (insns.len() + 2) * LONGEST);
         self.buffer.write(at, &self.asm.buf);
@@ -406,7 +406,7 @@ impl Jit {
         if b.code != at || c.live || c.hot != hot || (c.eip ^ eip) & 0xfff != 0 {
             return None;
         }
-        let source = Source { insns, id, eip, leaves: b.leaves, view, at, hot, second };
+        let source = Source { insns, id, eip, leaves: b.leaves, view, at, links: c.links.0, hot, second };
         let lowered = Lower::new(&mut self.asm, source, &self.survey, &self.thunks).block();
         let c = &mut self.codes[id as usize];
         let sites = &mut self.sites[c.sites.0 as usize..][..c.sites.1 as usize];
@@ -470,11 +470,9 @@ impl Jit {
         self.buffer.address(self.codes[id as usize].entry + u32::from(off))
     }
 
-    /// The direct exit that was left by a call that returns to `ret`, and where it leads.
-    fn exit(&self, ret: *const u8) -> Option<(u32, u32)> {
-        let off = self.buffer.offset(ret)?;
-        let n = self.links.partition_point(|l| l.stub < off).checked_sub(1)?;
-        Some((n as u32, self.links[n].target))
+    /// Where a direct exit leads.
+    fn target(&self, link: u32) -> Option<u32> {
+        Some(self.links.get(link as usize)?.target)
     }
 
     fn patch_jump(&mut self, link: u32, to: u32) {
@@ -714,8 +712,9 @@ impl Engine {
             }
             x if x == Exit::Link as u64 => {
                 jit.counters.exits_link += 1;
-                match jit.exit(self.hot.resume) {
-                    Some((link, target)) => {
+                let link = self.hot.resume.addr() as u32;
+                match jit.target(link) {
+                    Some(target) => {
                         cpu.eip = target;
                         Left::Next(Some(link))
                     }

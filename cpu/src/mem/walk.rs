@@ -272,6 +272,25 @@ impl Cpu {
         Some((v & if t.wide { pte::PAE_ADDR } else { 0xffff_f000 }, writable))
     }
 
+    /// A walk for `lin` reads and writes plain memory only.
+    pub(crate) fn tables_are_memory(&self, lin: u32) -> bool {
+        if !self.paging() {
+            return true;
+        }
+        if !self.ram.a20() || self.cr4 & cr4::PAE != 0 {
+            return false;
+        }
+        let at = u64::from(self.cr3 & !0xfff | lin >> 20 & 0xffc);
+        let m = self.ram.resolve(at);
+        let (Some(page), true) = (m.read, m.read == m.write) else { return false };
+        let pde = u64::from(self.ram.arena().load_u32(page | at as u32 & 0xfff));
+        if pde & pte::P == 0 || pde & pte::PS != 0 && self.cr4 & cr4::PSE != 0 {
+            return true;
+        }
+        let m = self.ram.resolve(pde & 0xffff_f000);
+        m.read.is_some() && m.read == m.write
+    }
+
     /// The PDPTEs that `cr3` points at. #GP(0) on reserved bits.
     pub(crate) fn read_pdptes(&mut self, io: &mut dyn GuestIo, cr3: u32) -> Result<[u64; 4], Fault> {
         let mut new = [0; 4];
