@@ -44,6 +44,10 @@ impl Engine {
         None
     }
 
+    pub(crate) fn knew_translation(&self) -> bool {
+        false
+    }
+
     pub(crate) fn translation(&mut self, _: u32) -> bool {
         false
     }

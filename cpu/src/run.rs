@@ -185,7 +185,16 @@ impl Engine {
         let mut link = None;
         loop {
             let mut cut = false;
-            if let Some((id, code)) = self.find_translation() {
+            let mut found = self.find_translation();
+            if found.is_none()
+                && self.knew_translation()
+                && self.cpu.fetch_page(io, self.cpu.eip).is_ok()
+                && !self.cpu.end_block
+            {
+                // Its page had left the TLB.
+                found = self.find_translation();
+            }
+            if let Some((id, code)) = found {
                 if let Some(link) = link.take() {
                     self.link(link, id);
                 }

@@ -62,6 +62,14 @@ impl CodeBuffer {
     }
 
     /// # Panics
+    /// If it does not lie inside the buffer.
+    pub(crate) fn read32(&self, off: u32) -> u32 {
+        assert!(off as usize + 4 <= self.len);
+        // SAFETY: the range lies in the mapping by the check above.
+        unsafe { self.rw.add(off as usize).cast::<u32>().read_unaligned() }
+    }
+
+    /// # Panics
     /// If the range does not lie inside the buffer.
     pub(crate) fn write(&mut self, off: u32, bytes: &[u8]) {
         assert!(off as usize <= self.len && bytes.len() <= self.len - off as usize);

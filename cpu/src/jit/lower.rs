@@ -64,6 +64,21 @@ struct Trap {
     unsaved: bool,
 }
 
+/// A place in code that holds something of the block's address: 32 bits from `at` on.
+#[derive(Clone, Copy)]
+pub(super) struct Move {
+    pub(super) at: u16,
+    pub(super) what: Moved,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Moved {
+    /// An EIP.
+    Eip,
+    /// Where the TLB keeps the page that this exit of the block leads to.
+    Slot(u16),
+}
+
 pub(super) struct Source<'a> {
     pub(super) insns: &'a [Insn],
     pub(super) id: u32,
@@ -97,6 +112,9 @@ pub(super) struct Lower<'a> {
     links: Vec<Link>,
     calls: Vec<Call>,
     traps: Vec<Trap>,
+    moves: Vec<Move>,
+    /// Something of the block's address is not among them.
+    fixed: bool,
     /// End of the current instruction.
     done: Label,
 }
@@ -106,6 +124,8 @@ pub(super) struct Lowered {
     pub(super) links: Vec<Link>,
     pub(super) sites: Vec<Site>,
     pub(super) traps: Vec<TrapSite>,
+    /// What makes the code that of another address; `None`: it has to be made anew.
+    pub(super) moves: Option<Vec<Move>>,
 }
 
 impl<'a> Lower<'a> {
@@ -126,6 +146,8 @@ impl<'a> Lower<'a> {
             links: Vec::new(),
             calls: Vec::new(),
             traps: Vec::new(),
+            moves: Vec::new(),
+            fixed: false,
             done: entry,
         }
     }
@@ -137,6 +159,7 @@ impl<'a> Lower<'a> {
         self.a.alu_imm(Size::Q, 5, Rm::Reg(R14), n as u32);
         self.a.jcc(cond::L, over);
         if let Some(page) = self.s.second {
+            self.fixed = true;
             // If it does not, the interpreter finds out what the instruction is now.
             self.a.mov_imm64(RAX, page);
             let fetch = Self::fetch_of(self.s.eip.wrapping_add(0x1000));
@@ -185,11 +208,17 @@ impl<'a> Lower<'a> {
             sites: self.calls.iter().map(site).collect(),
             traps: self.traps.iter().map(trap).collect(),
             links: self.links,
+            moves: (!self.fixed).then_some(self.moves),
         }
     }
 
+    /// The last four bytes hold something of the block's address.
+    pub(super) fn holds(&mut self, what: Moved) {
+        self.moves.push(Move { at: (self.a.here() - 4) as u16, what });
+    }
+
     /// Where the TLB set keeps the fetch tag of the page of `eip`.
-    fn fetch_of(eip: u32) -> i32 {
+    pub(super) fn fetch_of(eip: u32) -> i32 {
         let slot = (eip >> 12) as usize & (Slot::COUNT - 1);
         (slot * size_of::<Slot>() + std::mem::offset_of!(Slot, fetch)) as i32
     }
@@ -287,6 +316,8 @@ impl<'a> Lower<'a> {
 
     fn come_back(&mut self, back: u32) {
         self.a.alu_imm(Size::D, 7, Rm::Reg(RAX), back);
+        self.fixed |= i8::try_from(back as i32).is_ok();
+        self.holds(Moved::Eip);
         let other = self.thunk(self.thunks.indirect);
         self.a.jcc_to(cond::NE, other);
         self.link_to(back, true, false);
@@ -310,7 +341,10 @@ impl<'a> Lower<'a> {
             // The page must still be the one that the link was made for.
             self.a.mov_imm64(RAX, 0);
             let guard = self.a.here() - 8;
-            self.a.rm(Size::Q, &[0x3b], RAX, Rm::Base(R11, Self::fetch_of(target)));
+            let slot = Self::fetch_of(target);
+            self.a.rm(Size::Q, &[0x3b], RAX, Rm::Base(R11, slot));
+            self.fixed |= i8::try_from(slot).is_ok();
+            self.holds(Moved::Slot(self.links.len() as u16));
             self.a.jcc(cond::NE, stub);
             Some(guard)
         };

@@ -34,7 +34,7 @@ use hv_vcpu::GuestIo;
 use self::asm::{Asm, Label};
 use self::buffer::CodeBuffer;
 use self::effects::Survey;
-use self::lower::{Lower, Source};
+use self::lower::{Lower, Move, Moved, Source};
 use self::perf_map::PerfMap;
 use self::thunks::Thunks;
 use self::units::Units;
@@ -54,6 +54,9 @@ const LONGEST_RUN: u64 = 1 << 15;
 const WORLDS: usize = 4;
 /// Bit of a world: its memory is accessed in a view.
 const VIEW: u8 = 2;
+
+/// Executions at another address after which a translation is moved there.
+const MOVE_AFTER: u8 = 12;
 
 /// Entries of a table of indirect targets; a power of two.
 const JUMPS: usize = 16384;
@@ -169,12 +172,16 @@ struct Link {
     jump: u32,
     guard: Option<u32>,
     stub: u32,
+    /// The block that it goes straight to, or [`NOBODY`].
+    to: u32,
     label: Label,
 }
 
+const NOBODY: u32 = u32::MAX;
+
 impl Link {
     fn new(target: u32, jump: u32, guard: Option<u32>, label: Label) -> Self {
-        Self { target, jump, guard, stub: 0, label }
+        Self { target, jump, guard, stub: 0, to: NOBODY, label }
     }
 
     fn resolve(&mut self, a: &Asm, at: u32) {
@@ -227,6 +234,9 @@ struct Code {
     /// Its calls, and accesses in a view: the first, how many.
     sites: (u32, u32),
     traps: (u32, u32),
+    /// What another address would change, likewise; or it would change more.
+    moves: (u32, u32),
+    fixed: bool,
     /// Links that lead here, some of them perhaps no more.
     incoming: Vec<u32>,
 }
@@ -278,6 +288,7 @@ pub(crate) struct Jit {
     links: Vec<Link>,
     sites: Vec<Site>,
     traps: Vec<TrapSite>,
+    moves: Vec<Move>,
     /// By world.
     jumps: [Box<[Jump]>; WORLDS],
     threshold: u8,
@@ -314,6 +325,7 @@ impl Jit {
             links: Vec::new(),
             sites: Vec::new(),
             traps: Vec::new(),
+            moves: Vec::new(),
             jumps: std::array::from_fn(|_| vec![NO_JUMP; JUMPS].into()),
             threshold: options.jit_threshold,
             hot_at: options.jit_hot,
@@ -352,15 +364,22 @@ impl Jit {
         let view = how.world & VIEW != 0 && !b.careful;
         // In a view there is nothing to be put in line.
         let how = How { hot: how.hot && !view, ..how };
-        if let Some(at) = self.translate_over(id, eip, b, insns, how) {
-            return Some(at);
-        }
         let at = self.used.next_multiple_of(16);
         if at as usize + (insns.len() + 2) * LONGEST > self.buffer.len() {
             return None;
         }
         let How { hot, second, .. } = how;
-        let source = Source { insns, id, eip, leaves: b.leaves, view, at, links: self.links.len() as u32, hot, second };
+        let source = Source {
+            insns,
+            id,
+            eip,
+            leaves: b.leaves,
+            view,
+            at,
+            links: self.links.len() as u32,
+            hot,
+            second,
+        };
         let lowered = Lower::new(&mut self.asm, source, &self.survey, &self.thunks).block();
         assert!(self.asm.buf.len() <= (insns.len() + 2) * LONGEST);
         self.buffer.write(at, &self.asm.buf);
@@ -376,6 +395,10 @@ impl Jit {
         self.sites.extend(lowered.sites);
         let traps = (self.traps.len() as u32, lowered.traps.len() as u32);
         self.traps.extend(lowered.traps);
+        let fixed = lowered.moves.is_none();
+        let found = lowered.moves.unwrap_or_default();
+        let moves = (self.moves.len() as u32, found.len() as u32);
+        self.moves.extend(found);
         self.places.push((at, id));
         if self.codes.len() <= id as usize {
             self.codes.resize_with(id as usize + 1, Code::default);
@@ -392,46 +415,46 @@ impl Jit {
         c.seen = 0;
         c.sites = sites;
         c.traps = traps;
+        c.moves = moves;
+        c.fixed = fixed;
         c.incoming.clear();
         Some(at)
     }
 
-    /// Translates block `id` for another page of addresses, in the place of a translation that was just retired: the same
-    /// code comes out, with other targets. A program that is loaded elsewhere each time takes no more room so.
-    fn translate_over(&mut self, id: u32, eip: u32, b: &Block, insns: &[Insn], how: How) -> Option<u32> {
-        let How { hot, second, .. } = how;
-        let view = how.world & VIEW != 0 && !b.careful;
-        let c = self.codes.get(id as usize)?;
-        let at = c.entry;
-        if b.code != at || c.live || c.hot != hot || (c.eip ^ eip) & 0xfff != 0 {
+    /// Makes the translation of block `id`, which was just retired, that of another page of addresses: the code is the
+    /// same but for a few places. Programs that are loaded elsewhere each time need no more room so, and little time.
+    fn move_to(&mut self, id: u32, eip: u32, code: u32, hot: bool) -> Option<u32> {
+        let c = self.codes.get_mut(id as usize)?;
+        let by = eip.wrapping_sub(c.eip);
+        if code != c.entry || c.live || c.hot != hot || by & 0xfff != 0 || c.fixed {
             return None;
-        }
-        let source = Source { insns, id, eip, leaves: b.leaves, view, at, links: c.links.0, hot, second };
-        let lowered = Lower::new(&mut self.asm, source, &self.survey, &self.thunks).block();
-        let c = &mut self.codes[id as usize];
-        let sites = &mut self.sites[c.sites.0 as usize..][..c.sites.1 as usize];
-        let links = &mut self.links[c.links.0 as usize..][..c.links.1 as usize];
-        let traps = &mut self.traps[c.traps.0 as usize..][..c.traps.1 as usize];
-        if self.asm.here() != c.len
-            || lowered.traps.len() != traps.len()
-            || lowered.links.len() != links.len()
-            || lowered.sites.len() != sites.len()
-        {
-            return None;
-        }
-        self.buffer.write(at, &self.asm.buf);
-        sites.copy_from_slice(&lowered.sites);
-        traps.copy_from_slice(&lowered.traps);
-        for (old, new) in links.iter_mut().zip(lowered.links) {
-            *old = new;
         }
         c.live = true;
         c.eip = eip;
         c.seen = 0;
         c.incoming.clear();
+        let (at, len, links, moves) = (c.entry, c.len, c.links, c.moves);
+        for n in links.0..links.0 + links.1 {
+            let l = &mut self.links[n as usize];
+            l.target = l.target.wrapping_add(by);
+            if std::mem::replace(&mut l.to, NOBODY) != NOBODY {
+                let stub = l.stub;
+                self.patch_jump(n, stub);
+            }
+        }
+        for m in &self.moves[moves.0 as usize..][..moves.1 as usize] {
+            let place = at + u32::from(m.at);
+            let v = match m.what {
+                Moved::Eip => self.buffer.read32(place).wrapping_add(by),
+                Moved::Slot(n) => {
+                    Lower::fetch_of(self.links[links.0 as usize + usize::from(n)].target) as u32
+                }
+            };
+            self.buffer.write(place, &v.to_le_bytes());
+        }
         self.counters.moved += 1;
         if let Some(map) = &mut self.map {
-            map.add(self.buffer.address(at), self.asm.here(), eip);
+            map.add(self.buffer.address(at), len, eip);
         }
         Some(at)
     }
@@ -484,19 +507,20 @@ impl Jit {
     /// Lets exit `link` go straight to block `id`, as long as its page is mapped as `slot` says.
     pub(crate) fn link(&mut self, link: u32, id: u32, slot: &Slot) {
         let Some(c) = self.codes.get_mut(id as usize) else { return };
-        let Some(l) = self.links.get(link as usize) else { return };
+        let Some(l) = self.links.get_mut(link as usize) else { return };
         if !c.live || c.eip != l.target || slot.fetch != l.target & !0xfff {
             return;
         }
         self.counters.links += 1;
-        if !c.incoming.contains(&link) {
-            c.incoming.push(link);
-        }
         let entry = c.entry;
         if let Some(guard) = l.guard {
             self.buffer.write(guard, &page_of(slot).to_le_bytes());
         }
-        self.patch_jump(link, entry);
+        if l.to != id {
+            l.to = id;
+            c.incoming.push(link);
+            self.patch_jump(link, entry);
+        }
     }
 
     fn jump_index(eip: u32) -> usize {
@@ -540,7 +564,12 @@ impl Jit {
             }
         }
         for link in std::mem::take(&mut c.incoming) {
-            self.patch_jump(link, self.links[link as usize].stub);
+            let l = &mut self.links[link as usize];
+            if l.to == id {
+                l.to = NOBODY;
+                let stub = l.stub;
+                self.patch_jump(link, stub);
+            }
         }
     }
 
@@ -553,6 +582,7 @@ impl Jit {
         self.links.clear();
         self.sites.clear();
         self.traps.clear();
+        self.moves.clear();
         for t in &mut self.jumps {
             t.fill(NO_JUMP);
         }
@@ -586,6 +616,15 @@ impl Engine {
         found.then_some((j.id, j.entry))
     }
 
+    /// Translated code was at EIP when its page was last known.
+    #[inline(always)]
+    pub(crate) fn knew_translation(&self) -> bool {
+        let eip = self.cpu.eip;
+        let Some(jit) = &self.jit else { return false };
+        let (table, at) = (&jit.jumps[usize::from(self.cpu.world())], Jit::jump_index(eip));
+        table[at].eip == eip || table[at ^ 1].eip == eip
+    }
+
     /// Finds or makes the translation of block `id`, which starts at EIP. False: it has none.
     #[inline(always)]
     pub(crate) fn translation(&mut self, id: u32) -> bool {
@@ -596,29 +635,38 @@ impl Engine {
         }
         b.heat = b.heat.saturating_add(1);
         let heat = b.heat;
-        self.jit.as_ref().is_some_and(|j| heat >= j.threshold)
+        // One that runs at another address now is quickly moved; but not to and fro by two that share it.
+        let threshold = if b.code != 0 && b.second().is_none() { MOVE_AFTER } else { u8::MAX };
+        self.jit.as_ref().is_some_and(|j| heat >= j.threshold.min(threshold))
             && self.translate(id, self.jit.as_ref().is_some_and(|j| j.hot_at == 0)) != 0
     }
 
     #[cold]
     fn translate(&mut self, id: u32, hot: bool) -> u32 {
-        self.decoded(id);
         let Some(jit) = &mut self.jit else { return 0 };
-        let eip = self.cpu.eip;
+        let (eip, world) = (self.cpu.eip, self.cpu.world());
         let b = self.cache.block_mut(id);
         b.heat = 0;
+        if b.code != 0 {
+            // The same code at another address, or to be made better.
+            jit.retire(id);
+            let hot = (hot || jit.codes[id as usize].hot) && (world & VIEW == 0 || b.careful);
+            if let Some(code) = jit.move_to(id, eip, b.code, hot) {
+                b.code_eip = eip;
+                return code;
+            }
+        }
+        self.decoded(id);
+        let Some(jit) = &mut self.jit else { return 0 };
+        let b = self.cache.block_mut(id);
         let next_page = (eip & !0xfff).wrapping_add(0x1000);
         let slot = self.cpu.tlb.slot(next_page);
         let second = b.second().map(|_| page_of(slot));
         if second.is_some() && slot.fetch != next_page || eip.checked_add(u32::from(b.len)).is_none() {
             return 0;
         }
-        if b.code != 0 {
-            // The same code at another address, or to be made better.
-            jit.retire(id);
-        }
         let hot = hot || b.code != 0 && jit.codes.get(id as usize).is_some_and(|c| c.hot);
-        let how = How { world: self.cpu.world(), hot, second };
+        let how = How { world, hot, second };
         let code = match jit.translate(id, eip, self.cache.block(id), self.cache.insns(id), how) {
             Some(code) => code,
             None => {

@@ -6,7 +6,7 @@
 use super::asm::{RAX, RBP, RCX, RDX, Reg, Rm, Size, cond};
 use super::effects::CF;
 use super::layout as at;
-use super::lower::{GPR, Kind, Lower, M};
+use super::lower::{GPR, Kind, Lower, M, Moved};
 use crate::cpu::eflags;
 use crate::insn::Insn;
 
@@ -92,7 +92,7 @@ impl Lower<'_> {
                 self.side_exit(cond::E, target, k + 1);
             }
             0xe8 => {
-                self.push_imm(k, self.next(k));
+                self.push_eip(k, self.next(k));
                 self.call_to(self.next(k).wrapping_add(i.imm));
                 return false;
             }
@@ -422,6 +422,7 @@ impl Lower<'_> {
             self.stack(k, -4, Kind::Write);
         }
         self.a.store_imm(Size::D, M, self.next(k));
+        self.holds(Moved::Eip);
         self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
         if !self.s.view {
             self.a.load(Size::D, RAX, Rm::Base(RBP, at::SPILL));
@@ -432,6 +433,13 @@ impl Lower<'_> {
     fn push(&mut self, k: usize, r: u8) {
         self.stack(k, -4, Kind::Write);
         self.a.store(Size::D, M, GPR[usize::from(r)]);
+        self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
+    }
+
+    fn push_eip(&mut self, k: usize, v: u32) {
+        self.stack(k, -4, Kind::Write);
+        self.a.store_imm(Size::D, M, v);
+        self.holds(Moved::Eip);
         self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], -4));
     }
 

@@ -5,7 +5,7 @@
 
 use super::asm::{RAX, RBP, RCX, Rm, Size, cond};
 use super::effects::{ALL, CF, Effects, ZF};
-use super::lower::{GPR, Kind, Lower};
+use super::lower::{GPR, Kind, Lower, Moved};
 use super::units::{self, X87};
 use crate::insn::Insn;
 
@@ -144,6 +144,7 @@ impl Lower<'_> {
     pub(super) fn emit_note(&mut self) {
         let Note { fip: Some(fip), seg } = self.note else { return };
         self.a.store_imm(Size::D, Rm::Base(RBP, units::FIP), fip);
+        self.holds(Moved::Eip);
         let noted = Rm::Base(RBP, units::NOTED);
         match seg {
             Some(seg) => self.a.store_imm(Size::W, noted, 1 | u32::from(seg) << 8),
