@@ -97,6 +97,28 @@ impl Software {
     }
 }
 
+impl Software {
+    /// One of those for tests, by its name: `interpreter`, `size`, `speed` or `views`.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "interpreter" => Self::interpreter(),
+            "size" => Self::eager(),
+            "speed" => Self::eager_hot(),
+            "views" => Self::eager_views(),
+            _ => return None,
+        })
+    }
+
+    /// The one that `HEIRLOOM_CPU` names, else that which translates for size: for tests.
+    ///
+    /// # Panics
+    /// If it names none.
+    pub fn under_test() -> Self {
+        let Ok(name) = std::env::var("HEIRLOOM_CPU") else { return Self::eager() };
+        Self::named(&name).unwrap_or_else(|| panic!("HEIRLOOM_CPU={name}: no such processor"))
+    }
+}
+
 impl Default for Software {
     fn default() -> Self {
         Self::new()

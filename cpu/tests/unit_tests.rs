@@ -149,7 +149,7 @@ fn run(name: &str, missing: &[&str]) {
     ram.write(0x1008, &(63_u32 << 10).to_le_bytes());
     ram.write(0x1010, &0x1100_u32.to_le_bytes());
     ram.write(0x1100, b"test\0");
-    let mut cpu = Software::eager().create(ram, &CpuidTable::pentium4(true)).unwrap().vcpu().unwrap();
+    let mut cpu = Software::under_test().create(ram, &CpuidTable::pentium4(true)).unwrap().vcpu().unwrap();
     let mut s = CpuState::reset(CpuidTable::SIGNATURE);
     let data = Segment { selector: 0x10, base: 0, limit: u32::MAX, attr: 0xc093 };
     s.seg = [data; 6];

@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// The machine's name: its control socket's
     #[arg(long, value_parser = spec::name)]
     name: Option<String>,
-    /// auto, software[,jit=off][,perf-map] or kvm
+    /// auto, software[,jit=off][,views=off][,perf-map] or kvm
     #[arg(long, value_parser = spec::engine)]
     engine: Option<EngineSpec>,
     /// Translated code that the software engine keeps at most, 1 to 1024

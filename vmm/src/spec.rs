@@ -136,6 +136,8 @@ pub struct EngineSpec {
     pub choice: Choice,
     /// False: the software engine interprets everything.
     pub jit: bool,
+    /// False: no memory is mapped for guest programs by the host's paging.
+    pub views: bool,
     /// It names translated blocks for `perf`.
     pub perf_map: bool,
 }
@@ -145,6 +147,9 @@ impl EngineSpec {
     pub fn apply(self, engine: &mut Choice, software: &mut Software) {
         *engine = self.choice;
         software.perf_map = self.perf_map;
+        if !self.views {
+            software.view_after = Software::NO_VIEWS;
+        }
         if !self.jit {
             software.jit_cache = 0;
         }
@@ -155,18 +160,20 @@ const JIT_CACHE_MIB: std::ops::RangeInclusive<u64> = 1..=1024;
 
 /// Words of the command line and the spec alike: text -> value, or what would have been right.
 pub fn engine(s: &str) -> Result<EngineSpec, String> {
-    let bad = || format!("no engine {s:?}; use auto, software[,jit=off][,perf-map] or kvm");
+    let bad = || format!("no engine {s:?}; use auto, software[,jit=off][,views=off][,perf-map] or kvm");
     let mut words = s.split(',');
     let name = words.next().unwrap_or_default();
     let choice = match name {
         "auto" => Choice::Auto,
         _ => Engine::from_name(name).map(Choice::This).ok_or_else(bad)?,
     };
-    let mut e = EngineSpec { choice, jit: true, perf_map: false };
+    let mut e = EngineSpec { choice, jit: true, views: true, perf_map: false };
     for w in words {
         match (choice, w) {
             (Choice::This(Engine::Software), "jit=on") => e.jit = true,
             (Choice::This(Engine::Software), "jit=off") => e.jit = false,
+            (Choice::This(Engine::Software), "views=on") => e.views = true,
+            (Choice::This(Engine::Software), "views=off") => e.views = false,
             (Choice::This(Engine::Software), "perf-map") => e.perf_map = true,
             _ => return Err(bad()),
         }

@@ -13,6 +13,12 @@ pub(crate) fn run(quick: bool) -> Result<()> {
         setup::run_once()?;
     }
     check::run()?;
+    // The processor's own tests on each way that it runs; the whole run below has the one that is left.
+    for processor in ["interpreter", "speed", "views"] {
+        say(&format!("test: the processor's tests, {processor}"));
+        let mut c = command(&cargo(), ["test", "--package", "cpu", "--tests", "--quiet"]);
+        shell::run(c.env("HEIRLOOM_CPU", processor))?;
+    }
     let mut c = command(&cargo(), ["test", "--workspace", "--no-fail-fast"]);
     if quick {
         c.args(["--exclude", "guest_tests"]);

@@ -41,8 +41,10 @@ impl Engine {
         // The last one may have gone anywhere.
         let gone = match r {
             Ok(()) if effects::goes_on(&insn) => {
-                // The shadow of STI keeps nothing away where nothing waits, and nothing comes before the next call out.
-                cpu.sti_shadow &= io.intr_pending();
+                // The shadow of STI keeps nothing away where nothing waits, and nothing comes before the next call out:
+                // which must not be the poll that is due right behind it.
+                let due = cpu.icount + k as u64 + 1 >= cpu.poll_at;
+                cpu.sti_shadow &= due || io.intr_pending();
                 let quiet = !waiting && cpu.ram_generation == generation && self.is_quiet(io);
                 self.cpu.end_block = !quiet;
                 k + 1 == n && !quiet

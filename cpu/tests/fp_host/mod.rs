@@ -279,7 +279,7 @@ pub struct Guest {
 impl Guest {
     pub fn new() -> Self {
         let ram = Arc::new(GuestRam::new(4 << 20, 0).expect("memory"));
-        let mut vm = Software::eager().create(ram.clone(), &CpuidTable::pentium4(false)).expect("vm");
+        let mut vm = Software::under_test().create(ram.clone(), &CpuidTable::pentium4(false)).expect("vm");
         let cpu = vm.vcpu().expect("vcpu");
         for v in 0..32u32 {
             let to = HANDLERS + v;

@@ -139,7 +139,7 @@ impl Machine {
     }
 
     fn with_cpuid(cpuid: &CpuidTable) -> Self {
-        Self::with(&Software::eager(), cpuid)
+        Self::with(&Software::under_test(), cpuid)
     }
 
     pub fn with(engine: &Software, cpuid: &CpuidTable) -> Self {

@@ -122,7 +122,7 @@ impl Machine {
     pub fn new(f: &Code) -> Self {
         let ram = Arc::new(GuestRam::new(16 << 20, 0).unwrap());
         let cpu =
-            Software::eager().create(ram.clone(), &CpuidTable::pentium4(false)).unwrap().vcpu().unwrap();
+            Software::under_test().create(ram.clone(), &CpuidTable::pentium4(false)).unwrap().vcpu().unwrap();
         let io = Clock::new();
         let mut m = Self { ram, cpu, io };
         m.load(GDT, &[0; 8]);

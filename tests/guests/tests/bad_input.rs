@@ -184,7 +184,7 @@ fn words_that_mean_nothing() {
     refused(&at, &["--engine", "software,jit=maybe"], 2, &["jit=maybe", "software[,jit=off]"]);
     refused(&at, &["--engine", "kvm,jit=off"], 2, &["kvm,jit=off", "software[,jit=off]"]);
     refused(&at, &["--jit-cache", "0"], 2, &["0 MiB", "1 to 1024"]);
-    refused(&at, &["--engine", "xen"], 2, &["xen", "auto, software[,jit=off][,perf-map] or kvm"]);
+    refused(&at, &["--engine", "xen"], 2, &["xen", "auto, software[,jit=off][,views=off][,perf-map] or kvm"]);
     refused(&at, &["--clock", "wall"], 2, &["wall", "host or instructions"]);
     refused(&at, &["--boot", "cc"], 2, &["cc", "at most once"]);
     refused(&at, &["--serial", "com7"], 2, &["com7", "stdio"]);

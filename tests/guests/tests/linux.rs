@@ -109,12 +109,12 @@ fn the_same(test: &str, engines: &[&str], args: &Args, expect: &str) {
 fn cd_boots_repeat_on_the_instruction_clock() {
     let _one = alone();
     let args = Args::new(&["--memory", "64", "--stats"]).with("--cdrom", guest("isolinux.iso"));
-    the_same("repeat-cd", &["software", "software,jit=off", "software"], &args, "boot: ");
+    the_same("repeat-cd", &["software", "software,jit=off", "software,views=off"], &args, "boot: ");
 }
 
 #[test]
 fn kernel_boots_repeat_on_the_instruction_clock() {
     let _one = alone();
     let args = linux("console=ttyS0 console=tty0 idle=1").flag("--stats");
-    the_same("repeat-kernel", &["software", "software,jit=off"], &args, "rtc_cmos");
+    the_same("repeat-kernel", &["software", "software,jit=off", "software,views=off"], &args, "rtc_cmos");
 }

@@ -95,15 +95,9 @@ pub fn main() -> ExitCode {
     if args.host_only {
         return host_only(&args, &families);
     }
-    let processor = match args.processor.as_str() {
-        "interpreter" => cpu::Software::interpreter(),
-        "size" => cpu::Software::eager(),
-        "speed" => cpu::Software::eager_hot(),
-        "views" => cpu::Software::eager_views(),
-        other => {
-            println!("no processor {other:?}; use interpreter, size or speed");
-            return ExitCode::from(2);
-        }
+    let Some(processor) = cpu::Software::named(&args.processor) else {
+        println!("no processor {:?}; use interpreter, size, speed or views", args.processor);
+        return ExitCode::from(2);
     };
     let session = if args.interpreter {
         Session::against(&processor, &cpu::Software::interpreter())
