@@ -118,3 +118,13 @@ fn kernel_boots_repeat_on_the_instruction_clock() {
     let args = linux("console=ttyS0 console=tty0 idle=1").flag("--stats");
     the_same("repeat-kernel", &["software", "software,jit=off", "software,views=off"], &args, "rtc_cmos");
 }
+
+/// Half a minute of programs that come and go: views, page faults, COW, signals, code at many addresses.
+#[test]
+fn debian_boots_repeat_on_the_instruction_clock() {
+    let _one = alone();
+    let mut disk = guest("debian.vhd").into_os_string();
+    disk.push(",overlay");
+    let args = Args::new(&["--memory", "256", "--stats"]).with("--disk", disk);
+    the_same("repeat-debian", &["software", "software,jit=off"], &args, "login:");
+}
