@@ -10,7 +10,7 @@ use crate::flags::Flags;
 use crate::run::Engine;
 
 /// The instruction can be tried again.
-const RETRY: u32 = 0;
+pub(super) const RETRY: u32 = 0;
 /// The interpreter has done it.
 const DONE: u32 = 1;
 
@@ -124,6 +124,11 @@ impl Engine {
                 return RETRY;
             }
         }
+        self.interpret_instead(id, k, done)
+    }
+
+    /// The interpreter does what code could not, and code goes on at `done`.
+    pub(super) fn interpret_instead(&mut self, id: u32, k: usize, done: *const u8) -> u32 {
         self.hot.resume = done;
         let live = self.take_units(Some((id, k)));
         let r = self.interpret_site(id, k);

@@ -6,14 +6,11 @@
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::calls::RETRY;
 use super::{Exit, pack};
 use crate::mem::InView;
 use crate::run::Engine;
 
-/// The access can be tried again.
-const RETRY: u32 = 0;
-/// The interpreter has done the instruction.
-const DONE: u32 = 1;
 /// So many accesses of a block may be refused before it is translated without a view.
 const MOST_REFUSED: u8 = 4;
 /// ... within so many instructions.
@@ -249,13 +246,7 @@ impl Engine {
         if found == InView::Refused {
             self.refused(id);
         }
-        self.hot.resume = done;
-        let live = self.take_units(Some((id, k)));
-        let r = self.interpret_site(id, k);
-        match self.keep_units(live, k, r) {
-            0 => DONE,
-            exit => exit,
-        }
+        self.interpret_instead(id, k, done)
     }
 
     /// Blocks that often access what can't be in a view go without one.

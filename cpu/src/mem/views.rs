@@ -18,6 +18,7 @@
 //! ran in it, and one that doesn't pay is given up.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use ram::{Arena, View};
 
@@ -93,11 +94,35 @@ struct Space {
     view: View,
     /// By linear page.
     mapped: BTreeMap<u32, Mapped>,
-    /// Linear pages whose mappings must go before the view is used again.
+    /// Linear pages that are mapped still, and must not be when the view is used again.
     stale: Vec<u32>,
     cost: u64,
     ran: u64,
     used: u64,
+}
+
+/// Where pages of the arena are mapped: space and linear page.
+type Places = HashMap<u32, Vec<(u32, u32)>>;
+
+impl Space {
+    /// Nothing may use the pages in `range` for which `gone` holds any more. True if there were any.
+    fn drop_pages(
+        &mut self,
+        range: Range<u32>,
+        gone: impl Fn(u32, &Mapped) -> bool,
+        places: &mut Places,
+        pages: &mut usize,
+    ) -> bool {
+        let before = self.stale.len();
+        self.stale.extend(self.mapped.range(range).filter(|(l, m)| gone(**l, m)).map(|(l, _)| *l));
+        for lin in &self.stale[before..] {
+            if let Some(m) = self.mapped.remove(lin) {
+                *pages -= 1;
+                forget_place(places, m.page, (self.id, *lin));
+            }
+        }
+        self.stale.len() != before
+    }
 }
 
 /// An address space without a view.
@@ -136,8 +161,8 @@ pub(crate) struct Views {
     pages: usize,
     /// By page of the arena.
     tables: HashMap<u32, Vec<Use>>,
-    /// Where pages of the arena are mapped, or were: space and linear page.
-    places: HashMap<u32, Vec<(u32, u32)>>,
+    /// By page of the arena.
+    places: Places,
     candidates: [Candidate; CANDIDATES],
     /// The [`ram::GuestRam::layout_generation`] that they belong to.
     pub(crate) layout: u32,
@@ -345,19 +370,25 @@ impl Views {
     }
 
     /// A write to `len` bytes at `at`, in a watched page. True if mappings came from there.
-    pub(crate) fn table_written(&mut self, at: u32, len: u32) -> bool {
-        let Some(uses) = self.tables.get(&(at >> 12)) else { return false };
+    pub(crate) fn table_written(&mut self, arena: &Arena, at: u32, len: u32) -> bool {
+        let Self { tables, spaces, places, pages, .. } = self;
+        let Some(uses) = tables.get_mut(&(at >> 12)) else { return false };
         let mut hit = false;
-        for u in uses {
-            let Some(s) = self.spaces.iter_mut().find(|s| s.id == u.space) else { continue };
-            let (from, to) = ((at & 0xfff) >> u.entry, ((at & 0xfff) + len - 1) >> u.entry);
-            let first = u64::from(u.first) + (u64::from(from) << u.covers);
-            let end = u64::from(u.first) + (u64::from(to + 1) << u.covers);
-            let before = s.stale.len();
-            let range = first.min(1 << 20) as u32..end.min(1 << 20) as u32;
-            s.stale.extend(s.mapped.range(range).map(|(lin, _)| *lin));
+        let (from, last) = (at & 0xfff, (at & 0xfff) + len - 1);
+        uses.retain(|u| {
+            let Some(s) = spaces.iter_mut().find(|s| s.id == u.space) else { return false };
             s.cost += TABLE_WRITE;
-            hit |= s.stale.len() != before;
+            let covered = |first: u32, end: u32| {
+                let lin = |n: u32| (u64::from(u.first) + (u64::from(n) << u.covers)).min(1 << 20) as u32;
+                lin(first)..lin(end)
+            };
+            hit |= s.drop_pages(covered(from >> u.entry, (last >> u.entry) + 1), |_, _| true, places, pages);
+            // A table that nothing comes from any more may become any other page.
+            s.mapped.range(covered(0, 0x1000 >> u.entry)).next().is_some()
+        });
+        if uses.is_empty() {
+            tables.remove(&(at >> 12));
+            arena.set_table(at >> 12, false);
         }
         hit
     }
@@ -383,15 +414,8 @@ impl Views {
         let mut failed = false;
         for run in stale.chunk_by(|a, b| a + 1 == *b) {
             s.cost += UNMAP;
+            self.counters.unmapped += run.len() as u64;
             failed |= s.view.unmap(run[0], run.len() as u32).is_err();
-            for lin in run {
-                let id = s.id;
-                if let Some(m) = s.mapped.remove(lin) {
-                    self.pages -= 1;
-                    self.counters.unmapped += 1;
-                    forget_place(&mut self.places, m.page, (id, *lin));
-                }
-            }
         }
         if failed {
             self.remove(arena, n);
@@ -442,16 +466,16 @@ impl Views {
     /// All translations are flushed, global ones, too.
     pub(crate) fn flush_all(&mut self) {
         for s in self.spaces.iter_mut().filter(|s| !s.key.user) {
-            s.stale.extend(s.mapped.keys());
+            s.drop_pages(0..1 << 20, |_, _| true, &mut self.places, &mut self.pages);
         }
     }
 
     /// What is held for linear page `lin` is flushed; all of it, if that may lie in a large page.
     pub(crate) fn flush_page(&mut self, lin: u32) {
-        let region = lin & !0x3ff..lin | 0x3ff;
+        let region = lin & !0x3ff..(lin | 0x3ff) + 1;
         for s in self.spaces.iter_mut().filter(|s| !s.key.user) {
-            let gone = s.mapped.range(region.clone()).filter(|(l, m)| **l == lin || m.large);
-            s.stale.extend(gone.map(|(lin, _)| *lin));
+            let gone = |l, m: &Mapped| l == lin || m.large;
+            s.drop_pages(region.clone(), gone, &mut self.places, &mut self.pages);
         }
     }
 
@@ -469,7 +493,7 @@ impl Views {
     }
 }
 
-fn forget_place(places: &mut HashMap<u32, Vec<(u32, u32)>>, page: u32, place: (u32, u32)) {
+fn forget_place(places: &mut Places, page: u32, place: (u32, u32)) {
     if let Some(p) = places.get_mut(&page) {
         p.retain(|x| *x != place);
         if p.is_empty() {
