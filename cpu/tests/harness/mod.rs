@@ -18,6 +18,8 @@ pub const RAISE: u16 = 0xe1;
 pub const EXIT: u16 = 0xf4;
 pub const A20: u16 = 0x92;
 pub const COUNT: u16 = 0xe2;
+/// A bus master writes the value to physical address `io.dma_to`.
+pub const DMA: u16 = 0xe3;
 /// Physical address of a page that is not memory.
 pub const MMIO: u32 = 0xfeb0_0000;
 
@@ -41,6 +43,7 @@ pub struct TestIo {
     pub exited: Option<u32>,
     pub ferr: bool,
     pub ignne: bool,
+    pub dma_to: u32,
 }
 
 impl GuestIo for TestIo {
@@ -58,6 +61,7 @@ impl GuestIo for TestIo {
         match port {
             LOG => self.log.push(v),
             RAISE => self.intr.push_back(v as u8),
+            DMA => self.ram.write(u64::from(self.dma_to), &v.to_le_bytes()),
             A20 => self.ram.set_a20(v & 2 != 0),
             EXIT => {
                 self.exited = Some(v);
@@ -162,6 +166,7 @@ impl Machine {
             exited: None,
             ferr: false,
             ignne: false,
+            dma_to: 0,
         };
         Self { ram, cpu, io }
     }
