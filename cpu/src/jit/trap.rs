@@ -257,7 +257,7 @@ impl Engine {
         if now.wrapping_sub(c.refused_since) > LATELY {
             (c.refused, c.refused_since) = (0, now);
         }
-        c.refused += 1;
+        c.refused = c.refused.saturating_add(1);
         if c.refused >= MOST_REFUSED && c.live {
             // Its code stays until the buffer is flushed, so it can be left as usual.
             jit.retire(id);
@@ -265,6 +265,8 @@ impl Engine {
             b.careful = true;
             b.code = 0;
             b.heat = u8::MAX;
+            // Its own code may be a loop that goes on without another look.
+            self.cpu.end_block = true;
         }
     }
 }
