@@ -24,10 +24,7 @@ pub(crate) mod key {
     pub(crate) const BIG: u8 = 1 << 0;
     /// CPL 3: what may be fetched differs.
     pub(crate) const USER: u8 = 1 << 1;
-    /// Memory is accessed in a view: translated code differs.
-    #[expect(dead_code, reason = "the pair is set at once, by WORLD")]
-    pub(crate) const VIEW: u8 = 1 << 2;
-    /// Where [`crate::cpu::Cpu::world`] lies.
+    /// Where [`crate::cpu::Cpu::world`] lies: USER, and whether memory is accessed in a view.
     pub(crate) const WORLD: u8 = 1;
 }
 

@@ -295,12 +295,12 @@ impl<'a> Lower<'a> {
     /// there can be too many.
     pub(super) fn call_to(&mut self, target: u32) {
         let back = self.next(self.s.insns.len() - 1);
-        self.save_flags();
-        self.emit_note();
         if target == back {
             // How code finds its own address: no return belongs to it.
             return self.exit_to(target, self.s.insns.len());
         }
+        self.save_flags();
+        self.emit_note();
         let same_page = target >> 12 == self.s.eip >> 12;
         self.link_to(target, !same_page, true);
         self.come_back(back);

@@ -608,21 +608,23 @@ impl Engine {
     /// The block at EIP and its translation, if there is one and the TLB knows its page.
     #[inline(always)]
     pub(crate) fn find_translation(&self) -> Option<(u32, u32)> {
+        let j = self.jump()?;
+        (j.page == page_of(self.cpu.tlb.slot(self.cpu.eip))).then_some((j.id, j.entry))
+    }
+
+    /// What the table has for EIP.
+    #[inline(always)]
+    fn jump(&self) -> Option<&Jump> {
         let eip = self.cpu.eip;
-        let jit = self.jit.as_ref()?;
-        let (table, at) = (&jit.jumps[usize::from(self.cpu.world())], Jit::jump_index(eip));
-        let j = if table[at].eip == eip { &table[at] } else { &table[at ^ 1] };
-        let found = j.eip == eip && j.page == page_of(self.cpu.tlb.slot(eip));
-        found.then_some((j.id, j.entry))
+        let table = &self.jit.as_ref()?.jumps[usize::from(self.cpu.world())];
+        let at = Jit::jump_index(eip);
+        [&table[at], &table[at ^ 1]].into_iter().find(|j| j.eip == eip)
     }
 
     /// Translated code was at EIP when its page was last known.
     #[inline(always)]
     pub(crate) fn knew_translation(&self) -> bool {
-        let eip = self.cpu.eip;
-        let Some(jit) = &self.jit else { return false };
-        let (table, at) = (&jit.jumps[usize::from(self.cpu.world())], Jit::jump_index(eip));
-        table[at].eip == eip || table[at ^ 1].eip == eip
+        self.jump().is_some()
     }
 
     /// Finds or makes the translation of block `id`, which starts at EIP. False: it has none.
@@ -647,6 +649,9 @@ impl Engine {
         let (eip, world) = (self.cpu.eip, self.cpu.world());
         let b = self.cache.block_mut(id);
         b.heat = 0;
+        if eip.checked_add(u32::from(b.len)).is_none() {
+            return 0;
+        }
         if b.code != 0 {
             // The same code at another address, or to be made better.
             jit.retire(id);
@@ -662,7 +667,7 @@ impl Engine {
         let next_page = (eip & !0xfff).wrapping_add(0x1000);
         let slot = self.cpu.tlb.slot(next_page);
         let second = b.second().map(|_| page_of(slot));
-        if second.is_some() && slot.fetch != next_page || eip.checked_add(u32::from(b.len)).is_none() {
+        if second.is_some() && slot.fetch != next_page {
             return 0;
         }
         let hot = hot || b.code != 0 && jit.codes.get(id as usize).is_some_and(|c| c.hot);

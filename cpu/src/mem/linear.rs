@@ -1,6 +1,7 @@
 //! Accesses by linear address: pages found first, all of them, then bytes moved.
 
 use hv_vcpu::GuestIo;
+use ram::Mapping;
 
 use super::tlb::{Fill, SUPERVISOR, USER};
 use super::views::{self, How, Source};
@@ -66,7 +67,7 @@ impl Cpu {
             return Ok(Page { phys: 0, arena: Some(lin.wrapping_add(slot.addend)) });
         }
         let t = self.walk(io, lin, access, user)?;
-        let a20 = if self.ram.a20() { u64::MAX } else { !(1 << 20) };
+        let a20 = self.a20_mask();
         let phys = t.phys & a20;
         let m = self.ram.resolve(phys);
         let off = lin & 0xfff;
@@ -79,12 +80,7 @@ impl Cpu {
         }
         if let Some(at) = m.read {
             let watched = self.watched(lin);
-            let arena = self.ram.arena();
-            let write = t.writable
-                && m.write == m.read
-                && !watched
-                && arena.is_dirty(at >> 12)
-                && !arena.is_watched(at >> 12);
+            let write = t.writable && !watched && self.is_plain(m, at);
             let fill = Fill {
                 lin,
                 arena: at,
@@ -123,7 +119,7 @@ impl Cpu {
         if !user && self.paging() && !t.global {
             return InView::Refused;
         }
-        let a20 = if self.ram.a20() { u64::MAX } else { !(1 << 20) };
+        let a20 = self.a20_mask();
         let m = self.ram.resolve(t.phys & a20);
         // What lies behind main RAM belongs to chips, which collect its dirty bits.
         let Some(at) = m.read.filter(|&at| u64::from(at) < self.ram.main_len()) else {
@@ -144,8 +140,7 @@ impl Cpu {
         if write {
             arena.mark_dirty(at >> 12);
         }
-        let writable =
-            t.writable && m.write == m.read && arena.is_dirty(at >> 12) && !arena.is_watched(at >> 12);
+        let writable = t.writable && self.is_plain(m, at);
         if write && !writable {
             return InView::Refused;
         }
@@ -190,10 +185,13 @@ impl Cpu {
         let (phys, writable) = self.beside(t, own, n)?;
         let m = self.ram.resolve(phys);
         let at = m.read.filter(|&at| u64::from(at) < self.ram.main_len())?;
+        Some((at >> 12, writable && self.is_plain(m, at)))
+    }
+
+    /// Nobody has to hear of writes to the page at `at`, which `m` reads: they go there, and it is dirty already.
+    fn is_plain(&self, m: Mapping, at: u32) -> bool {
         let arena = self.ram.arena();
-        let writable =
-            writable && m.write == m.read && arena.is_dirty(at >> 12) && !arena.is_watched(at >> 12);
-        Some((at >> 12, writable))
+        m.write == m.read && arena.is_dirty(at >> 12) && !arena.is_watched(at >> 12)
     }
 
     fn load(&mut self, io: &mut dyn GuestIo, p: Page, buf: &mut [u8]) {

@@ -2,8 +2,8 @@
 //!
 //! An address space in which a program has run for a while gets a view. Translated code of its user mode then accesses
 //! memory without a look at the TLB. So does the supervisor's: its view has global pages only, which all address spaces
-//! share. A page is mapped when it is touched first, with the rights that a TLB entry would
-//! have, and goes when anything changes that it came from: so the view never holds what a TLB could not hold.
+//! share. A page is mapped when it is touched first, with the rights that a TLB entry would have, and goes when anything
+//! changes that it came from: so the view never holds what a TLB could not hold.
 //!
 //! - A write to a page table entry that a mapping of a user's came from: the tables' pages are watched
 //!   ([`ram::Arena::set_table`]), so writes to them take the slow path and end in [`Views::table_written`]. A user's view

@@ -303,7 +303,7 @@ impl Cpu {
         Ok(new)
     }
 
-    fn a20_mask(&self) -> u64 {
+    pub(super) fn a20_mask(&self) -> u64 {
         if self.ram.a20() { u64::MAX } else { !(1 << 20) }
     }
 
