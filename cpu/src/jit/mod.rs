@@ -48,7 +48,7 @@ use crate::run::Engine;
 /// Instructions between two looks at the kicker.
 ///
 /// Each call of the guest's may leave a return address of 8 bytes on the host's stack.
-const LONGEST_RUN: u64 = 1 << 15;
+const LONGEST_RUN: u64 = 1 << 16;
 
 /// Code of different worlds ([`crate::cpu::Cpu::world`]) is never linked.
 const WORLDS: usize = 4;
@@ -792,7 +792,9 @@ impl Engine {
         self.cpu.eip = c.eip;
         self.cpu.icount -= u64::from(self.cache.block(id).n);
         c.seen = c.seen.saturating_add(1);
-        if c.seen == jit.hot_at && !c.hot {
+        // In a view there is nothing that could be put in line.
+        let better = c.world & VIEW == 0 || self.cache.block(id).careful;
+        if c.seen == jit.hot_at && !c.hot && better {
             self.translate(id, true);
         }
     }
