@@ -16,6 +16,7 @@ use crate::debug::Breakpoints;
 use crate::flags::Flags;
 use crate::fpu::Fpu;
 use crate::mem::{Key, Tlb, Views};
+use crate::seen::SeenDescriptors;
 
 // Indices of `Cpu::seg`.
 pub(crate) const ES: usize = 0;
@@ -152,6 +153,12 @@ impl SegReg {
         self.wlim = if up && self.writable() { quick } else { -1 };
     }
 
+    /// Data can be read and written at all 4 GiB of addresses.
+    #[inline(always)]
+    pub(crate) fn is_flat(&self) -> bool {
+        self.rlim == i64::MAX && self.wlim == i64::MAX
+    }
+
     /// All of the address space from 0: an access may run from its end into its beginning. Anywhere else that is
     /// beyond the limit (SDM vol. 3, 5.3 leaves both open; so do Intel's processors have it).
     #[inline(always)]
@@ -184,6 +191,8 @@ pub(crate) struct Cpu {
     pub(crate) flags: Flags,
     pub(crate) seg: [SegReg; 8],
     pub(crate) gdtr: DescTable,
+    /// Follows from GDTR.
+    pub(crate) seen: SeenDescriptors,
     pub(crate) idtr: DescTable,
     pub(crate) cr0: u32,
     pub(crate) cr2: u32,
@@ -284,7 +293,7 @@ impl Cpu {
     /// CS, SS, DS and ES span all of the address space from 0, for 32-bit code: what translated code takes for granted.
     #[inline]
     pub(crate) fn flat(&self) -> bool {
-        let data = |s: usize| self.seg[s].rlim == i64::MAX && self.seg[s].wlim == i64::MAX;
+        let data = |s: usize| self.seg[s].is_flat();
         let code = &self.seg[CS];
         code.unlimited() && code.big() && self.seg[SS].big() && data(SS) && data(DS) && data(ES)
     }
@@ -328,6 +337,7 @@ impl Cpu {
             flags: Flags::default(),
             seg: [SegReg::NULL; 8],
             gdtr: DescTable::default(),
+            seen: SeenDescriptors::new(),
             idtr: DescTable::default(),
             cr0: 0,
             cr2: 0,

@@ -24,6 +24,7 @@ mod mmx;
 mod msr;
 mod optable;
 mod run;
+mod seen;
 mod seg;
 pub mod softfloat;
 mod sse;

@@ -4,9 +4,10 @@
 
 use hv_vcpu::{GuestIo, Segment};
 
-use crate::cpu::{CS, Cpu, LDTR, Mode, SS, SegReg};
+use crate::cpu::{CS, Cpu, DS, ES, LDTR, Mode, SS, SegReg};
 use crate::fault::{Exec, Fault};
 use crate::mem::Priv;
+use crate::seen::For;
 
 /// Types of system descriptors (S = 0). SDM vol. 3, table 3-2.
 pub(crate) mod sys {
@@ -171,14 +172,22 @@ impl Cpu {
 
     /// MOV, POP, LDS and the like: loads ES, SS, DS, FS or GS with all checks.
     pub(crate) fn load_seg(&mut self, io: &mut dyn GuestIo, seg: usize, selector: u16) -> Exec {
-        match self.mode {
-            Mode::Real => self.seg[seg] = self.seg[seg].real(selector, seg),
-            Mode::V86 => self.seg[seg] = SegReg::v86(selector),
-            Mode::Protected if seg == SS => {
-                self.seg[SS] = self.check_ss(io, selector, self.cpl, Fault::gp)?
+        let was_flat = self.seg[seg].is_flat();
+        self.seg[seg] = match self.mode {
+            Mode::Real => self.seg[seg].real(selector, seg),
+            Mode::V86 => SegReg::v86(selector),
+            Mode::Protected if seg == SS => self.check_ss(io, selector, self.cpl, Fault::gp)?,
+            Mode::Protected => {
+                let d = self.check_data(io, selector, Fault::gp)?;
+                let reg = data_segment(d, selector);
+                if let (0, Some(d), Some(whom)) = (self.cpl, d, For::register(seg)) {
+                    self.seen.remember(whom, selector, &d, true, reg);
+                }
+                reg
             }
-            Mode::Protected => self.seg[seg] = self.check_data(io, selector, Fault::gp)?,
-        }
+        };
+        // Translated code takes for granted what DS and ES are.
+        self.end_block |= matches!(seg, DS | ES) && self.seg[seg].is_flat() != was_flat;
         Ok(())
     }
 
@@ -205,15 +214,15 @@ impl Cpu {
         Ok(d.load(selector))
     }
 
-    /// The data segment `selector` for the current privilege.
+    /// The data segment `selector` for the current privilege; `None` if it is null.
     pub(crate) fn check_data(
         &mut self,
         io: &mut dyn GuestIo,
         selector: u16,
         bad: fn(u16) -> Fault,
-    ) -> Result<SegReg, Fault> {
+    ) -> Result<Option<Desc>, Fault> {
         if is_null(selector) {
-            return Ok(SegReg::null(selector));
+            return Ok(None);
         }
         let code = code_of(selector);
         let d = self.descriptor(io, selector)?.ok_or(bad(code))?;
@@ -227,7 +236,7 @@ impl Cpu {
             return Err(Fault::np(code));
         }
         self.mark_accessed(io, &d)?;
-        Ok(d.load(selector))
+        Ok(Some(d))
     }
 
     /// On a return to an outer privilege: data segments that the new privilege may not use become null. Base and
@@ -292,7 +301,16 @@ impl Cpu {
 
     /// VERR and VERW.
     pub(crate) fn verify(&mut self, io: &mut dyn GuestIo, selector: u16, write: bool) -> Result<bool, Fault> {
-        let d = self.visible(io, selector)?;
-        Ok(d.is_some_and(|d| if write { d.is_writable_data() } else { d.is_readable() }))
+        let Some(d) = self.visible(io, selector)? else { return Ok(false) };
+        let may = if write { d.is_writable_data() } else { d.is_readable() };
+        if write && may && self.cpl == 0 {
+            self.seen.remember(For::Verw, selector, &d, false, SegReg::NULL);
+        }
+        Ok(may)
     }
+}
+
+/// What [`Cpu::check_data`] found, in a segment register.
+pub(crate) fn data_segment(d: Option<Desc>, selector: u16) -> SegReg {
+    d.map_or_else(|| SegReg::null(selector), |d| d.load(selector))
 }

@@ -103,6 +103,7 @@ impl Cpu {
             *to = SegReg::new(from);
         }
         self.gdtr = s.gdtr;
+        self.seen.clear();
         self.idtr = s.idtr;
         self.cr0 = *cr0 | crate::cpu::cr0::ET;
         self.cr2 = *cr2;

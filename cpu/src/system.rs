@@ -201,6 +201,7 @@ pub(crate) fn sidt(cpu: &mut Cpu, io: &mut dyn GuestIo, i: &Insn) -> Exec {
 
 pub(crate) fn lgdt(cpu: &mut Cpu, io: &mut dyn GuestIo, i: &Insn) -> Exec {
     cpu.gdtr = load_table(cpu, io, i)?;
+    cpu.seen.clear();
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::cpu::{CS, Cpu, DS, ES, FS, GS, LDTR, SS, SegReg, TR, cr0, cr4, eflags
 use crate::debug::{dr6, dr7};
 use crate::fault::{Exec, Fault};
 use crate::mem::{Access, Priv};
-use crate::seg::{Desc, code_of, is_null, rpl, sys};
+use crate::seg::{Desc, code_of, data_segment, is_null, rpl, sys};
 
 /// What started the switch: decides about busy bits, back link and NT. SDM vol. 3, table 7-2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,7 +256,8 @@ impl Cpu {
         self.seg[CS] = d.load(selector);
         self.seg[SS] = self.check_ss(io, new.seg[SS], self.cpl, Fault::ts)?;
         for s in [ES, DS, FS, GS] {
-            self.seg[s] = self.check_data(io, new.seg[s], Fault::ts)?;
+            let d = self.check_data(io, new.seg[s], Fault::ts)?;
+            self.seg[s] = data_segment(d, new.seg[s]);
         }
         Ok(())
     }

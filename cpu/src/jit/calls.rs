@@ -13,6 +13,8 @@ use crate::run::Engine;
 pub(super) const RETRY: u32 = 0;
 /// The interpreter has done it.
 const DONE: u32 = 1;
+/// Code goes on at [`super::Hot::resume`].
+pub(super) const ELSEWHERE: u32 = 1;
 
 impl Engine {
     /// Instruction `k` of block `id`, all of which has been taken off [`super::Hot::left`]. All guest registers are in
@@ -46,6 +48,7 @@ impl Engine {
                 let due = cpu.icount + k as u64 + 1 >= cpu.poll_at;
                 cpu.sti_shadow &= due || io.intr_pending();
                 let quiet = !waiting && cpu.ram_generation == generation && self.is_quiet(io);
+                self.hot.intr = io.intr_pending();
                 self.cpu.end_block = !quiet;
                 k + 1 == n && !quiet
             }
@@ -73,6 +76,14 @@ impl Engine {
     /// that there is.
     fn is_quiet(&self, io: &dyn GuestIo) -> bool {
         let cpu = &self.cpu;
+        self.nothing_waits(io)
+            && std::ptr::eq(cpu.tlb.set(), self.hot.set)
+            && (!cpu.viewed || cpu.views.base() == Some(self.hot.view))
+    }
+
+    /// The run loop would go on with translated code of any mode.
+    fn nothing_waits(&self, io: &dyn GuestIo) -> bool {
+        let cpu = &self.cpu;
         let shadow = cpu.mov_ss_shadow || cpu.sti_shadow;
         let intr = cpu.eflags & eflags::IF != 0 && io.intr_pending();
         !shadow
@@ -83,8 +94,44 @@ impl Engine {
             && cpu.eflags & (eflags::TF | eflags::RF) == 0
             && !cpu.code.anything_written()
             && cpu.flat()
-            && std::ptr::eq(cpu.tlb.set(), self.hot.set)
-            && (!cpu.viewed || cpu.views.base() == Some(self.hot.view))
+    }
+
+    /// Before instruction `k` of block `id`, which may change the privilege: what ran goes on its view's account.
+    fn settle(&mut self, id: u32, k: usize) {
+        let b = self.cache.block(id);
+        let (n, leaves) = (usize::from(b.n), b.leaves);
+        if leaves && k + 1 == n && !self.cache.insns(id).get(k).is_some_and(effects::goes_on) {
+            self.count_site(n, k);
+            let now = self.cpu.retired();
+            self.cpu.ran(now - self.hot.since);
+            self.hot.since = now;
+        }
+    }
+
+    /// After the last instruction of a block, which may have gone anywhere, as into the kernel or out of it: what the run
+    /// loop would do if nothing waits and there is code at EIP. Code is at [`super::Hot::resume`] then.
+    fn goes_elsewhere(&mut self) -> bool {
+        let Some(io) = self.hot.io else { return false };
+        // SAFETY: as in `interpret_site`.
+        let io = unsafe { &mut *io };
+        let cpu = &mut self.cpu;
+        let quiet = cpu.icount < cpu.poll_at && !cpu.breakpoints.code && !cpu.tlb.alignment_checks();
+        if self.hot.left <= 0 || !quiet || !self.nothing_waits(io) {
+            return false;
+        }
+        self.cpu.end_block = false;
+        if self.cpu.viewed && !self.select_view() {
+            return false;
+        }
+        let Some((_, code)) = self.find_translation() else { return false };
+        let Some(jit) = &mut self.jit else { return false };
+        let world = usize::from(self.cpu.world());
+        self.hot.resume = jit.buffer.address(code);
+        self.hot.jumps = jit.jumps[world].as_ptr();
+        self.hot.set = self.cpu.tlb.set();
+        self.hot.intr = io.intr_pending();
+        jit.counters.elsewhere += 1;
+        true
     }
 
     /// Brings the count of instructions to that of instruction `k` of a block of `n`.
@@ -158,7 +205,9 @@ pub(super) unsafe extern "sysv64" fn interpret(engine: *mut Engine, site: u32) -
     // returns.
     unsafe { &mut *engine }.guarded(|e| {
         e.take_units(Some((id, k)));
-        e.interpret_site(id, k)
+        e.settle(id, k);
+        let r = e.interpret_site(id, k);
+        if r == Exit::Boundary as u32 && e.goes_elsewhere() { ELSEWHERE } else { r }
     })
 }
 

@@ -129,7 +129,11 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
         0x06 | 0x0e | 0x16 | 0x1e | 0x0fa0 | 0x0fa8 if o32 => Some(Effects { observes: true, ..QUIET }),
         0x9d if o32 => Some(Effects { kills: ALL, observes: true, ..QUIET }),
         0x9c if o32 => Some(Effects { reads: ALL, observes: true, ..QUIET }),
-        0xfa => Some(Effects { observes: true, ..QUIET }),
+        0xfa | 0xfb => Some(Effects { observes: true, ..QUIET }),
+        // Loads of segment registers but SS; VERW.
+        0x8e if i.reg != 2 => Some(Effects { observes: true, ..QUIET }),
+        0x07 | 0x1f | 0x0fa1 | 0x0fa9 if o32 => Some(Effects { observes: true, ..QUIET }),
+        0x0f00 if i.reg == 5 => Some(Effects { observes: true, ..QUIET }),
         0xf8 | 0xf9 => Some(Effects { kills: CF, ..QUIET }),
         0xfc | 0xfd => Some(QUIET),
         0x0f40..=0x0f4f => Some(Effects { reads: condition(i.opcode as u8), ..base }),
@@ -146,9 +150,10 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
     }
 }
 
-/// It is translated though the run loop looks at everything after it: if nothing changes that it would look at. POPF.
+/// It is translated though the run loop looks at everything after it: if nothing changes that it would look at. POPF and
+/// STI.
 pub(super) fn stays(i: &Insn) -> bool {
-    i.opcode == 0x9d && i.o32()
+    i.opcode == 0x9d && i.o32() || i.opcode == 0xfb
 }
 
 /// Of the instructions after which the run loop looks at everything: those that translated code goes on behind, if

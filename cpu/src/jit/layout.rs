@@ -8,6 +8,7 @@ use crate::cpu::{Cpu, SegReg};
 use crate::fpu::Fpu;
 use crate::mem::Slot;
 use crate::run::Engine;
+use crate::seen::{For, PLACES, Seen};
 
 /// From RBP back to the engine.
 pub(super) const ENGINE: i32 = -(offset_of!(Engine, hot) as i32);
@@ -32,6 +33,7 @@ pub(super) const TRAP_RCX: i32 = offset_of!(Hot, trap) as i32 + offset_of!(Trapp
 pub(super) const TRAP_RDX: i32 = offset_of!(Hot, trap) as i32 + offset_of!(Trapped, rdx) as i32;
 pub(super) const TRAP_RFLAGS: i32 = offset_of!(Hot, trap) as i32 + offset_of!(Trapped, rflags) as i32;
 pub(super) const SP: i32 = offset_of!(Hot, sp) as i32;
+pub(super) const INTR: i32 = offset_of!(Hot, intr) as i32;
 pub(super) const UNITS: i32 = offset_of!(Hot, units) as i32;
 
 pub(super) const JUMP_EIP: i32 = offset_of!(Jump, eip) as i32;
@@ -48,11 +50,17 @@ pub(super) fn gpr(r: usize) -> i32 {
     GPR + 4 * r as i32
 }
 
+/// The descriptors that `whom` has seen.
+pub(super) fn seen(whom: For) -> i32 {
+    const SET: usize = PLACES * size_of::<Seen>();
+    CPU + offset_of!(Cpu, seen) as i32 + (whom as usize * SET) as i32
+}
+
 pub(super) fn xmm(r: u8) -> i32 {
     FPU + offset_of!(Fpu, xmm) as i32 + 16 * i32::from(r)
 }
 
-fn segment(seg: usize) -> i32 {
+pub(super) fn segment(seg: usize) -> i32 {
     SEG + (seg * size_of::<SegReg>()) as i32
 }
 

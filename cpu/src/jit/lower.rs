@@ -85,6 +85,8 @@ pub(super) struct Source<'a> {
     /// EIP of the first instruction.
     pub(super) eip: u32,
     pub(super) leaves: bool,
+    /// It is code at CPL 3.
+    pub(super) user: bool,
     /// Memory is accessed in the view of the address space ([`crate::mem::Views`]), which GS begins at.
     pub(super) view: bool,
     /// Where this code will lie in the buffer, and the number that its first exit will have.
@@ -101,7 +103,7 @@ pub(super) struct Lower<'a> {
     pub(super) s: Source<'a>,
     pub(super) needs: &'a [u8],
     survey: &'a Survey,
-    thunks: &'a Thunks,
+    pub(super) thunks: &'a Thunks,
     entry: Label,
     /// The host's flags are the guest's.
     pub(super) host_flags: bool,
@@ -232,7 +234,7 @@ impl<'a> Lower<'a> {
         self.s.eip.wrapping_add(u32::from(self.s.insns[k].end))
     }
 
-    fn call(&mut self, thunk: u32) {
+    pub(super) fn call(&mut self, thunk: u32) {
         let to = self.thunk(thunk);
         self.a.call_to(to);
     }

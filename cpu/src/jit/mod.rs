@@ -2,6 +2,7 @@
 //!
 //! - `effects.rs`: what is translated, and where flags are needed; `lower.rs`, `ops.rs`: the translation;
 //! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `thunks.rs`: the ways in and out of it; `strings.rs`: REP;
+//!   `segments.rs`: loads of segment registers;
 //! - `trap.rs`: accesses in a view that the host refused;
 //! - `x87.rs`, `simd.rs`: floating point and MMX; `units.rs`: how their state gets to the host's units and back;
 //! - `calls.rs`: what code calls; `layout.rs`: what it addresses.
@@ -20,6 +21,7 @@ mod layout;
 mod lower;
 mod ops;
 mod perf_map;
+mod segments;
 mod simd;
 mod strings;
 mod thunks;
@@ -52,7 +54,8 @@ const LONGEST_RUN: u64 = 1 << 16;
 
 /// Code of different worlds ([`crate::cpu::Cpu::world`]) is never linked.
 const WORLDS: usize = 4;
-/// Bit of a world: its memory is accessed in a view.
+/// Bits of a world: CPL is 3; its memory is accessed in a view.
+const USER: u8 = 1;
 const VIEW: u8 = 2;
 
 /// Executions at another address after which a translation is moved there.
@@ -103,7 +106,11 @@ pub(crate) struct Hot {
     left: i64,
     /// When the run loop must have a look, in instructions retired.
     until: u64,
+    /// What ran before is on its view's account.
+    since: u64,
     set: *const Slot,
+    /// An interrupt waits for IF.
+    intr: bool,
     /// A place in translated code: where to go on; which call it was.
     resume: *const u8,
     jumps: *const Jump,
@@ -129,7 +136,9 @@ impl Default for Hot {
             lin: 0,
             left: 0,
             until: 0,
+            since: 0,
             set: std::ptr::null(),
+            intr: false,
             resume: std::ptr::null(),
             jumps: std::ptr::null(),
             sp: 0,
@@ -268,6 +277,8 @@ pub(crate) struct Counters {
     pub(crate) exits_link: u64,
     pub(crate) exits_refused: u64,
     pub(crate) interpreted: u64,
+    /// Of these, went into another world or elsewhere without the run loop.
+    pub(crate) elsewhere: u64,
     pub(crate) tlb_misses: u64,
     pub(crate) traps: u64,
 }
@@ -351,6 +362,7 @@ impl Jit {
             ("jit_exits_unlinked", c.exits_link),
             ("jit_exits_refused", c.exits_refused),
             ("jit_interpreted", c.interpreted),
+            ("jit_elsewhere", c.elsewhere),
             ("jit_tlb_misses", c.tlb_misses),
             ("jit_traps", c.traps),
         ]
@@ -374,6 +386,7 @@ impl Jit {
             id,
             eip,
             leaves: b.leaves,
+            user: how.world & USER != 0,
             view,
             at,
             links: self.links.len() as u32,
@@ -711,8 +724,9 @@ impl Engine {
         let address = jit.buffer.address(code);
         let enter = jit.thunks.enter(&jit.buffer);
         let cpu = &mut self.cpu;
-        let (before, cpl) = (cpu.icount, cpu.cpl);
+        self.hot.since = cpu.icount;
         self.hot.flags = pack(cpu.flags.pack());
+        self.hot.intr = io.intr_pending();
         let budget = (cpu.poll_at - cpu.icount).min(LONGEST_RUN);
         self.hot.until = cpu.icount + budget;
         self.hot.left = budget as i64;
@@ -735,9 +749,7 @@ impl Engine {
             cpu.icount = self.hot.until.wrapping_sub(self.hot.left as u64);
             cpu.done = 0;
         }
-        if cpu.cpl == cpl {
-            cpu.ran(cpu.icount - before);
-        }
+        cpu.ran(cpu.retired().saturating_sub(self.hot.since));
         let Some(jit) = &mut self.jit else { return Left::Boundary };
         match r {
             x if x == Exit::Boundary as u64 => {

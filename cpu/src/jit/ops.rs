@@ -3,12 +3,13 @@
 //! The rule for all: no guest register or memory changes before the last check that can send the instruction to the
 //! interpreter.
 
-use super::asm::{RAX, RBP, RCX, RDX, Reg, Rm, Size, cond};
+use super::asm::{R14, RAX, RBP, RCX, RDX, Reg, Rm, Size, cond};
 use super::effects::CF;
 use super::layout as at;
 use super::lower::{GPR, Kind, Lower, M, Moved};
 use crate::cpu::eflags;
 use crate::insn::Insn;
+use crate::seen::For;
 
 const CMP: u8 = 7;
 
@@ -33,6 +34,13 @@ impl Lower<'_> {
     pub(super) fn op(&mut self, k: usize, i: &Insn) -> bool {
         match i.opcode {
             0x06 | 0x0e | 0x16 | 0x1e => self.push_selector(k, usize::from(i.opcode >> 3 & 3)),
+            // What these need is only known of the supervisor.
+            0x8e | 0x07 | 0x1f | 0x0fa1 | 0x0fa9 | 0x0f00 | 0xfb if self.s.user => self.interpret_keep(k),
+            0x8e => self.mov_to_selector(k, i),
+            0x07 | 0x1f => self.pop_selector(k, usize::from(i.opcode >> 3 & 3)),
+            0x0fa1 | 0x0fa9 => self.pop_selector(k, usize::from(i.opcode >> 3 & 7)),
+            0x0f00 => self.verw(k, i),
+            0xfb => self.sti(k),
             0x00..=0x3f => {
                 let op = i.opcode as u8 >> 3;
                 match i.opcode & 7 {
@@ -693,7 +701,63 @@ impl Lower<'_> {
         self.push_saved(k);
     }
 
-    /// If only the arithmetic flags change; all else is the interpreter's.
+    /// The selector in ECX goes into a segment register, or where `whom` wants it.
+    fn select(&mut self, k: usize, whom: For) {
+        self.call(self.thunks.loads.get(whom));
+        self.interpret_if(cond::NE, k);
+    }
+
+    /// The r/m operand of 16 bits, zero-extended, into ECX. The host's flags are lost.
+    fn load_selector(&mut self, k: usize, i: &Insn) {
+        let rm = self.rm(k, i, Size::W, Kind::Read);
+        self.lose_flags(k);
+        self.a.rm(Size::D, &[0x0f, 0xb7], RCX, rm);
+    }
+
+    fn mov_to_selector(&mut self, k: usize, i: &Insn) {
+        match For::register(usize::from(i.reg)) {
+            Some(whom) => {
+                self.load_selector(k, i);
+                self.select(k, whom);
+            }
+            None => self.interpret_keep(k),
+        }
+    }
+
+    /// Two bytes are read, also with a 32-bit operand.
+    fn pop_selector(&mut self, k: usize, seg: usize) {
+        match For::register(seg) {
+            Some(whom) => {
+                self.operand(k, crate::cpu::SS, Rm::Base(GPR[4], 0), 2, Kind::Read);
+                self.lose_flags(k);
+                self.a.rm(Size::D, &[0x0f, 0xb7], RCX, M);
+                self.select(k, whom);
+                self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], 4));
+            }
+            None => self.interpret_keep(k),
+        }
+    }
+
+    fn verw(&mut self, k: usize, i: &Insn) {
+        self.load_selector(k, i);
+        self.select(k, For::Verw);
+        // ZF
+        self.a.alu_imm(Size::B, 1, Rm::Base(RBP, at::FLAGS + 1), 0x40);
+    }
+
+    /// By the supervisor, if nothing waits for IF.
+    fn sti(&mut self, k: usize) {
+        self.lose_flags(k);
+        self.a.alu_imm(Size::B, 7, Rm::Base(RBP, at::INTR), 0);
+        self.interpret_if(cond::NE, k);
+        // The shadow holds over a poll that comes right behind.
+        self.a.rm(Size::Q, &[0x85], R14, Rm::Reg(R14));
+        self.interpret_if(cond::E, k);
+        self.a.alu_imm(Size::D, 1, Rm::Base(RBP, at::EFLAGS), eflags::IF);
+    }
+
+    /// If only the arithmetic flags change, or the supervisor's IF and nothing waits for it; all else is the
+    /// interpreter's.
     fn popf(&mut self, k: usize) {
         use eflags::{AC, DF, ID, IF, IOPL, NT, TF};
         self.lose_flags(k);
@@ -703,8 +767,19 @@ impl Lower<'_> {
         self.a.rm(Size::D, &[0x33], RDX, Rm::Base(RBP, at::EFLAGS));
         // TEST
         self.a.rm(Size::D, &[0xf7], 0, Rm::Reg(RDX));
-        self.a.imm(Size::D, TF | IF | DF | IOPL | NT | AC | ID);
+        let others = TF | DF | IOPL | NT | AC | ID;
+        self.a.imm(Size::D, if self.s.user { others | IF } else { others });
         self.interpret_if(cond::NE, k);
+        if !self.s.user {
+            let same = self.a.label();
+            self.a.alu_imm(Size::D, 4, Rm::Reg(RDX), IF);
+            self.a.jcc(cond::E, same);
+            self.a.alu_imm(Size::B, 7, Rm::Base(RBP, at::INTR), 0);
+            self.interpret_if(cond::NE, k);
+            // XOR
+            self.a.rm(Size::D, &[0x31], RDX, Rm::Base(RBP, at::EFLAGS));
+            self.a.bind(same);
+        }
         self.a.lea(Size::D, GPR[4], Rm::Base(GPR[4], 4));
         self.a.mov(Size::D, RAX, RCX);
         self.a.shift_imm(Size::D, 5, RAX, 11);

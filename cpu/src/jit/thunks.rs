@@ -9,6 +9,7 @@ use super::buffer::CodeBuffer;
 use super::calls;
 use super::layout as at;
 use super::lower::{GPR, emit_load_flags};
+use super::segments::Loads;
 use super::strings::Repeats;
 use super::trap;
 use super::{Exit, Hot, Jump, units};
@@ -47,6 +48,7 @@ pub(super) struct Thunks {
     /// Gone to where an access in a view was refused.
     pub(super) trap: u32,
     pub(super) repeats: Repeats,
+    pub(super) loads: Loads,
     pub(super) len: u32,
 }
 
@@ -133,12 +135,20 @@ impl Thunks {
             store_guest(a);
             a.mov(Size::D, RSI, RCX);
             call(a, f, spill);
+            let out = a.label();
             a.rm(Size::D, &[0x85], RAX, Rm::Reg(RAX));
-            a.jcc(cond::NE, drop);
+            a.jcc(cond::NE, out);
             a.call(fill);
             load_guest(a);
             emit_load_flags(a);
             a.ret();
+            a.bind(out);
+            a.alu_imm(Size::D, 7, Rm::Reg(RAX), calls::ELSEWHERE);
+            a.jcc(cond::NE, drop);
+            // Nothing returns to the block that called.
+            a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 8);
+            load_guest(a);
+            a.rm(Size::D, &[0xff], 4, Rm::Base(RBP, at::RESUME));
             at
         });
         let [interpret, interpret_keep, want_units] = sites;
@@ -165,6 +175,7 @@ impl Thunks {
         a.bind(slow);
         emit_slow(a, spill, fill);
         let repeats = Repeats::emit(a);
+        let loads = Loads::emit(a);
         a.finish();
         let len = a.here();
         Self {
@@ -178,6 +189,7 @@ impl Thunks {
             indirect,
             trap,
             repeats,
+            loads,
             len,
         }
     }

@@ -74,7 +74,9 @@ macro_rules! arithmetic {
 }
 
 const FROM_SREG: Entry = rm("MOV from Sreg", Imm::None, 0, wide!(mov::rm_sreg));
-const TO_SREG: Entry = rm("MOV to Sreg", Imm::None, LEAVE, form!(mov::sreg_rm));
+/// A data segment that is not flat any more ends the block by itself.
+const TO_SREG: Entry = rm("MOV to Sreg", Imm::None, 0, form!(mov::sreg_rm));
+const TO_SS: Entry = rm("MOV to Sreg", Imm::None, LEAVE, form!(mov::sreg_rm));
 
 const fn entry(n: u8) -> Entry {
     match n {
@@ -92,12 +94,12 @@ const fn entry(n: u8) -> Entry {
         0x0f => Entry::Decoder("two-byte opcodes"),
 
         0x06 => op("PUSH ES", Imm::None, 0, sized!(stack::push_sreg; 0)),
-        0x07 => op("POP ES", Imm::None, LEAVE, sized!(stack::pop_sreg; 0)),
+        0x07 => op("POP ES", Imm::None, 0, sized!(stack::pop_sreg; 0)),
         0x0e => op("PUSH CS", Imm::None, 0, sized!(stack::push_sreg; 1)),
         0x16 => op("PUSH SS", Imm::None, 0, sized!(stack::push_sreg; 2)),
         0x17 => op("POP SS", Imm::None, LEAVE, sized!(stack::pop_sreg; 2)),
         0x1e => op("PUSH DS", Imm::None, 0, sized!(stack::push_sreg; 3)),
-        0x1f => op("POP DS", Imm::None, LEAVE, sized!(stack::pop_sreg; 3)),
+        0x1f => op("POP DS", Imm::None, 0, sized!(stack::pop_sreg; 3)),
         0x27 => op("DAA", Imm::None, 0, any!(bcd::daa)),
         0x2f => op("DAS", Imm::None, 0, any!(bcd::das)),
         0x37 => op("AAA", Imm::None, 0, any!(bcd::aaa)),
@@ -157,7 +159,7 @@ const fn entry(n: u8) -> Entry {
         0x8b => rm("MOV", Imm::None, 0, wide!(mov::r_rm)),
         0x8c => group!([FROM_SREG, FROM_SREG, FROM_SREG, FROM_SREG, FROM_SREG, FROM_SREG, U, U]),
         0x8d => rm("LEA", Imm::None, MEM, sized!(mov::lea)),
-        0x8e => group!([TO_SREG, U, TO_SREG, TO_SREG, TO_SREG, TO_SREG, U, U]),
+        0x8e => group!([TO_SREG, U, TO_SS, TO_SREG, TO_SREG, TO_SREG, U, U]),
         0x8f => group!([rm("POP", Imm::None, 0, wide!(stack::pop_rm)), U, U, U, U, U, U, U]),
 
         0x90 => op("NOP", Imm::None, 0, any!(misc::nop)),

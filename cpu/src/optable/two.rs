@@ -143,13 +143,13 @@ const fn entry(n: u8) -> Entry {
         0x9f => rm("SETG", Imm::None, 0, form!(bit::setcc; 15)),
 
         0xa0 => op("PUSH FS", Imm::None, 0, sized!(stack::push_sreg; 4)),
-        0xa1 => op("POP FS", Imm::None, LEAVE, sized!(stack::pop_sreg; 4)),
+        0xa1 => op("POP FS", Imm::None, 0, sized!(stack::pop_sreg; 4)),
         0xa2 => op("CPUID", Imm::None, LEAVE, any!(system::cpuid)),
         0xa3 => rm("BT", Imm::None, 0, wide!(bit::rm_r; Bt)),
         0xa4 => rm("SHLD", Imm::Ib, 0, wide!(shift::double_imm; Shld)),
         0xa5 => rm("SHLD", Imm::None, 0, wide!(shift::double_cl; Shld)),
         0xa8 => op("PUSH GS", Imm::None, 0, sized!(stack::push_sreg; 5)),
-        0xa9 => op("POP GS", Imm::None, LEAVE, sized!(stack::pop_sreg; 5)),
+        0xa9 => op("POP GS", Imm::None, 0, sized!(stack::pop_sreg; 5)),
         // 0F AA, RSM, is #UD outside system management mode, which this processor never enters.
         0xab => rm("BTS", Imm::None, LOCK, wide!(bit::rm_r; Bts)),
         0xac => rm("SHRD", Imm::Ib, 0, wide!(shift::double_imm; Shrd)),
