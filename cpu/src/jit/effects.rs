@@ -140,6 +140,10 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
         0x0f90..=0x0f9f => Some(Effects { reads: condition(i.opcode as u8), ..base }),
         0x0fb6 | 0x0fb7 | 0x0fbe | 0x0fbf => Some(base),
         0x0fa3 | 0x0fab | 0x0fb3 | 0x0fbb if !mem => kills(CF),
+        0x0fa3 | 0x0fab | 0x0fb3 | 0x0fbb if o32 => Some(base),
+        // CMPXCHG8B
+        0x0fc7 if i.reg == 1 && mem => Some(base),
+        0x8c if i.reg < 6 => Some(base),
         0x0fba => kills(CF),
         0x0fbc | 0x0fbd => kills(ALL),
         0x0fa4 | 0x0fac if i.imm & 31 != 0 && o32 => kills(ALL),

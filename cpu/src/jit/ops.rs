@@ -3,8 +3,8 @@
 //! The rule for all: no guest register or memory changes before the last check that can send the instruction to the
 //! interpreter.
 
-use super::asm::{R14, RAX, RBP, RCX, RDX, Reg, Rm, Size, cond};
-use super::effects::CF;
+use super::asm::{Asm, R14, RAX, RBP, RCX, RDX, Reg, Rm, Size, cond};
+use super::effects::{CF, ZF};
 use super::layout as at;
 use super::lower::{GPR, Kind, Lower, M, Moved};
 use crate::cpu::eflags;
@@ -184,6 +184,9 @@ impl Lower<'_> {
             0x0f40..=0x0f4f => self.cmov(k, i),
             0x0f90..=0x0f9f => self.setcc(k, i),
             0x0fb6 | 0x0fb7 | 0x0fbe | 0x0fbf => self.movx(k, i),
+            0x0fa3 | 0x0fab | 0x0fb3 | 0x0fbb if i.is_mem() => self.bit_string(k, i),
+            0x0fc7 => self.cmpxchg8b(k, i),
+            0x8c => self.mov_from_selector(k, i),
             0x0fa3 | 0x0fab | 0x0fb3 | 0x0fbb => {
                 if self.needs[k] & !CF != 0 {
                     self.want_flags();
@@ -686,6 +689,70 @@ impl Lower<'_> {
         self.set_flags();
     }
 
+    /// BT BTS BTR BTC in memory by a register, which may lead far from the operand. Flags but CF stay.
+    fn bit_string(&mut self, k: usize, i: &Insn) {
+        let reg = GPR[usize::from(i.reg)];
+        let kind = if i.opcode == 0x0fa3 { Kind::Read } else { Kind::Write };
+        self.lose_flags(k);
+        self.a.mov(Size::D, RCX, reg);
+        self.a.shift_imm(Size::D, 7, RCX, 5);
+        self.address(i, RAX);
+        self.a.lea(Size::D, RAX, Rm::Index(RAX, RCX, 2, 0));
+        self.operand(k, usize::from(i.seg), Rm::Base(RAX, 0), 4, kind);
+        self.a.load(Size::D, RDX, M);
+        self.a.rm(Size::D, &[0x0f, i.opcode as u8], reg, Rm::Reg(RDX));
+        // SETC
+        self.a.rm(Size::B, &[0x0f, 0x92], 0, Rm::Reg(RCX));
+        if kind == Kind::Write {
+            self.a.store(Size::D, M, RDX);
+        }
+        let flags = Rm::Base(RBP, at::FLAGS + 1);
+        self.a.alu_imm(Size::B, 4, flags, u32::from(!CF));
+        self.a.rm(Size::B, &[0x08], RCX, flags);
+    }
+
+    /// It writes in any case. Flags but ZF stay. Like XCHG, it needs no lock.
+    fn cmpxchg8b(&mut self, k: usize, i: &Insn) {
+        let (equal, done) = (self.a.label(), self.a.label());
+        let flags = Rm::Base(RBP, at::FLAGS + 1);
+        let pair = |a: &mut Asm, hi: Reg, lo: Reg| {
+            a.mov(Size::D, RDX, hi);
+            a.shift_imm(Size::Q, 4, RDX, 32);
+            a.rm(Size::Q, &[0x0b], RDX, Rm::Reg(lo));
+        };
+        self.lose_flags(k);
+        self.memory_of(k, i, 8, Kind::Write);
+        self.a.load(Size::Q, RCX, M);
+        pair(self.a, GPR[2], GPR[0]);
+        self.a.rm(Size::Q, &[0x3b], RCX, Rm::Reg(RDX));
+        self.a.jcc(cond::E, equal);
+        self.a.store(Size::Q, M, RCX);
+        self.a.mov(Size::D, GPR[0], RCX);
+        self.a.shift_imm(Size::Q, 5, RCX, 32);
+        self.a.mov(Size::D, GPR[2], RCX);
+        self.a.alu_imm(Size::B, 4, flags, u32::from(!ZF));
+        self.a.jmp(done);
+        self.a.bind(equal);
+        pair(self.a, GPR[1], GPR[3]);
+        self.a.store(Size::Q, M, RDX);
+        self.a.alu_imm(Size::B, 1, flags, u32::from(ZF));
+        self.a.bind(done);
+    }
+
+    /// 16 bits in memory, else zero-extended.
+    fn mov_from_selector(&mut self, k: usize, i: &Insn) {
+        let selector = Rm::Base(RBP, at::segment_selector(usize::from(i.reg)));
+        if i.is_mem() {
+            self.memory(k, i, Size::W, Kind::Write);
+            self.a.load(Size::W, RCX, selector);
+            self.a.store(Size::W, M, RCX);
+        } else if i.o32() {
+            self.a.rm(Size::D, &[0x0f, 0xb7], GPR[usize::from(i.rm)], selector);
+        } else {
+            self.a.load(Size::W, GPR[usize::from(i.rm)], selector);
+        }
+    }
+
     fn pushf(&mut self, k: usize) {
         self.save_flags();
         self.lose_flags(k);
@@ -741,8 +808,7 @@ impl Lower<'_> {
     fn verw(&mut self, k: usize, i: &Insn) {
         self.load_selector(k, i);
         self.select(k, For::Verw);
-        // ZF
-        self.a.alu_imm(Size::B, 1, Rm::Base(RBP, at::FLAGS + 1), 0x40);
+        self.a.alu_imm(Size::B, 1, Rm::Base(RBP, at::FLAGS + 1), u32::from(ZF));
     }
 
     /// By the supervisor, if nothing waits for IF.
