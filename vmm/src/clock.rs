@@ -53,9 +53,9 @@ struct Speed {
 
 impl Speed {
     /// Guest time between two looks at the clock: by so much a timer is late at most.
-    const LOOK_NS: u64 = 20_000;
+    const LOOK_NS: u64 = 40_000;
     const SHORTEST: u64 = 512;
-    const LONGEST: u64 = 65_536;
+    const LONGEST: u64 = 131_072;
     /// Interpreted code.
     const FIRST: u64 = 200;
 

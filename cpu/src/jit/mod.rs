@@ -50,7 +50,7 @@ use crate::run::Engine;
 /// Instructions between two looks at the kicker.
 ///
 /// Each call of the guest's may leave a return address of 8 bytes on the host's stack.
-const LONGEST_RUN: u64 = 1 << 16;
+const LONGEST_RUN: u64 = 1 << 17;
 
 /// Code of different worlds ([`crate::cpu::Cpu::world`]) is never linked.
 const WORLDS: usize = 4;
