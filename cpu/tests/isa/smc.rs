@@ -296,3 +296,39 @@ fn a_page_that_is_filled_anew_loses_its_code_at_once() {
     assert_eq!(m.run().gpr[0], 40, "the second time all of them only return");
     assert!(m.metric("blocks_dropped") >= 40);
 }
+
+#[test]
+fn functions_that_are_written_in_batches_run_as_written() {
+    // Eight times forty functions, MOV EAX, n; RET: all are written, then all are called.
+    const FUNCTIONS: u32 = 40;
+    let mut m = Machine::new(&|a| {
+        let [mut top, mut write, mut call] = [(); 3].map(|()| a.create_label());
+        a.mov(esi, 8)?;
+        a.set_label(&mut top)?;
+        a.mov(edi, DATA)?;
+        a.mov(ecx, FUNCTIONS)?;
+        a.set_label(&mut write)?;
+        a.mov(byte_ptr(edi), i32::from(MOV_EAX as i8))?;
+        a.imul_3(eax, ecx, 1000)?;
+        a.add(eax, esi)?;
+        a.mov(dword_ptr(edi + 1), eax)?;
+        a.mov(byte_ptr(edi + 5), 0xc3_u32 as i32)?;
+        a.add(edi, 64)?;
+        a.dec(ecx)?;
+        a.jne(write)?;
+        a.mov(edi, DATA)?;
+        a.mov(ecx, FUNCTIONS)?;
+        a.set_label(&mut call)?;
+        a.call(edi)?;
+        a.add(ebx, eax)?;
+        a.add(edi, 64)?;
+        a.dec(ecx)?;
+        a.jne(call)?;
+        a.dec(esi)?;
+        a.jne(top)?;
+        a.hlt()
+    });
+    let sum = |n: u32| (1..=n).sum::<u32>();
+    assert_eq!(m.run().gpr[3], 8 * 1000 * sum(FUNCTIONS) + FUNCTIONS * sum(8));
+    assert!(m.metric("blocks_dropped") >= u64::from(7 * FUNCTIONS));
+}
