@@ -115,6 +115,27 @@ impl CodeMap {
         hit
     }
 
+    /// A store to `len` bytes (in one page) that is about to come hits no decoded code.
+    pub(crate) fn passes(&mut self, arena: u32, len: u32) -> bool {
+        let Some(p) = self.pages.get_mut(self.index[(arena >> 12) as usize] as usize) else { return true };
+        let first = arena & (PAGE - 1);
+        let hit = p.hit(first, first + (len - 1));
+        if !hit && p.end == first {
+            p.end = first + len;
+        }
+        !hit
+    }
+
+    /// Of the `len` bytes at `arena` (in one page), those in front of the first that a block came from.
+    pub(crate) fn clear_before(&self, arena: u32, len: u32) -> u32 {
+        let Some(p) = self.pages.get(self.index[(arena >> 12) as usize] as usize) else { return len };
+        let first = arena & (PAGE - 1);
+        let hit = CodePage::words(first, first + (len - 1)).find_map(|(w, mask)| {
+            (p.bytes[w] & mask != 0).then(|| w as u32 * 64 + (p.bytes[w] & mask).trailing_zeros())
+        });
+        hit.map_or(len, |at| at - first)
+    }
+
     /// A block may have come from this byte.
     fn has(&self, arena: u32) -> bool {
         let bit = (arena & (PAGE - 1)) as usize;

@@ -104,3 +104,16 @@ fn a_page_with_translations_is_not_lost_to_a_few_patches() {
     p.store(40, 12);
     assert_eq!(p.left(), 0, "they come one behind the other");
 }
+
+#[test]
+fn stores_beside_code_pass() {
+    let mut p = Page::new();
+    assert!(p.code.passes(PAGE + 8, 56) && !p.code.passes(PAGE + 8, 57) && !p.code.passes(PAGE + 7, 1));
+    assert!(p.code.passes(PAGE + 0x1000, 4), "no code at all");
+    assert_eq!(p.code.clear_before(PAGE + 8, 56), 56);
+    assert_eq!(p.code.clear_before(PAGE + 8, 0x100), 56);
+    assert_eq!(p.code.clear_before(PAGE + 7, 0x100), 0);
+    assert_eq!(p.code.clear_before(PAGE + 60, 16), 4);
+    assert_eq!(p.code.clear_before(PAGE - 16, 16), 16);
+    assert_eq!(p.left(), 64);
+}

@@ -13,6 +13,8 @@ use crate::run::Engine;
 pub(super) const RETRY: u32 = 0;
 /// The interpreter has done it.
 const DONE: u32 = 1;
+/// The lookup's answer is in [`super::Hot::lin`].
+pub(super) const FOUND: u32 = Exit::LAST + 1;
 
 impl Engine {
     /// Instruction `k` of block `id`, all of which has been taken off [`super::Hot::left`]. All guest registers are in
@@ -96,6 +98,12 @@ impl Engine {
 
     fn memory_site(&mut self, lin: u32, access: u32, ret: *const u8) -> u32 {
         let Some((jit, io)) = self.jit.as_mut().zip(self.hot.io) else { return Exit::Boundary as u32 };
+        if let Some((len, true)) = layout::access_parts(access)
+            && let Some(at) = self.cpu.beside_code(lin, len)
+        {
+            self.hot.lin = at;
+            return FOUND;
+        }
         jit.counters.tlb_misses += 1;
         if let Some((len, write)) = layout::access_parts(access)
             && self.cpu.tables_are_memory(lin)

@@ -80,6 +80,10 @@ enum Exit {
     Refused = 8,
 }
 
+impl Exit {
+    const LAST: u32 = Self::Refused as u32;
+}
+
 /// How a run of translated code ended.
 pub(crate) enum Left {
     Boundary,
