@@ -210,7 +210,7 @@ pub(crate) struct Block {
     pub(crate) heat: u8,
     /// Much of what it accesses can't be in a view.
     pub(crate) careful: bool,
-    /// The translation: offset in the code buffer, or 0, and the EIP that it was made for.
+    /// The translation's number, or 0, and the EIP that it was made for.
     pub(crate) code: u32,
     pub(crate) code_eip: u32,
 }
@@ -269,7 +269,7 @@ pub(crate) struct Cache {
     pub(crate) built: u64,
     pub(crate) dropped: u64,
     pub(crate) flushes: u64,
-    /// Blocks with translations that were dropped since the run loop looked; or all were.
+    /// Translations whose blocks were dropped since the run loop looked; or all were.
     pub(crate) dropped_code: Vec<u32>,
     pub(crate) all_dropped: bool,
 }
@@ -519,8 +519,7 @@ impl Cache {
         let b = &mut self.blocks[id as usize];
         b.serial = 0;
         if b.code != 0 {
-            b.code = 0;
-            self.dropped_code.push(id);
+            self.dropped_code.push(std::mem::take(&mut b.code));
         }
         self.free_blocks.push(id);
         self.dropped += 1;

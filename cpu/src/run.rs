@@ -196,9 +196,9 @@ impl Engine {
                 // Its page had left the TLB.
                 found = self.find_translation();
             }
-            if let Some((id, code)) = found {
+            if let Some((number, code)) = found {
                 if let Some(link) = link.take() {
-                    self.link(link, id);
+                    self.link(link, number);
                 }
                 match self.enter(io, code) {
                     Left::Boundary => return Ok(()),

@@ -115,11 +115,9 @@ impl Engine {
                 return RETRY;
             }
         }
-        let Some((id, site)) = self.jit.as_ref().and_then(|j| j.site(ret)) else {
+        let Some((id, site, done)) = self.jit.as_ref().and_then(|j| j.site(ret)) else {
             return Exit::Boundary as u32;
         };
-        let Some(jit) = &self.jit else { return Exit::Boundary as u32 };
-        let done = jit.address_in(id, site.done);
         let k = usize::from(site.k);
         // Before anything is written.
         self.decoded(id);
