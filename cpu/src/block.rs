@@ -30,8 +30,12 @@ pub(crate) mod key {
 
 const PAGE: u32 = 0x1000;
 const NONE: u32 = u32::MAX;
-/// Of stores that follow each other in memory: so many hit code, and the page is taken to be filled anew.
+/// So many stores that hit code, and the page is taken to be filled anew: if they follow each other in memory, or come
+/// with nothing decoded from the page between them.
 const HITS_OF_A_FILL: u32 = 4;
+/// ... and so many more of the latter for each translation that would be lost: it costs more than blocks that go one by
+/// one.
+const HITS_PER_TRANSLATION: u32 = 8;
 
 /// Decoded code of one arena page.
 struct CodePage {
@@ -42,10 +46,22 @@ struct CodePage {
     blocks: Vec<u32>,
     /// The end of the last store, and how many hit since one did not begin there.
     end: u32,
+    in_a_row: u32,
+    /// How many hit since a block was decoded.
     hits: u32,
 }
 
 impl CodePage {
+    fn new() -> Self {
+        Self { page: 0, bytes: [0; 64], blocks: Vec::new(), end: NONE, in_a_row: 0, hits: 0 }
+    }
+
+    /// Starts anew, for another page. The room for blocks stays.
+    fn begin(&mut self, page: u32) {
+        self.blocks.clear();
+        *self = Self { page, blocks: std::mem::take(&mut self.blocks), ..Self::new() };
+    }
+
     /// The words of `bytes` that `first..=last` (within the page) touches, each with the mask of that part.
     fn words(first: u32, last: u32) -> impl Iterator<Item = (usize, u64)> {
         (first >> 6..=last >> 6).map(move |w| {
@@ -53,6 +69,11 @@ impl CodePage {
             let to = if w == last >> 6 { last & 63 } else { 63 };
             (w as usize, (u64::MAX << from) & (u64::MAX >> (63 - to)))
         })
+    }
+
+    /// A byte of `first..=last` is marked.
+    fn hit(&self, first: u32, last: u32) -> bool {
+        Self::words(first, last).any(|(w, mask)| self.bytes[w] & mask != 0)
     }
 
     fn mark(&mut self, first: u32, last: u32) {
@@ -82,24 +103,48 @@ impl CodeMap {
         let Some(p) = self.pages.get_mut(self.index[(arena >> 12) as usize] as usize) else { return false };
         let first = arena & (PAGE - 1);
         if p.end != first {
-            p.hits = 0;
+            p.in_a_row = 0;
         }
         p.end = first + len;
-        let hit = CodePage::words(first, first + (len - 1)).any(|(w, mask)| p.bytes[w] & mask != 0);
+        let hit = p.hit(first, first + (len - 1));
         if hit {
+            p.in_a_row += 1;
             p.hits += 1;
-            let filled = p.hits >= HITS_OF_A_FILL;
-            self.written.push(if filled { (arena & !(PAGE - 1), PAGE) } else { (arena, len) });
+            self.written.push((arena, len));
         }
         hit
     }
 
-    pub(crate) fn anything_written(&self) -> bool {
-        !self.written.is_empty()
+    /// A store to `len` bytes (in one page) that is about to come hits no decoded code.
+    pub(crate) fn passes(&mut self, arena: u32, len: u32) -> bool {
+        let Some(p) = self.pages.get_mut(self.index[(arena >> 12) as usize] as usize) else { return true };
+        let first = arena & (PAGE - 1);
+        let hit = p.hit(first, first + (len - 1));
+        if !hit && p.end == first {
+            p.end = first + len;
+        }
+        !hit
     }
 
-    fn take_written(&mut self) -> Vec<(u32, u32)> {
-        std::mem::take(&mut self.written)
+    /// Of the `len` bytes at `arena` (in one page), those in front of the first that a block came from.
+    pub(crate) fn clear_before(&self, arena: u32, len: u32) -> u32 {
+        let Some(p) = self.pages.get(self.index[(arena >> 12) as usize] as usize) else { return len };
+        let first = arena & (PAGE - 1);
+        let hit = CodePage::words(first, first + (len - 1)).find_map(|(w, mask)| {
+            (p.bytes[w] & mask != 0).then(|| w as u32 * 64 + (p.bytes[w] & mask).trailing_zeros())
+        });
+        hit.map_or(len, |at| at - first)
+    }
+
+    /// A block may have come from this byte.
+    fn has(&self, arena: u32) -> bool {
+        let bit = (arena & (PAGE - 1)) as usize;
+        let page = self.pages.get(self.index[(arena >> 12) as usize] as usize);
+        page.is_some_and(|p| p.bytes[bit >> 6] & 1 << (bit & 63) != 0)
+    }
+
+    pub(crate) fn anything_written(&self) -> bool {
+        !self.written.is_empty()
     }
 
     /// Enters a block's piece in one page. True if it is the page's first.
@@ -108,20 +153,15 @@ impl CodeMap {
         let mut at = self.index[page as usize];
         let new = at == NONE;
         if new {
-            let fresh = CodePage { page, bytes: [0; 64], blocks: Vec::new(), end: NONE, hits: 0 };
-            match self.free.pop() {
-                Some(free) => {
-                    self.pages[free as usize] = fresh;
-                    at = free;
-                }
-                None => {
-                    at = self.pages.len() as u32;
-                    self.pages.push(fresh);
-                }
+            at = self.free.pop().unwrap_or(self.pages.len() as u32);
+            if at as usize == self.pages.len() {
+                self.pages.push(CodePage::new());
             }
+            self.pages[at as usize].begin(page);
             self.index[page as usize] = at;
         }
         let p = &mut self.pages[at as usize];
+        p.hits = 0;
         p.mark(arena & (PAGE - 1), (arena & (PAGE - 1)) + (len - 1));
         p.blocks.push(id);
         new
@@ -170,7 +210,7 @@ pub(crate) struct Block {
     pub(crate) heat: u8,
     /// Much of what it accesses can't be in a view.
     pub(crate) careful: bool,
-    /// The translation: offset in the code buffer, or 0, and the EIP that it was made for.
+    /// The translation's number, or 0, and the EIP that it was made for.
     pub(crate) code: u32,
     pub(crate) code_eip: u32,
 }
@@ -229,7 +269,7 @@ pub(crate) struct Cache {
     pub(crate) built: u64,
     pub(crate) dropped: u64,
     pub(crate) flushes: u64,
-    /// Blocks with translations that were dropped since the run loop looked; or all were.
+    /// Translations whose blocks were dropped since the run loop looked; or all were.
     pub(crate) dropped_code: Vec<u32>,
     pub(crate) all_dropped: bool,
 }
@@ -379,12 +419,17 @@ impl Cache {
         self.jumps[Self::jump_index(link)] = Jump { link: Link { key: link, id: to, serial }, key };
     }
 
+    /// What lies together in memory does so here.
     fn bucket(arena: u32, key: u8) -> usize {
-        let h = (arena ^ u32::from(key) << 29).wrapping_mul(0x9e37_79b1);
-        (h >> (32 - BUCKETS.ilog2())) as usize
+        let page = (arena >> 12 ^ u32::from(key) << 29).wrapping_mul(0x9e37_79b1) >> (32 - BUCKETS.ilog2());
+        (page + (arena & (PAGE - 1)) / 8) as usize % BUCKETS
     }
 
-    pub(crate) fn find(&self, arena: u32, key: u8) -> Option<u32> {
+    pub(crate) fn find(&self, code: &CodeMap, arena: u32, key: u8) -> Option<u32> {
+        if !code.has(arena) {
+            // New code: nothing that is cold is looked at.
+            return None;
+        }
         let mut id = self.buckets[Self::bucket(arena, key)];
         while id != NONE {
             let b = &self.blocks[id as usize];
@@ -474,8 +519,7 @@ impl Cache {
         let b = &mut self.blocks[id as usize];
         b.serial = 0;
         if b.code != 0 {
-            b.code = 0;
-            self.dropped_code.push(id);
+            self.dropped_code.push(std::mem::take(&mut b.code));
         }
         self.free_blocks.push(id);
         self.dropped += 1;
@@ -509,11 +553,13 @@ impl Cache {
     /// Drops the blocks that stores since the last call hit.
     #[cold]
     pub(crate) fn drop_written(&mut self, code: &mut CodeMap, arena: &Arena) {
-        for (at, len) in code.take_written() {
+        let mut written = std::mem::take(&mut code.written);
+        for (at, len) in written.drain(..) {
             let page = at >> 12;
+            let all = self.is_filled(code, page);
             let mut found = false;
             for &id in code.blocks(page) {
-                if pieces(&self.blocks[id as usize]).any(|(p, n)| p < at + len && at < p + n) {
+                if all || pieces(&self.blocks[id as usize]).any(|(p, n)| p < at + len && at < p + n) {
                     found = true;
                     self.discard(id);
                 }
@@ -525,6 +571,18 @@ impl Cache {
                 self.remark(code, page);
             }
         }
+        code.written = written;
+    }
+
+    /// The page gets other code: it is better dropped as a whole, and plain memory again, than block by block.
+    fn is_filled(&self, code: &CodeMap, page: u32) -> bool {
+        let Some(p) = code.pages.get(code.index[page as usize] as usize) else { return false };
+        if p.in_a_row >= HITS_OF_A_FILL {
+            return true;
+        }
+        let Some(more) = p.hits.checked_sub(HITS_OF_A_FILL) else { return false };
+        let translated = p.blocks.iter().filter(|&&id| self.blocks[id as usize].code != 0);
+        more >= translated.count() as u32 * HITS_PER_TRANSLATION
     }
 
     /// Marks what the blocks of a page came from, and nothing else.

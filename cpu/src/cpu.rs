@@ -271,7 +271,8 @@ impl Cpu {
     /// A store hit an arena page that decoded code or the mappings of a view come from. If it hit decoded bytes, the
     /// blocks go at the end of the instruction.
     pub(crate) fn code_written(&mut self, arena: u32, len: u32) {
-        let table = self.views.table_written(self.ram.arena(), arena, len);
+        let ram = self.ram.arena();
+        let table = ram.is_table(arena >> 12) && self.views.table_written(ram, arena, len);
         if self.code.wrote(arena, len) || table {
             self.end_block = true;
         }

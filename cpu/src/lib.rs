@@ -7,6 +7,8 @@
 //! It counts instructions exactly: with the clock taken from that count, a run repeats bit by bit.
 
 mod block;
+#[cfg(test)]
+mod block_tests;
 mod cpu;
 mod debug;
 mod decode;
@@ -160,6 +162,7 @@ impl Vm for SoftVm {
             engine: run::Engine {
                 jit,
                 hot: jit::Hot::default(),
+                insns: Vec::new(),
                 cpu: cpu::Cpu::new(self.ram.clone(), &self.cpuid, view_after),
                 cache: block::Cache::new(),
                 kicker: Kicker::new(),

@@ -27,6 +27,8 @@ pub(crate) struct Engine {
     pub(crate) kicker: Kicker,
     pub(crate) jit: Option<Box<Jit>>,
     pub(crate) hot: Hot,
+    /// Room for a block that is decoded.
+    pub(crate) insns: Vec<Insn>,
 }
 
 /// How a run of instructions ended.
@@ -194,9 +196,9 @@ impl Engine {
                 // Its page had left the TLB.
                 found = self.find_translation();
             }
-            if let Some((id, code)) = found {
+            if let Some((number, code)) = found {
                 if let Some(link) = link.take() {
-                    self.link(link, id);
+                    self.link(link, number);
                 }
                 match self.enter(io, code) {
                     Left::Boundary => return Ok(()),
@@ -365,7 +367,7 @@ impl Engine {
         let page = self.cpu.fetch_page(io, lin).inspect_err(|_| self.cpu.fault_lin = lin)?;
         let CodePage::Arena(page) = page else { return self.fetch(io).map(Next::Single) };
         let arena = page | lin & 0xfff;
-        let mut found = self.cache.find(arena, key);
+        let mut found = self.cache.find(&self.cpu.code, arena, key);
         if let Some(id) = found
             && let Some(second) = self.cache.block(id).second()
             && self.cpu.fetch_page(io, (lin & !0xfff).wrapping_add(0x1000))? != CodePage::Arena(second)
@@ -389,15 +391,20 @@ impl Engine {
     fn build(&mut self, io: &mut dyn GuestIo, lin: u32, arena: u32, key: u8) -> Result<Next, Fault> {
         let big = key & key::BIG != 0;
         let room = 0x1000 - (lin & 0xfff) as usize;
-        let mut bytes = [0; MAX_INSNS * MAX_LEN];
-        let bytes = &mut bytes[..room.min(MAX_INSNS * MAX_LEN)];
-        self.cpu.ram.arena().copy_out(arena, bytes);
-        let mut insns = Vec::with_capacity(16);
+        // The bytes at `from..to`: most blocks are short.
+        let mut bytes = [0; 8 * MAX_LEN];
+        let (mut from, mut to) = (0, 0);
+        let mut insns = std::mem::take(&mut self.insns);
+        insns.clear();
         let mut len = 0;
         let mut leaves = false;
         let mut branches = 0;
         while insns.len() < MAX_INSNS {
-            let Ok(mut d) = decode(&bytes[len..], big) else { break };
+            if to - len < MAX_LEN && to < room {
+                (from, to) = (len, room.min(len + bytes.len()));
+                self.cpu.ram.arena().copy_out(arena + len as u32, &mut bytes[..to - from]);
+            }
+            let Ok(mut d) = decode(&bytes[len - from..to - from], big) else { break };
             len += usize::from(d.insn.len);
             d.insn.end = len as u16;
             insns.push(d.insn);
@@ -425,6 +432,7 @@ impl Engine {
             tlb.forbid_writes(page);
             views.protect(arena, page);
         });
+        self.insns = insns;
         self.retire_dropped();
         Ok(Next::Block(id))
     }

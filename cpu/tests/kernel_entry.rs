@@ -308,62 +308,59 @@ fn an_interrupt_that_waits_comes_right_after_popf() {
 
 #[test]
 fn calls_of_the_kernel_come_back_to_the_caller() {
-    let log = everywhere(
-        &|a| to_user(a, USER_CODE, 0x3202),
-        &|m| {
-            let user = asm(32, USER_CODE, |a| {
-                rounds(a, |a| {
-                    let (mut call, mut here, mut over) = (a.create_label(), a.create_label(), a.create_label());
-                    a.push(ecx).unwrap();
-                    a.call(call).unwrap();
-                    a.jmp(over).unwrap();
-                    a.set_label(&mut call).unwrap();
-                    a.call(here).unwrap();
-                    a.set_label(&mut here).unwrap();
-                    // To what follows SYSENTER: 1, 3, 2 and 2 bytes.
-                    a.pop(edx).unwrap();
-                    a.add(edx, 8).unwrap();
-                    a.mov(ecx, esp).unwrap();
-                    a.sysenter().unwrap();
-                    a.int(0x41).unwrap();
-                    a.ret().unwrap();
-                    a.set_label(&mut over).unwrap();
-                    a.pop(ecx).unwrap();
-                    a.mov(eax, ecx).unwrap();
-                    log(a);
-                });
-            });
-            m.load(USER_CODE, &user);
-            let kernel = |a: &mut CodeAssembler| {
-                let mut f = a.create_label();
-                let mut over = a.create_label();
+    let log = everywhere(&|a| to_user(a, USER_CODE, 0x3202), &|m| {
+        let user = asm(32, USER_CODE, |a| {
+            rounds(a, |a| {
+                let (mut call, mut here, mut over) = (a.create_label(), a.create_label(), a.create_label());
+                a.push(ecx).unwrap();
+                a.call(call).unwrap();
                 a.jmp(over).unwrap();
-                a.set_label(&mut f).unwrap();
-                a.mov(eax, cs).unwrap();
-                log(a);
+                a.set_label(&mut call).unwrap();
+                a.call(here).unwrap();
+                a.set_label(&mut here).unwrap();
+                // To what follows SYSENTER: 1, 3, 2 and 2 bytes.
+                a.pop(edx).unwrap();
+                a.add(edx, 8).unwrap();
+                a.mov(ecx, esp).unwrap();
+                a.sysenter().unwrap();
+                a.int(0x41).unwrap();
                 a.ret().unwrap();
                 a.set_label(&mut over).unwrap();
-                a.call(f).unwrap();
-            };
-            let by_sysenter = asm(32, 0x6000, |a| {
-                kernel(a);
-                a.sti().unwrap();
-                a.sysexit().unwrap();
+                a.pop(ecx).unwrap();
+                a.mov(eax, ecx).unwrap();
+                log(a);
             });
-            m.load(0x6000, &by_sysenter);
-            let by_int = asm(32, 0x7000, |a| {
-                kernel(a);
-                a.iretd().unwrap();
-            });
-            m.load(0x7000, &by_int);
-            m.gate(0x41, 0x7000, 3);
-            m.edit(|s| {
-                s.msrs.sysenter_cs = u64::from(KCODE);
-                s.msrs.sysenter_esp = 0x7_8000;
-                s.msrs.sysenter_eip = 0x6000;
-            });
-        },
-    );
+        });
+        m.load(USER_CODE, &user);
+        let kernel = |a: &mut CodeAssembler| {
+            let mut f = a.create_label();
+            let mut over = a.create_label();
+            a.jmp(over).unwrap();
+            a.set_label(&mut f).unwrap();
+            a.mov(eax, cs).unwrap();
+            log(a);
+            a.ret().unwrap();
+            a.set_label(&mut over).unwrap();
+            a.call(f).unwrap();
+        };
+        let by_sysenter = asm(32, 0x6000, |a| {
+            kernel(a);
+            a.sti().unwrap();
+            a.sysexit().unwrap();
+        });
+        m.load(0x6000, &by_sysenter);
+        let by_int = asm(32, 0x7000, |a| {
+            kernel(a);
+            a.iretd().unwrap();
+        });
+        m.load(0x7000, &by_int);
+        m.gate(0x41, 0x7000, 3);
+        m.edit(|s| {
+            s.msrs.sysenter_cs = u64::from(KCODE);
+            s.msrs.sysenter_esp = 0x7_8000;
+            s.msrs.sysenter_eip = 0x6000;
+        });
+    });
     let k = u32::from(KCODE);
     assert_eq!(log, (1..=6).rev().flat_map(|n| [k, k, n]).collect::<Vec<_>>());
 }

@@ -182,6 +182,12 @@ impl Arena {
         self.set(page, TABLE, on);
     }
 
+    /// What [`Self::set_table`] noted.
+    #[inline(always)]
+    pub fn is_table(&self, page: u32) -> bool {
+        self.flag(page).load(Ordering::Relaxed) & TABLE != 0
+    }
+
     /// An engine must hear of writes to this page: decoded instructions or entries of page tables come from it.
     #[inline(always)]
     pub fn is_watched(&self, page: u32) -> bool {

@@ -4,8 +4,8 @@
 //! something happened that must be looked at between two elements; then EIP goes back to it and RF is set, so that a
 //! code breakpoint on it does not hit again. Each element counts as one instruction.
 //!
-//! Upwards and within one page of plain memory, elements move in bulk. What is not plain (chips, pages with decoded
-//! code, pages that are not dirty yet, the end of a segment) goes element by element.
+//! Upwards and within one page of plain memory, elements move in bulk. What is not plain (chips, decoded code, pages
+//! that are not dirty yet, the end of a segment) goes element by element.
 
 use hv_vcpu::GuestIo;
 
@@ -51,12 +51,18 @@ fn plain(cpu: &Cpu, i: &Insn, seg: usize, off: u32, write: bool) -> Option<(u32,
     let lin = s.base.wrapping_add(off);
     let slot = cpu.tlb.slot(lin);
     let tag = if write { slot.write } else { slot.read };
-    if tag != lin & !0xfff {
+    let beside_code = write && slot.is_seen(lin);
+    if tag != lin & !0xfff && !beside_code {
         return None;
     }
     // All three one less than the count, so that none overflows.
     let last = (0xfff - (lin & 0xfff)).min(i.amask - off).min(in_segment.min(0xfff) as u32);
-    Some((lin.wrapping_add(slot.addend), last + 1))
+    let at = lin.wrapping_add(slot.addend);
+    if beside_code {
+        let n = if cpu.ram.arena().is_table(at >> 12) { 0 } else { cpu.code.clear_before(at, last + 1) };
+        return (n != 0).then_some((at, n));
+    }
+    Some((at, last + 1))
 }
 
 /// Must what a call out, a store or a breakpoint did be looked at before the next element?

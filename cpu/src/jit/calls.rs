@@ -15,6 +15,8 @@ pub(super) const RETRY: u32 = 0;
 const DONE: u32 = 1;
 /// Code goes on at [`super::Hot::resume`].
 pub(super) const ELSEWHERE: u32 = 1;
+/// The lookup's answer is in [`super::Hot::lin`].
+pub(super) const FOUND: u32 = Exit::LAST + 1;
 
 impl Engine {
     /// Instruction `k` of block `id`, all of which has been taken off [`super::Hot::left`]. All guest registers are in
@@ -143,6 +145,12 @@ impl Engine {
 
     fn memory_site(&mut self, lin: u32, access: u32, ret: *const u8) -> u32 {
         let Some((jit, io)) = self.jit.as_mut().zip(self.hot.io) else { return Exit::Boundary as u32 };
+        if let Some((len, true)) = layout::access_parts(access)
+            && let Some(at) = self.cpu.beside_code(lin, len)
+        {
+            self.hot.lin = at;
+            return FOUND;
+        }
         jit.counters.tlb_misses += 1;
         if let Some((len, write)) = layout::access_parts(access)
             && self.cpu.tables_are_memory(lin)
@@ -154,11 +162,9 @@ impl Engine {
                 return RETRY;
             }
         }
-        let Some((id, site)) = self.jit.as_ref().and_then(|j| j.site(ret)) else {
+        let Some((id, site, done)) = self.jit.as_ref().and_then(|j| j.site(ret)) else {
             return Exit::Boundary as u32;
         };
-        let Some(jit) = &self.jit else { return Exit::Boundary as u32 };
-        let done = jit.address_in(id, site.done);
         let k = usize::from(site.k);
         // Before anything is written.
         self.decoded(id);

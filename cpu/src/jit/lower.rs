@@ -12,12 +12,12 @@ use super::asm::{
     Asm, Label, R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Reg, Rm, Size,
     cond,
 };
+use super::codes::{Link, Site, TrapSite};
 use super::effects::{self, Survey};
 use super::layout as at;
 use super::thunks::{self, Access, Thunks};
 use super::units;
 use super::x87::Note;
-use super::{Link, Site, TrapSite};
 use crate::cpu::{DS, ES, SS};
 use crate::insn::{Insn, ZERO};
 use crate::mem::Slot;
@@ -196,9 +196,6 @@ impl<'a> Lower<'a> {
         self.a.bind(over);
         self.call(self.thunks.budget);
         self.a.finish();
-        for l in &mut self.links {
-            l.resolve(self.a, self.s.at);
-        }
         let site = |c: &Call| Site { ret: c.ret as u16, done: self.a.at(c.done) as u16, k: c.k as u8 };
         let trap = |t: &Trap| TrapSite {
             at: t.at as u16,
@@ -361,10 +358,11 @@ impl<'a> Lower<'a> {
             self.a.jmp(over);
         }
         self.a.bind(stub);
+        let out = self.a.here();
         self.a.mov_imm(RCX, self.s.links + self.links.len() as u32);
         let link = self.thunk(self.thunks.link);
         self.a.jmp_to(link);
-        self.links.push(Link::new(target, jump, guard, stub));
+        self.links.push(Link::new(target, jump, guard, out));
         self.a.bind(over);
     }
 

@@ -1,8 +1,8 @@
 //! The translator: decoded blocks to x86-64 code that runs between two looks of the run loop. See docs/cpu-jit.md.
 //!
 //! - `effects.rs`: what is translated, and where flags are needed; `lower.rs`, `ops.rs`: the translation;
-//! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `thunks.rs`: the ways in and out of it; `strings.rs`: REP;
-//!   `segments.rs`: loads of segment registers;
+//! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `codes.rs`: what is known of it; `thunks.rs`: the ways in and out
+//!   of it; `strings.rs`: REP; `segments.rs`: loads of segment registers;
 //! - `trap.rs`: accesses in a view that the host refused;
 //! - `x87.rs`, `simd.rs`: floating point and MMX; `units.rs`: how their state gets to the host's units and back;
 //! - `calls.rs`: what code calls; `layout.rs`: what it addresses.
@@ -16,6 +16,9 @@ mod asm;
 mod asm_tests;
 mod buffer;
 mod calls;
+mod codes;
+#[cfg(test)]
+mod codes_tests;
 mod effects;
 mod layout;
 mod lower;
@@ -33,10 +36,11 @@ use std::any::Any;
 
 use hv_vcpu::GuestIo;
 
-use self::asm::{Asm, Label};
+use self::asm::Asm;
 use self::buffer::CodeBuffer;
+use self::codes::{Code, Codes, Site, TrapSite};
 use self::effects::Survey;
-use self::lower::{Lower, Move, Moved, Source};
+use self::lower::{Lower, Source};
 use self::perf_map::PerfMap;
 use self::thunks::Thunks;
 use self::units::Units;
@@ -81,6 +85,10 @@ enum Exit {
     Panic = 7,
     /// The instruction at EIP needs a unit that it can't have: the interpreter must run it.
     Refused = 8,
+}
+
+impl Exit {
+    const LAST: u32 = Self::Refused as u32;
 }
 
 /// How a run of translated code ended.
@@ -157,7 +165,8 @@ impl Default for Hot {
 #[derive(Clone, Copy)]
 struct Jump {
     eip: u32,
-    id: u32,
+    /// The translation.
+    number: u32,
     /// What the TLB slot of the page must say: fetch tag and addend.
     page: u64,
     code: *const u8,
@@ -172,83 +181,7 @@ unsafe impl Send for Jump {}
 /// No slot has this: a fetch tag is a multiple of 4096 or 1.
 const NO_PAGE: u64 = 2;
 
-const NO_JUMP: Jump = Jump { eip: 0, id: 0, page: NO_PAGE, code: std::ptr::null(), entry: 0, _pad: 0 };
-
-/// A direct exit.
-struct Link {
-    target: u32,
-    /// Offsets in the buffer: of the displacement of the jump, of the page check's immediate, of the way out.
-    jump: u32,
-    guard: Option<u32>,
-    stub: u32,
-    /// The block that it goes straight to, or [`NOBODY`].
-    to: u32,
-    label: Label,
-}
-
-const NOBODY: u32 = u32::MAX;
-
-impl Link {
-    fn new(target: u32, jump: u32, guard: Option<u32>, label: Label) -> Self {
-        Self { target, jump, guard, stub: 0, to: NOBODY, label }
-    }
-
-    fn resolve(&mut self, a: &Asm, at: u32) {
-        self.stub = at + a.at(self.label);
-        self.jump += at;
-        self.guard = self.guard.map(|g| g + at);
-    }
-}
-
-/// A call of translated code.
-#[derive(Clone, Copy)]
-struct Site {
-    /// Return address and end of the instruction, from the block's entry.
-    ret: u16,
-    done: u16,
-    /// The instruction.
-    k: u8,
-}
-
-/// Where accesses in a view may trap: from `at` to the next one.
-#[derive(Clone, Copy)]
-struct TrapSite {
-    /// From the block's entry; `done` as in [`Site`].
-    at: u16,
-    done: u16,
-    k: u8,
-    /// The guest's flags are only in the host's.
-    unsaved: bool,
-}
-
-/// The translation of a block, by the block's number.
-#[derive(Default)]
-struct Code {
-    live: bool,
-    entry: u32,
-    /// Bytes.
-    len: u32,
-    /// Its direct exits: the first, how many.
-    links: (u32, u32),
-    eip: u32,
-    /// Which of [`Jit::jumps`].
-    world: u8,
-    /// Accesses that a view refused lately, and since when.
-    refused: u8,
-    refused_since: u64,
-    /// Translated with everything in line.
-    hot: bool,
-    /// How often it was found running when the budget ended.
-    seen: u8,
-    /// Its calls, and accesses in a view: the first, how many.
-    sites: (u32, u32),
-    traps: (u32, u32),
-    /// What another address would change, likewise; or it would change more.
-    moves: (u32, u32),
-    fixed: bool,
-    /// Links that lead here, some of them perhaps no more.
-    incoming: Vec<u32>,
-}
+const NO_JUMP: Jump = Jump { eip: 0, number: 0, page: NO_PAGE, code: std::ptr::null(), entry: 0, _pad: 0 };
 
 /// How a block is to be translated.
 #[derive(Clone, Copy)]
@@ -292,14 +225,7 @@ pub(crate) struct Jit {
     thunks: Thunks,
     asm: Asm,
     survey: Survey,
-    codes: Vec<Code>,
-    /// Entry and number of every block ever translated since the last flush, in the order of the buffer.
-    places: Vec<(u32, u32)>,
-    /// In the order of the buffer.
-    links: Vec<Link>,
-    sites: Vec<Site>,
-    traps: Vec<TrapSite>,
-    moves: Vec<Move>,
+    codes: Codes,
     /// By world.
     jumps: [Box<[Jump]>; WORLDS],
     threshold: u8,
@@ -331,12 +257,7 @@ impl Jit {
             thunks,
             asm,
             survey: Survey::default(),
-            codes: Vec::new(),
-            places: Vec::new(),
-            links: Vec::new(),
-            sites: Vec::new(),
-            traps: Vec::new(),
-            moves: Vec::new(),
+            codes: Codes::new(),
             jumps: std::array::from_fn(|_| vec![NO_JUMP; JUMPS].into()),
             threshold: options.jit_threshold,
             hot_at: options.jit_hot,
@@ -368,7 +289,8 @@ impl Jit {
         ]
     }
 
-    /// Translates a block whose first instruction is at `eip`. Returns where it begins; `None` if the buffer is full.
+    /// Translates a block whose first instruction is at `eip`. Returns the translation's number; `None` if the
+    /// buffer is full.
     fn translate(&mut self, id: u32, eip: u32, b: &Block, insns: &[Insn], how: How) -> Option<u32> {
         // No instruction becomes longer than this, out-of-line parts included.
         const LONGEST: usize = 256;
@@ -389,7 +311,7 @@ impl Jit {
             user: how.world & USER != 0,
             view,
             at,
-            links: self.links.len() as u32,
+            links: self.codes.next_link(),
             hot,
             second,
         };
@@ -402,153 +324,60 @@ impl Jit {
         }
         self.counters.blocks += 1;
         self.counters.bytes += u64::from(self.asm.here());
-        let links = (self.links.len() as u32, lowered.links.len() as u32);
-        self.links.extend(lowered.links);
-        let sites = (self.sites.len() as u32, lowered.sites.len() as u32);
-        self.sites.extend(lowered.sites);
-        let traps = (self.traps.len() as u32, lowered.traps.len() as u32);
-        self.traps.extend(lowered.traps);
-        let fixed = lowered.moves.is_none();
-        let found = lowered.moves.unwrap_or_default();
-        let moves = (self.moves.len() as u32, found.len() as u32);
-        self.moves.extend(found);
-        self.places.push((at, id));
-        if self.codes.len() <= id as usize {
-            self.codes.resize_with(id as usize + 1, Code::default);
-        }
-        let c = &mut self.codes[id as usize];
-        c.live = true;
-        c.entry = at;
-        c.len = self.asm.here();
-        c.links = links;
-        c.eip = eip;
-        c.world = how.world;
-        c.refused = 0;
-        c.hot = hot;
-        c.seen = 0;
-        c.sites = sites;
-        c.traps = traps;
-        c.moves = moves;
-        c.fixed = fixed;
-        c.incoming.clear();
-        Some(at)
+        let code = Code::new(id, at, eip, how.world, hot);
+        Some(self.codes.add(code, lowered))
     }
 
-    /// Makes the translation of block `id`, which was just retired, that of another page of addresses: the code is the
-    /// same but for a few places. Programs that are loaded elsewhere each time need no more room so, and little time.
-    fn move_to(&mut self, id: u32, eip: u32, code: u32, hot: bool) -> Option<u32> {
-        let c = self.codes.get_mut(id as usize)?;
-        let by = eip.wrapping_sub(c.eip);
-        if code != c.entry || c.live || c.hot != hot || by & 0xfff != 0 || c.fixed {
-            return None;
-        }
-        c.live = true;
-        c.eip = eip;
-        c.seen = 0;
-        c.incoming.clear();
-        let (at, len, links, moves) = (c.entry, c.len, c.links, c.moves);
-        for n in links.0..links.0 + links.1 {
-            let l = &mut self.links[n as usize];
-            l.target = l.target.wrapping_add(by);
-            if std::mem::replace(&mut l.to, NOBODY) != NOBODY {
-                let stub = l.stub;
-                self.patch_jump(n, stub);
-            }
-        }
-        for m in &self.moves[moves.0 as usize..][..moves.1 as usize] {
-            let place = at + u32::from(m.at);
-            let v = match m.what {
-                Moved::Eip => self.buffer.read32(place).wrapping_add(by),
-                Moved::Slot(n) => {
-                    Lower::fetch_of(self.links[links.0 as usize + usize::from(n)].target) as u32
-                }
-            };
-            self.buffer.write(place, &v.to_le_bytes());
+    /// Makes a translation, which was just retired, that of the same block at another page of addresses, if it can be.
+    /// Programs that are loaded elsewhere each time need no more room so, and little time.
+    fn move_to(&mut self, number: u32, eip: u32, hot: bool) -> bool {
+        if self.codes.get(number).hot != hot || !self.codes.move_to(&mut self.buffer, number, eip) {
+            return false;
         }
         self.counters.moved += 1;
         if let Some(map) = &mut self.map {
-            map.add(self.buffer.address(at), len, eip);
+            let (at, end) = (self.codes.get(number).entry, self.codes.end(number, self.used));
+            map.add(self.buffer.address(at), end - at, eip);
         }
-        Some(at)
+        true
     }
 
-    /// The block that a place in translated code belongs to.
-    fn block_of(&self, place: *const u8) -> Option<u32> {
-        let off = self.buffer.offset(place)?;
-        let n = self.places.partition_point(|&(at, _)| at < off);
-        Some(self.places.get(n.checked_sub(1)?)?.1)
+    /// The block and site of a return address, and where its instruction ends.
+    fn site(&self, ret: *const u8) -> Option<(u32, Site, *const u8)> {
+        let (c, site) = self.codes.site(self.buffer.offset(ret)?)?;
+        Some((c.id, site, self.buffer.address(c.entry + u32::from(site.done))))
     }
 
-    /// Block and site of a return address.
-    fn site(&self, ret: *const u8) -> Option<(u32, Site)> {
-        let id = self.block_of(ret)?;
-        let c = self.codes.get(id as usize)?;
-        let from = self.buffer.offset(ret)? - c.entry;
-        let sites = self.sites.get(c.sites.0 as usize..)?.get(..c.sites.1 as usize)?;
-        let n = sites.binary_search_by_key(&from, |s| u32::from(s.ret)).ok()?;
-        Some((id, sites[n]))
+    /// The number of a translation, the site of an access in a view, and where its instruction ends.
+    fn trap_site(&self, at: *const u8) -> Option<(u32, TrapSite, *const u8)> {
+        let (number, site) = self.codes.trap_site(self.buffer.offset(at)?)?;
+        let done = self.codes.get(number).entry + u32::from(site.done);
+        Some((number, site, self.buffer.address(done)))
     }
 
-    /// Block and site of an access in a view.
-    fn trap_site(&self, at: *const u8) -> Option<(u32, TrapSite)> {
-        let off = self.buffer.offset(at)?;
-        // Unlike a return address, it may be the first byte of a block.
-        let n = self.places.partition_point(|&(start, _)| start <= off);
-        let &(start, id) = self.places.get(n.checked_sub(1)?)?;
-        let c = self.codes.get(id as usize)?;
-        let traps = self.traps.get(c.traps.0 as usize..)?.get(..c.traps.1 as usize)?;
-        let n = traps.partition_point(|t| u32::from(t.at) <= off - start);
-        Some((id, *traps.get(n.checked_sub(1)?)?))
-    }
-
-    /// A place in the code of block `id`.
-    fn address_in(&self, id: u32, off: u16) -> *const u8 {
-        self.buffer.address(self.codes[id as usize].entry + u32::from(off))
-    }
-
-    /// Where a direct exit leads.
-    fn target(&self, link: u32) -> Option<u32> {
-        Some(self.links.get(link as usize)?.target)
-    }
-
-    fn patch_jump(&mut self, link: u32, to: u32) {
-        let l = &self.links[link as usize];
-        let rel = to.wrapping_sub(l.jump + 4);
-        self.buffer.write(l.jump, &rel.to_le_bytes());
-    }
-
-    /// Lets exit `link` go straight to block `id`, as long as its page is mapped as `slot` says.
-    pub(crate) fn link(&mut self, link: u32, id: u32, slot: &Slot) {
-        let Some(c) = self.codes.get_mut(id as usize) else { return };
-        let Some(l) = self.links.get_mut(link as usize) else { return };
-        if !c.live || c.eip != l.target || slot.fetch != l.target & !0xfff {
+    /// Lets exit `link` go straight to a translation, as long as its page is mapped as `slot` says.
+    pub(crate) fn link(&mut self, link: u32, number: u32, slot: &Slot) {
+        let c = self.codes.get(number);
+        if !c.live || self.codes.target(link) != Some(c.eip) || slot.fetch != c.eip & !0xfff {
             return;
         }
         self.counters.links += 1;
-        let entry = c.entry;
-        if let Some(guard) = l.guard {
-            self.buffer.write(guard, &page_of(slot).to_le_bytes());
-        }
-        if l.to != id {
-            l.to = id;
-            c.incoming.push(link);
-            self.patch_jump(link, entry);
-        }
+        self.codes.link(&mut self.buffer, link, number, page_of(slot));
     }
 
     fn jump_index(eip: u32) -> usize {
         ((eip ^ eip >> 12) & layout::JUMP_MASK) as usize
     }
 
-    /// Lets indirect jumps find block `id`.
-    pub(crate) fn remember(&mut self, id: u32, slot: &Slot) {
-        let Some(c) = self.codes.get(id as usize) else { return };
+    /// Lets indirect jumps find a translation.
+    pub(crate) fn remember(&mut self, number: u32, slot: &Slot) {
+        let c = self.codes.get(number);
         if !c.live || slot.fetch != c.eip & !0xfff {
             return;
         }
         let j = Jump {
             eip: c.eip,
-            id,
+            number,
             page: page_of(slot),
             code: self.buffer.address(c.entry),
             entry: c.entry,
@@ -562,9 +391,9 @@ impl Jit {
         table[at] = j;
     }
 
-    /// Block `id` is gone: nothing may lead to its code any more.
-    pub(crate) fn retire(&mut self, id: u32) {
-        let Some(c) = self.codes.get_mut(id as usize) else { return };
+    /// The block of a translation is gone: nothing may lead to its code any more.
+    pub(crate) fn retire(&mut self, number: u32) {
+        let c = self.codes.get_mut(number);
         if !std::mem::take(&mut c.live) {
             return;
         }
@@ -572,18 +401,11 @@ impl Jit {
         let at = Self::jump_index(c.eip);
         for at in [at, at ^ 1] {
             let j = &mut self.jumps[usize::from(c.world)][at];
-            if j.id == id {
+            if j.number == number {
                 *j = NO_JUMP;
             }
         }
-        for link in std::mem::take(&mut c.incoming) {
-            let l = &mut self.links[link as usize];
-            if l.to == id {
-                l.to = NOBODY;
-                let stub = l.stub;
-                self.patch_jump(link, stub);
-            }
-        }
+        self.codes.unlink_all(&mut self.buffer, number);
     }
 
     /// Forgets all translations.
@@ -591,11 +413,6 @@ impl Jit {
         self.counters.flushes += 1;
         self.used = self.thunks.len;
         self.codes.clear();
-        self.places.clear();
-        self.links.clear();
-        self.sites.clear();
-        self.traps.clear();
-        self.moves.clear();
         for t in &mut self.jumps {
             t.fill(NO_JUMP);
         }
@@ -618,11 +435,11 @@ impl Engine {
         self.jit.is_some() && self.cpu.flat() && !self.cpu.tlb.alignment_checks()
     }
 
-    /// The block at EIP and its translation, if there is one and the TLB knows its page.
+    /// The translation of the block at EIP, its number and where it begins, if there is one and the TLB knows its page.
     #[inline(always)]
     pub(crate) fn find_translation(&self) -> Option<(u32, u32)> {
         let j = self.jump()?;
-        (j.page == page_of(self.cpu.tlb.slot(self.cpu.eip))).then_some((j.id, j.entry))
+        (j.page == page_of(self.cpu.tlb.slot(self.cpu.eip))).then_some((j.number, j.entry))
     }
 
     /// What the table has for EIP.
@@ -667,11 +484,11 @@ impl Engine {
         }
         if b.code != 0 {
             // The same code at another address, or to be made better.
-            jit.retire(id);
-            let hot = (hot || jit.codes[id as usize].hot) && (world & VIEW == 0 || b.careful);
-            if let Some(code) = jit.move_to(id, eip, b.code, hot) {
+            jit.retire(b.code);
+            let hot = (hot || jit.codes.get(b.code).hot) && (world & VIEW == 0 || b.careful);
+            if jit.move_to(b.code, eip, hot) {
                 b.code_eip = eip;
-                return code;
+                return b.code;
             }
         }
         self.decoded(id);
@@ -683,7 +500,7 @@ impl Engine {
         if second.is_some() && slot.fetch != next_page {
             return 0;
         }
-        let hot = hot || b.code != 0 && jit.codes.get(id as usize).is_some_and(|c| c.hot);
+        let hot = hot || b.code != 0 && jit.codes.get(b.code).hot;
         let how = How { world, hot, second };
         let code = match jit.translate(id, eip, self.cache.block(id), self.cache.insns(id), how) {
             Some(code) => code,
@@ -709,8 +526,8 @@ impl Engine {
             jit.flush();
             self.cache.dropped_code.clear();
         }
-        for id in self.cache.dropped_code.drain(..) {
-            jit.retire(id);
+        for number in self.cache.dropped_code.drain(..) {
+            jit.retire(number);
         }
     }
 
@@ -769,16 +586,16 @@ impl Engine {
             }
             x if x == Exit::Budget as u64 => {
                 jit.counters.exits_budget += 1;
-                match jit.block_of(self.hot.resume) {
-                    Some(id) => self.over_budget(id),
-                    None => unreachable!("code outside of any block"),
+                match jit.buffer.offset(self.hot.resume).map(|off| jit.codes.of_return(off)) {
+                    Some(number) if number != 0 => self.over_budget(number),
+                    _ => unreachable!("code outside of any block"),
                 }
                 Left::Budget
             }
             x if x == Exit::Link as u64 => {
                 jit.counters.exits_link += 1;
                 let link = self.hot.resume.addr() as u32;
-                match jit.target(link) {
+                match jit.codes.target(link) {
                     Some(target) => {
                         cpu.eip = target;
                         Left::Next(Some(link))
@@ -797,10 +614,12 @@ impl Engine {
         }
     }
 
-    /// Block `id` was longer than the budget, which it has been taken from. Where time is spent, budgets end.
-    fn over_budget(&mut self, id: u32) {
+    /// The block of a translation was longer than the budget, which it has been taken from. Where time is spent, budgets
+    /// end.
+    fn over_budget(&mut self, number: u32) {
         let Some(jit) = &mut self.jit else { return };
-        let c = &mut jit.codes[id as usize];
+        let c = jit.codes.get_mut(number);
+        let id = c.id;
         self.cpu.eip = c.eip;
         self.cpu.icount -= u64::from(self.cache.block(id).n);
         c.seen = c.seen.saturating_add(1);
@@ -811,11 +630,11 @@ impl Engine {
         }
     }
 
-    /// Block `id` follows at EIP over exit `link`: the next time it goes straight there.
-    pub(crate) fn link(&mut self, link: u32, id: u32) {
+    /// A translation follows at EIP over exit `link`: the next time it goes straight there.
+    pub(crate) fn link(&mut self, link: u32, number: u32) {
         let slot = *self.cpu.tlb.slot(self.cpu.eip);
         if let Some(jit) = &mut self.jit {
-            jit.link(link, id, &slot);
+            jit.link(link, number, &slot);
         }
     }
 
@@ -823,7 +642,7 @@ impl Engine {
     pub(crate) fn remember_translation(&mut self, id: u32) {
         let slot = *self.cpu.tlb.slot(self.cpu.eip);
         if let Some(jit) = &mut self.jit {
-            jit.remember(id, &slot);
+            jit.remember(self.cache.block(id).code, &slot);
         }
     }
 }

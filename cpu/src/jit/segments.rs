@@ -67,8 +67,16 @@ fn emit(a: &mut Asm, whom: For, seg: Option<usize>) -> u32 {
     if let Some(seg) = may_be_null {
         a.store(Size::W, Rm::Base(RBP, at::segment_selector(seg)), RCX);
         a.store_imm(Size::D, Rm::Base(RBP, at::segment_base(seg)), SegReg::NULL.base);
-        a.store_imm(Size::D, Rm::Base(RBP, at::segment(seg) + offset_of!(SegReg, limit) as i32), SegReg::NULL.limit);
-        a.store_imm(Size::D, Rm::Base(RBP, at::segment(seg) + offset_of!(SegReg, attr) as i32), SegReg::NULL.attr);
+        a.store_imm(
+            Size::D,
+            Rm::Base(RBP, at::segment(seg) + offset_of!(SegReg, limit) as i32),
+            SegReg::NULL.limit,
+        );
+        a.store_imm(
+            Size::D,
+            Rm::Base(RBP, at::segment(seg) + offset_of!(SegReg, attr) as i32),
+            SegReg::NULL.attr,
+        );
         // Sign-extended: -1.
         const { assert!(SegReg::NULL.rlim == -1 && SegReg::NULL.wlim == -1) };
         for write in [false, true] {

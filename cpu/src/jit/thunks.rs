@@ -312,13 +312,22 @@ fn emit_slow(a: &mut Asm, spill: Label, fill: Label) {
     a.load(Size::Q, RCX, Rm::Base(RSP, 8));
     a.mov(Size::D, RSI, RAX);
     call(a, calls::memory as *const () as u64, spill);
-    let (done, out) = (a.label(), a.label());
+    let (done, found, out) = (a.label(), a.label(), a.label());
+    a.alu_imm(Size::D, 7, Rm::Reg(RAX), calls::FOUND);
+    a.jcc(cond::E, found);
     a.alu_imm(Size::D, 7, Rm::Reg(RAX), 1);
     a.jcc(cond::E, done);
     a.jcc(cond::A, out);
     a.call(fill);
     load_guest(a);
     a.rm(Size::D, &[0x33], RAX, Rm::Reg(RAX));
+    a.ret();
+    a.bind(found);
+    // Behind the lookup.
+    a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 8);
+    a.call(fill);
+    load_guest(a);
+    a.load(Size::D, RAX, Rm::Base(RBP, at::LIN));
     a.ret();
     a.bind(done);
     a.alu_imm(Size::Q, 0, Rm::Reg(RSP), 16);

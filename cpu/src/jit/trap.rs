@@ -14,7 +14,7 @@ use crate::run::Engine;
 /// So many accesses of a block may be refused before it is translated without a view.
 const MOST_REFUSED: u8 = 4;
 /// ... within so many instructions.
-const LATELY: u64 = 2_000_000;
+const LATELY: u32 = 2_000_000;
 
 /// What the handler found, and the registers that translated code uses within an instruction.
 #[repr(C)]
@@ -217,8 +217,10 @@ impl Engine {
         let rip = self.hot.resume;
         let Some((jit, io)) = self.jit.as_mut().zip(self.hot.io) else { return Exit::Boundary as u32 };
         jit.counters.traps += 1;
-        let Some((id, site)) = jit.trap_site(rip) else { unreachable!("an access that no block makes") };
-        let (k, done) = (usize::from(site.k), jit.address_in(id, site.done));
+        let Some((number, site, done)) = jit.trap_site(rip) else {
+            unreachable!("an access that no block makes")
+        };
+        let (id, k) = (jit.codes.get(number).id, usize::from(site.k));
         if site.unsaved {
             self.hot.flags = pack(self.hot.trap.rflags as u32);
         }
@@ -244,23 +246,23 @@ impl Engine {
             self.cpu.end_block = true;
         }
         if found == InView::Refused {
-            self.refused(id);
+            self.refused(number);
         }
         self.interpret_instead(id, k, done)
     }
 
     /// Blocks that often access what can't be in a view go without one.
-    fn refused(&mut self, id: u32) {
+    fn refused(&mut self, number: u32) {
         let Some(jit) = &mut self.jit else { return };
-        let c = &mut jit.codes[id as usize];
-        let now = self.cpu.icount;
+        let c = jit.codes.get_mut(number);
+        let (id, now) = (c.id, self.cpu.icount as u32);
         if now.wrapping_sub(c.refused_since) > LATELY {
             (c.refused, c.refused_since) = (0, now);
         }
         c.refused = c.refused.saturating_add(1);
         if c.refused >= MOST_REFUSED && c.live {
             // Its code stays until the buffer is flushed, so it can be left as usual.
-            jit.retire(id);
+            jit.retire(number);
             let b = self.cache.block_mut(id);
             b.careful = true;
             b.code = 0;

@@ -66,6 +66,13 @@ impl Cpu {
         if tag == lin & !0xfff {
             return Ok(Page { phys: 0, arena: Some(lin.wrapping_add(slot.addend)) });
         }
+        if access == Access::Write && slot.is_seen(lin) {
+            let at = lin.wrapping_add(slot.addend);
+            if !self.ram.arena().is_watched(at >> 12) {
+                self.tlb.allow_writes(set, lin);
+            }
+            return Ok(Page { phys: 0, arena: Some(at) });
+        }
         let t = self.walk(io, lin, access, user)?;
         let a20 = self.a20_mask();
         let phys = t.phys & a20;
@@ -80,12 +87,14 @@ impl Cpu {
         }
         if let Some(at) = m.read {
             let watched = self.watched(lin);
-            let write = t.writable && !watched && self.is_plain(m, at);
+            let write = t.writable && !watched && self.is_dirty_ram(m, at);
+            let seen = write && self.ram.arena().is_watched(at >> 12);
             let fill = Fill {
                 lin,
                 arena: at,
                 read: !watched,
                 write,
+                seen,
                 fetch: t.executable,
                 fetching: access == Access::Fetch,
                 global: t.global,
@@ -108,6 +117,18 @@ impl Cpu {
         }
         let slot = self.tlb.slot(lin);
         last == if write { slot.write } else { slot.read }
+    }
+
+    /// Where in the arena `len` bytes at `lin` are, in a page that must not be written unseen, if they may be written now
+    /// with nothing else to be done: no code was decoded from them. The TLB knows the page.
+    pub(crate) fn beside_code(&mut self, lin: u32, len: u32) -> Option<u32> {
+        let slot = self.tlb.slot(lin);
+        let at = lin.wrapping_add(slot.addend);
+        (slot.is_seen(lin)
+            && (lin & 0xfff) + len <= 0x1000
+            && !self.ram.arena().is_table(at >> 12)
+            && self.code.passes(at, len))
+        .then_some(at)
     }
 
     /// Maps the page of `lin` in the view of the code that runs, as the TLB would let it be accessed.
@@ -190,8 +211,12 @@ impl Cpu {
 
     /// Nobody has to hear of writes to the page at `at`, which `m` reads: they go there, and it is dirty already.
     fn is_plain(&self, m: Mapping, at: u32) -> bool {
-        let arena = self.ram.arena();
-        m.write == m.read && arena.is_dirty(at >> 12) && !arena.is_watched(at >> 12)
+        self.is_dirty_ram(m, at) && !self.ram.arena().is_watched(at >> 12)
+    }
+
+    /// Writes to the page at `at`, which `m` reads, go there, and it is dirty already.
+    fn is_dirty_ram(&self, m: Mapping, at: u32) -> bool {
+        m.write == m.read && self.ram.arena().is_dirty(at >> 12)
     }
 
     fn load(&mut self, io: &mut dyn GuestIo, p: Page, buf: &mut [u8]) {

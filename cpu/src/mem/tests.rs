@@ -214,16 +214,43 @@ fn the_tlb_never_shows() {
 }
 
 #[test]
-fn a_page_that_becomes_code_loses_its_write_entry() {
+fn writes_to_a_page_are_seen_while_code_comes_from_it() {
     let mut rng = Rng(77);
     let mut cpu = machine(&mut rng);
     let mut io = NoIo;
     let lin = 5 << 22; // the large page
     cpu.write32(&mut io, DS, lin, 1).unwrap();
+    assert_eq!(cpu.tlb.slot(lin).write, lin);
     cpu.ram.arena().set_code(0x400, true);
     cpu.tlb.forbid_writes(0x400);
-    cpu.ram.take_dirty(0..0x100_0000, |_| {});
+    assert!(cpu.tlb.slot(lin).is_seen(lin));
     cpu.write8(&mut io, DS, lin + 5, 1).unwrap();
-    assert!(cpu.ram.arena().is_dirty(0x400));
     assert_eq!(cpu.read32(&mut io, DS, lin + 4).unwrap(), 0x100);
+    assert!(cpu.tlb.slot(lin).is_seen(lin));
+    // The same of a page that is found so.
+    cpu.tlb.flush_all();
+    cpu.write8(&mut io, DS, lin + 6, 1).unwrap();
+    assert!(cpu.tlb.slot(lin).is_seen(lin));
+    cpu.ram.arena().set_code(0x400, false);
+    cpu.write8(&mut io, DS, lin + 7, 1).unwrap();
+    assert_eq!(cpu.tlb.slot(lin).write, lin);
+    assert_eq!(cpu.read32(&mut io, DS, lin + 4).unwrap(), 0x0101_0100);
+}
+
+#[test]
+fn nothing_is_written_beside_code_that_may_not_be() {
+    let mut rng = Rng(78);
+    let mut cpu = machine(&mut rng);
+    let mut io = NoIo;
+    let lin = 5 << 22;
+    cpu.ram.arena().set_code(0x400, true);
+    assert_eq!(cpu.beside_code(lin, 4), None, "the TLB knows nothing of the page");
+    cpu.write32(&mut io, DS, lin, 1).unwrap();
+    assert_eq!(cpu.beside_code(lin + 0xffc, 4), Some(0x40_0ffc));
+    assert_eq!(cpu.beside_code(lin + 0xffd, 4), None, "it goes on in the next page");
+    cpu.ram.arena().set_table(0x400, true);
+    assert_eq!(cpu.beside_code(lin, 4), None, "a view comes from there, too");
+    cpu.ram.arena().set_table(0x400, false);
+    cpu.tlb.flush_page(lin);
+    assert_eq!(cpu.beside_code(lin, 4), None, "it was flushed");
 }

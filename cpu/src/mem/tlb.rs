@@ -11,6 +11,8 @@
 
 pub(crate) const SLOTS: usize = 4096;
 const INVALID: u32 = 1;
+/// In a write tag, which equals no page's address so: the page may be written, but not unseen.
+const SEEN: u32 = 2;
 
 pub(crate) const SUPERVISOR: usize = 0;
 pub(crate) const USER: usize = SLOTS;
@@ -23,6 +25,7 @@ const NEVER: usize = 2 * SLOTS;
 pub(crate) struct Slot {
     /// Linear address of the page if it may be read, else [`INVALID`].
     pub(crate) read: u32,
+    /// Likewise; with [`SEEN`] the slow path may write to it without a walk.
     pub(crate) write: u32,
     pub(crate) fetch: u32,
     /// Arena offset = linear address + this.
@@ -36,7 +39,12 @@ impl Slot {
     pub(crate) const COUNT: usize = SLOTS;
 
     fn page(&self) -> Option<u32> {
-        [self.read, self.write, self.fetch].into_iter().find(|&t| t != INVALID)
+        [self.read, self.write, self.fetch].into_iter().find(|&t| t != INVALID).map(|t| t & !0xfff)
+    }
+
+    /// The page of `lin` may be written, but not unseen.
+    pub(crate) fn is_seen(&self, lin: u32) -> bool {
+        self.write == lin & !0xfff | SEEN
     }
 }
 
@@ -47,6 +55,8 @@ pub(crate) struct Fill {
     pub(crate) arena: u32,
     pub(crate) read: bool,
     pub(crate) write: bool,
+    /// It may be written, but not unseen.
+    pub(crate) seen: bool,
     /// Instructions may be fetched from the page.
     pub(crate) fetch: bool,
     /// They are now: data accesses leave a fetch tag as it is.
@@ -153,7 +163,8 @@ impl Tlb {
             self.evicted[i & (2 * SLOTS - 1)] |= bits;
             self.evicted_any[usize::from(set == USER)] |= bits;
         }
-        self.slots[i] = Slot { read: tag(f.read), write: tag(f.write), fetch, addend };
+        let write = if f.seen { page | SEEN } else { tag(f.write) };
+        self.slots[i] = Slot { read: tag(f.read), write, fetch, addend };
         if self.marks[i] & LISTED == 0 {
             self.live.push(i as u16);
         }
@@ -231,9 +242,14 @@ impl Tlb {
         for &i in &self.live {
             let s = &mut self.slots[usize::from(i)];
             if s.write != INVALID && s.write.wrapping_add(s.addend) == arena_page << 12 {
-                s.write = INVALID;
+                s.write |= SEEN;
             }
         }
+    }
+
+    /// The page of `lin`, in a slot that [`Slot::is_seen`], may be written unseen again.
+    pub(crate) fn allow_writes(&mut self, set: usize, lin: u32) {
+        self.slots[index(set, lin)].write &= !SEEN;
     }
 }
 

@@ -2,6 +2,7 @@
 //! came from. SDM vol. 3, 12.6.
 
 use hv_vcpu::Vcpu;
+use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 
 use crate::machine::{CODE, DATA, Machine};
@@ -107,7 +108,7 @@ fn the_second_page_of_an_instruction_can_be_mapped_anew() {
 
 /// A caller that knows a function by address calls it, has its page leave the TLB by a load from a page 4 MiB on, maps
 /// the page anew, flushes and calls again.
-fn remapped(flush: fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> u32 {
+fn remapped(flush: fn(&mut CodeAssembler) -> Result<(), IcedError>) -> u32 {
     let (directory, tables) = (0x2000_u32, 0x3000_u32);
     let mut m = Machine::new(&move |a| {
         let mut top = a.create_label();
@@ -295,4 +296,134 @@ fn a_page_that_is_filled_anew_loses_its_code_at_once() {
     m.load(DATA, &function.repeat(40));
     assert_eq!(m.run().gpr[0], 40, "the second time all of them only return");
     assert!(m.metric("blocks_dropped") >= 40);
+}
+
+#[test]
+fn functions_that_are_written_in_batches_run_as_written() {
+    // Eight times forty functions, MOV EAX, n; RET: all are written, then all are called.
+    const FUNCTIONS: u32 = 40;
+    let mut m = Machine::new(&|a| {
+        let [mut top, mut write, mut call] = [(); 3].map(|()| a.create_label());
+        a.mov(esi, 8)?;
+        a.set_label(&mut top)?;
+        a.mov(edi, DATA)?;
+        a.mov(ecx, FUNCTIONS)?;
+        a.set_label(&mut write)?;
+        a.mov(byte_ptr(edi), i32::from(MOV_EAX as i8))?;
+        a.imul_3(eax, ecx, 1000)?;
+        a.add(eax, esi)?;
+        a.mov(dword_ptr(edi + 1), eax)?;
+        a.mov(byte_ptr(edi + 5), 0xc3_u32 as i32)?;
+        a.add(edi, 64)?;
+        a.dec(ecx)?;
+        a.jne(write)?;
+        a.mov(edi, DATA)?;
+        a.mov(ecx, FUNCTIONS)?;
+        a.set_label(&mut call)?;
+        a.call(edi)?;
+        a.add(ebx, eax)?;
+        a.add(edi, 64)?;
+        a.dec(ecx)?;
+        a.jne(call)?;
+        a.dec(esi)?;
+        a.jne(top)?;
+        a.hlt()
+    });
+    let sum = |n: u32| (1..=n).sum::<u32>();
+    assert_eq!(m.run().gpr[3], 8 * 1000 * sum(FUNCTIONS) + FUNCTIONS * sum(8));
+    assert!(m.metric("blocks_dropped") >= u64::from(7 * FUNCTIONS));
+}
+
+#[test]
+fn code_is_appended_to_a_page_that_runs() {
+    // Copies of one function, each behind the last in one page, written in one way or another and run before the next.
+    const LEN: u32 = 24;
+    let mut function = [0x90; LEN as usize];
+    function[0] = 0x43; // inc ebx
+    function[23] = 0xc3;
+    type Way = &'static dyn Fn(&mut CodeAssembler) -> Result<(), IcedError>;
+    let ways: [Way; 5] = [
+        &|a| {
+            a.mov(ecx, LEN / 4)?;
+            a.rep().movsd()
+        },
+        &|a| {
+            a.mov(ecx, LEN)?;
+            a.rep().movsb()
+        },
+        &|a| {
+            for k in 0..LEN / 4 {
+                a.mov(eax, dword_ptr(esi + k * 4))?;
+                a.mov(dword_ptr(edi + k * 4), eax)?;
+            }
+            a.add(edi, LEN as i32)
+        },
+        &|a| {
+            for k in 0..LEN / 8 {
+                a.fild(qword_ptr(esi + k * 8))?;
+                a.fistp(qword_ptr(edi + k * 8))?;
+            }
+            a.add(edi, LEN as i32)
+        },
+        &|a| {
+            a.mov(edx, esp)?;
+            a.lea(esp, dword_ptr(edi + LEN))?;
+            for k in (0..LEN / 4).rev() {
+                a.push(dword_ptr(esi + k * 4))?;
+            }
+            a.mov(esp, edx)?;
+            a.add(edi, LEN as i32)
+        },
+    ];
+    for (n, way) in ways.into_iter().enumerate() {
+        let mut m = Machine::new(&move |a| {
+            let mut next = a.create_label();
+            a.fninit()?;
+            a.mov(ebp, 160)?;
+            a.mov(edi, DATA)?;
+            a.set_label(&mut next)?;
+            a.mov(esi, DATA + 0x2000)?;
+            way(a)?;
+            a.lea(eax, dword_ptr(edi - LEN))?;
+            a.call(eax)?;
+            a.dec(ebp)?;
+            a.jne(next)?;
+            a.hlt()
+        });
+        m.load(DATA + 0x2000, &function);
+        assert_eq!(m.run().gpr[3], 160, "way {n}");
+        assert_eq!(m.read(DATA, 160 * LEN as usize), function.repeat(160), "way {n}");
+        assert_eq!(m.metric("blocks_dropped"), 0, "way {n}");
+    }
+}
+
+#[test]
+fn a_repeated_store_that_begins_beside_code_reaches_it() {
+    for stos in [false, true] {
+        // A function at 40h of the page runs; then 80h bytes of RETs, or of the like, are put over it from 20h on.
+        let mut m = Machine::new(&move |a| {
+            let mut top = a.create_label();
+            a.mov(ebp, 2)?;
+            a.set_label(&mut top)?;
+            a.mov(eax, DATA + 0x40)?;
+            a.call(eax)?;
+            a.mov(edi, DATA + 0x20)?;
+            a.mov(esi, DATA + 0x2000)?;
+            a.mov(ecx, 0x20)?;
+            a.mov(eax, 0xc3c3_c3c3_u32)?;
+            if stos {
+                a.rep().stosd()?;
+            } else {
+                a.rep().movsd()?;
+            }
+            a.dec(ebp)?;
+            a.jne(top)?;
+            a.hlt()
+        });
+        m.load(DATA + 0x40, &[0x43, 0xc3]); // inc ebx; ret
+        m.load(DATA + 0x2000, &[0xc3; 0x80]);
+        let s = m.run();
+        assert_eq!((s.gpr[3], s.gpr[7]), (1, DATA + 0xa0), "stos {stos}");
+        assert_eq!(m.read(DATA + 0x20, 0x80), [0xc3; 0x80], "stos {stos}");
+    }
 }

@@ -178,25 +178,35 @@ impl Process {
         Ok(kib.context("/proc/PID/status has no VmHWM")? / 1024.0)
     }
 
-    /// Memory without the guest's own, MiB: the guest's is the smallest mapping that can hold it. Pages that are mapped
-    /// twice count once (proportional set size): translated code is.
+    /// Memory without the guest's own, MiB. Pages that are mapped twice count once (proportional set size): translated code
+    /// is.
     pub(crate) fn overhead_mib(&self, guest_mib: u64) -> Result<f64> {
-        let text = fs::read_to_string(format!("/proc/{}/smaps", self.pid()))?;
-        let (mut size, mut total) = (0.0, 0.0);
-        let mut guest: Option<(f64, f64)> = None;
-        for l in text.lines() {
-            if let Some(kib) = l.strip_prefix("Size:").and_then(first_number) {
-                size = kib;
-            } else if let Some(pss) = l.strip_prefix("Pss:").and_then(first_number) {
-                total += pss;
-                if size >= guest_mib as f64 * 1024.0 && guest.is_none_or(|(s, _)| size < s) {
-                    guest = Some((size, pss));
-                }
-            }
-        }
-        let (_, pss) = guest.context("no mapping is as large as the guest's memory")?;
-        Ok((total - pss) / 1024.0)
+        overhead_mib(&fs::read_to_string(format!("/proc/{}/smaps", self.pid()))?, guest_mib)
     }
+}
+
+/// The guest's memory is the smallest mapping that can hold it; if that has a file, all of the file's mappings are: views
+/// map pages of it again.
+fn overhead_mib(smaps: &str, guest_mib: u64) -> Result<f64> {
+    let (mut file, mut size) = ("", 0.0);
+    // Of each mapping: file, size, proportional set size.
+    let mut all = Vec::new();
+    for l in smaps.lines() {
+        if let Some(kib) = l.strip_prefix("Size:").and_then(first_number) {
+            size = kib;
+        } else if let Some(pss) = l.strip_prefix("Pss:").and_then(first_number) {
+            all.push((file, size, pss));
+        } else if let Some(inode) = l.split_whitespace().nth(4).filter(|_| !l.ends_with(" kB")) {
+            // ADDRESSES RIGHTS OFFSET DEVICE INODE [PATH]
+            file = inode;
+        }
+    }
+    let large = all.iter().filter(|m| m.1 >= guest_mib as f64 * 1024.0);
+    let guest =
+        *large.min_by(|a, b| a.1.total_cmp(&b.1)).context("no mapping is as large as the guest's memory")?;
+    let is_guest = |m: &&(&str, f64, f64)| if guest.0 == "0" { **m == guest } else { m.0 == guest.0 };
+    let total: f64 = all.iter().map(|m| m.2).sum();
+    Ok((total - all.iter().filter(is_guest).map(|m| m.2).sum::<f64>()) / 1024.0)
 }
 
 impl Drop for Process {
@@ -229,5 +239,33 @@ fn cpu_of(stat: &str) -> Result<f64> {
     match (f.next(), f.next()) {
         (Some(Ok(user)), Some(Ok(system))) => Ok((user + system) / USER_HZ),
         _ => bail!("/proc/PID/stat is too short"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::overhead_mib;
+
+    #[test]
+    fn all_mappings_of_the_guests_memory_are_the_guests() {
+        let smaps = "\
+7f0000000000-7f0001000000 rw-s 00000000 00:01 77                         /memfd:guest-ram (deleted)
+Size:              16384 kB
+Pss:                6144 kB
+VmFlags: rd wr sh mr mw me ms sd
+7f0002000000-7f0002001000 r--s 00003000 00:01 77                         /memfd:guest-ram (deleted)
+Size:                  4 kB
+Pss:                   2 kB
+7f0003000000-7f0103010000 ---p 00000000 00:00 0
+Size:            4194368 kB
+Pss:                   0 kB
+7f0203000000-7f0203100000 rw-p 00000000 00:00 0                          [heap]
+Size:               1024 kB
+Pss:                 512 kB
+";
+        assert_eq!(overhead_mib(smaps, 16).unwrap(), 0.5);
+        let anonymous = smaps.replace("00:01 77", "00:00 0");
+        assert_eq!(overhead_mib(&anonymous, 16).unwrap(), 514.0 / 1024.0);
+        assert!(overhead_mib("", 16).is_err());
     }
 }

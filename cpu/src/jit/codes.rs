@@ -1,0 +1,308 @@
+//! What is known of translations. They lie in the buffer in the order of their numbers, and so, in tables, do their exits
+//! and the other places that are found by where they are. None goes before all do.
+
+use std::ops::Range;
+
+use super::buffer::CodeBuffer;
+use super::lower::{Lower, Lowered, Move, Moved};
+
+/// In place of the number of a translation or link.
+pub(super) const NOBODY: u32 = u32::MAX;
+
+/// A direct exit.
+pub(super) struct Link {
+    target: u32,
+    /// Offset in the buffer of the jump's displacement.
+    jump: u32,
+    /// How far in front of that the page check's immediate begins, or 0: there is none; how far behind it the way out.
+    guard: u8,
+    stub: u8,
+    /// The translation that it goes straight to, or [`NOBODY`]; its neighbours among the links that do.
+    to: u32,
+    next: u32,
+    before: u32,
+}
+
+impl Link {
+    /// Offsets are from the block's entry.
+    pub(super) fn new(target: u32, jump: u32, guard: Option<u32>, stub: u32) -> Self {
+        Self {
+            target,
+            jump,
+            guard: guard.map_or(0, |g| (jump - g) as u8),
+            stub: (stub - jump) as u8,
+            to: NOBODY,
+            next: NOBODY,
+            before: NOBODY,
+        }
+    }
+
+    fn patch(&self, buffer: &mut CodeBuffer, to: u32) {
+        let rel = to.wrapping_sub(self.jump + 4);
+        buffer.write(self.jump, &rel.to_le_bytes());
+    }
+
+    /// It leaves translated code.
+    fn patch_out(&self, buffer: &mut CodeBuffer) {
+        self.patch(buffer, self.jump + u32::from(self.stub));
+    }
+}
+
+/// A call of translated code.
+#[derive(Clone, Copy)]
+pub(super) struct Site {
+    /// Return address and end of the instruction, from the block's entry.
+    pub(super) ret: u16,
+    pub(super) done: u16,
+    /// The instruction.
+    pub(super) k: u8,
+}
+
+/// Where accesses in a view may trap: from `at` to the next one.
+#[derive(Clone, Copy)]
+pub(super) struct TrapSite {
+    /// From the block's entry; `done` as in [`Site`].
+    pub(super) at: u16,
+    pub(super) done: u16,
+    pub(super) k: u8,
+    /// The guest's flags are only in the host's.
+    pub(super) unsaved: bool,
+}
+
+/// The translation of a block.
+pub(super) struct Code {
+    /// The block.
+    pub(super) id: u32,
+    /// Offset in the buffer.
+    pub(super) entry: u32,
+    pub(super) eip: u32,
+    /// The first of its direct exits, calls, accesses in a view, and places that another address would change.
+    links: u32,
+    sites: u32,
+    traps: u32,
+    moves: u32,
+    /// The first link that leads here, or [`NOBODY`].
+    incoming: u32,
+    /// Accesses that a view refused lately, and since when (low bits of the count of instructions).
+    pub(super) refused_since: u32,
+    pub(super) refused: u8,
+    /// Which of [`super::Jit::jumps`].
+    pub(super) world: u8,
+    /// How often it was found running when the budget ended.
+    pub(super) seen: u8,
+    pub(super) live: bool,
+    /// Translated with everything in line.
+    pub(super) hot: bool,
+    /// Another address would change more than places.
+    fixed: bool,
+}
+
+impl Code {
+    /// That is live.
+    pub(super) fn new(id: u32, entry: u32, eip: u32, world: u8, hot: bool) -> Self {
+        Self {
+            id,
+            entry,
+            eip,
+            links: 0,
+            sites: 0,
+            traps: 0,
+            moves: 0,
+            incoming: NOBODY,
+            refused_since: 0,
+            refused: 0,
+            world,
+            seen: 0,
+            live: true,
+            hot,
+            fixed: false,
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Code>() == 44 && size_of::<Link>() == 24);
+
+pub(super) struct Codes {
+    /// Number 0 is the thunks.
+    codes: Vec<Code>,
+    links: Vec<Link>,
+    sites: Vec<Site>,
+    traps: Vec<TrapSite>,
+    moves: Vec<Move>,
+}
+
+impl Codes {
+    pub(super) fn new() -> Self {
+        let thunks = Code { live: false, ..Code::new(0, 0, 0, 0, false) };
+        Self {
+            codes: vec![thunks],
+            links: Vec::new(),
+            sites: Vec::new(),
+            traps: Vec::new(),
+            moves: Vec::new(),
+        }
+    }
+
+    /// Forgets all translations.
+    pub(super) fn clear(&mut self) {
+        self.codes.truncate(1);
+        self.links.clear();
+        self.sites.clear();
+        self.traps.clear();
+        self.moves.clear();
+    }
+
+    /// Number of the next link.
+    pub(super) fn next_link(&self) -> u32 {
+        self.links.len() as u32
+    }
+
+    /// Enters a translation, which lies behind all others. Returns its number.
+    pub(super) fn add(&mut self, code: Code, lowered: Lowered) -> u32 {
+        let number = self.codes.len() as u32;
+        self.codes.push(Code {
+            links: self.links.len() as u32,
+            sites: self.sites.len() as u32,
+            traps: self.traps.len() as u32,
+            moves: self.moves.len() as u32,
+            fixed: lowered.moves.is_none(),
+            ..code
+        });
+        let at = code.entry;
+        self.links.extend(lowered.links.into_iter().map(|l| Link { jump: l.jump + at, ..l }));
+        self.sites.extend(lowered.sites);
+        self.traps.extend(lowered.traps);
+        self.moves.extend(lowered.moves.unwrap_or_default());
+        number
+    }
+
+    pub(super) fn get(&self, number: u32) -> &Code {
+        &self.codes[number as usize]
+    }
+
+    pub(super) fn get_mut(&mut self, number: u32) -> &mut Code {
+        &mut self.codes[number as usize]
+    }
+
+    /// Of a table of `len`, what belongs to a translation: from what `first` says of it to what it says of the next.
+    fn range(&self, number: u32, len: usize, first: impl Fn(&Code) -> u32) -> Range<usize> {
+        let end = self.codes.get(number as usize + 1).map_or(len, |c| first(c) as usize);
+        first(self.get(number)) as usize..end
+    }
+
+    /// Offset of what follows a translation in the buffer, of which `used` bytes are.
+    pub(super) fn end(&self, number: u32, used: u32) -> u32 {
+        self.codes.get(number as usize + 1).map_or(used, |c| c.entry)
+    }
+
+    /// The translation that an offset lies in: that of an instruction, or one that a call returns to, which may be the
+    /// first behind the block.
+    fn of_place(&self, off: u32) -> u32 {
+        self.codes.partition_point(|c| c.entry <= off) as u32 - 1
+    }
+
+    pub(super) fn of_return(&self, off: u32) -> u32 {
+        self.of_place(off.saturating_sub(1))
+    }
+
+    /// Translation and site of an offset that is returned to.
+    pub(super) fn site(&self, off: u32) -> Option<(&Code, Site)> {
+        let number = self.of_return(off);
+        let c = self.get(number);
+        let sites = &self.sites[self.range(number, self.sites.len(), |c| c.sites)];
+        let n = sites.binary_search_by_key(&(off - c.entry), |s| u32::from(s.ret)).ok()?;
+        Some((c, sites[n]))
+    }
+
+    /// The number of a translation, and the site of an access in a view.
+    pub(super) fn trap_site(&self, off: u32) -> Option<(u32, TrapSite)> {
+        let number = self.of_place(off);
+        let from = off - self.get(number).entry;
+        let traps = &self.traps[self.range(number, self.traps.len(), |c| c.traps)];
+        let n = traps.partition_point(|t| u32::from(t.at) <= from);
+        Some((number, *traps.get(n.checked_sub(1)?)?))
+    }
+
+    /// Where a direct exit leads.
+    pub(super) fn target(&self, link: u32) -> Option<u32> {
+        Some(self.links.get(link as usize)?.target)
+    }
+
+    /// Lets exit `link` go straight to a translation, if its page check finds `page`.
+    pub(super) fn link(&mut self, buffer: &mut CodeBuffer, link: u32, number: u32, page: u64) {
+        let l = &self.links[link as usize];
+        if l.guard != 0 {
+            buffer.write(l.jump - u32::from(l.guard), &page.to_le_bytes());
+        }
+        if l.to == number {
+            return;
+        }
+        self.unlink(link);
+        let c = &mut self.codes[number as usize];
+        let next = std::mem::replace(&mut c.incoming, link);
+        let l = &mut self.links[link as usize];
+        (l.to, l.next) = (number, next);
+        l.patch(buffer, c.entry);
+        if next != NOBODY {
+            self.links[next as usize].before = link;
+        }
+    }
+
+    /// Takes a link out of the list of those that lead where it leads. True if it leads anywhere.
+    fn unlink(&mut self, link: u32) -> bool {
+        let l = &mut self.links[link as usize];
+        let [to, next, before] =
+            [&mut l.to, &mut l.next, &mut l.before].map(|n| std::mem::replace(n, NOBODY));
+        if to == NOBODY {
+            return false;
+        }
+        match self.links.get_mut(before as usize) {
+            Some(b) => b.next = next,
+            None => self.codes[to as usize].incoming = next,
+        }
+        if let Some(n) = self.links.get_mut(next as usize) {
+            n.before = before;
+        }
+        true
+    }
+
+    /// No exit leads to a translation any more.
+    pub(super) fn unlink_all(&mut self, buffer: &mut CodeBuffer, number: u32) {
+        let mut link = std::mem::replace(&mut self.codes[number as usize].incoming, NOBODY);
+        while let Some(l) = self.links.get_mut(link as usize) {
+            link = std::mem::replace(&mut l.next, NOBODY);
+            (l.to, l.before) = (NOBODY, NOBODY);
+            l.patch_out(buffer);
+        }
+    }
+
+    /// Makes a translation that is not live one for another page of addresses: the code is the same but for a few places.
+    /// False: for more.
+    pub(super) fn move_to(&mut self, buffer: &mut CodeBuffer, number: u32, eip: u32) -> bool {
+        let c = &mut self.codes[number as usize];
+        let by = eip.wrapping_sub(c.eip);
+        if c.live || by & 0xfff != 0 || c.fixed {
+            return false;
+        }
+        (c.live, c.eip, c.seen) = (true, eip, 0);
+        let at = c.entry;
+        let links = self.range(number, self.links.len(), |c| c.links);
+        for n in links.clone() {
+            let linked = self.unlink(n as u32);
+            let l = &mut self.links[n];
+            l.target = l.target.wrapping_add(by);
+            if linked {
+                l.patch_out(buffer);
+            }
+        }
+        for m in &self.moves[self.range(number, self.moves.len(), |c| c.moves)] {
+            let place = at + u32::from(m.at);
+            let v = match m.what {
+                Moved::Eip => buffer.read32(place).wrapping_add(by),
+                Moved::Slot(n) => Lower::fetch_of(self.links[links.start + usize::from(n)].target) as u32,
+            };
+            buffer.write(place, &v.to_le_bytes());
+        }
+        true
+    }
+}
