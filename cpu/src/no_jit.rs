@@ -44,7 +44,7 @@ impl Engine {
         None
     }
 
-    pub(crate) fn knew_translation(&self) -> bool {
+    pub(crate) fn know_page(&mut self, _: &mut dyn GuestIo) -> bool {
         false
     }
 

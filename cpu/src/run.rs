@@ -185,16 +185,9 @@ impl Engine {
         let mut link = None;
         loop {
             let mut cut = false;
-            let mut found = self.find_translation();
-            if found.is_none()
-                && self.knew_translation()
-                && self.cpu.fetch_page(io, self.cpu.eip).is_ok()
-                && !self.cpu.end_block
+            if self.know_page(io)
+                && let Some((id, code)) = self.find_translation()
             {
-                // Its page had left the TLB.
-                found = self.find_translation();
-            }
-            if let Some((id, code)) = found {
                 if let Some(link) = link.take() {
                     self.link(link, id);
                 }
@@ -219,11 +212,7 @@ impl Engine {
             if self.cpu.end_block {
                 return Ok(());
             }
-            if !cut && self.translation(id) && self.cpu.fetch_page(io, self.cpu.eip).is_ok() {
-                // Found without a look at its page, perhaps; now the page is known, and the block is found at once.
-                if self.cpu.end_block {
-                    return Ok(());
-                }
+            if !cut && self.translation(id) {
                 self.remember_translation(id);
                 if self.find_translation().is_some() {
                     continue;

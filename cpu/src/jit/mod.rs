@@ -2,6 +2,7 @@
 //!
 //! - `effects.rs`: what is translated, and where flags are needed; `lower.rs`, `ops.rs`: the translation;
 //! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `thunks.rs`: the ways in and out of it; `strings.rs`: REP;
+//! - `moves.rs`: pages of code that programs have at different addresses;
 //! - `trap.rs`: accesses in a view that the host refused;
 //! - `x87.rs`, `simd.rs`: floating point and MMX; `units.rs`: how their state gets to the host's units and back;
 //! - `calls.rs`: what code calls; `layout.rs`: what it addresses.
@@ -18,6 +19,7 @@ mod calls;
 mod effects;
 mod layout;
 mod lower;
+mod moves;
 mod ops;
 mod perf_map;
 mod simd;
@@ -28,18 +30,19 @@ mod units;
 mod x87;
 
 use std::any::Any;
+use std::collections::HashMap;
 
 use hv_vcpu::GuestIo;
 
 use self::asm::{Asm, Label};
 use self::buffer::CodeBuffer;
 use self::effects::Survey;
-use self::lower::{Lower, Move, Moved, Source};
+use self::lower::{Lower, Move, Source};
 use self::perf_map::PerfMap;
 use self::thunks::Thunks;
 use self::units::Units;
 pub(crate) use self::units::on_host;
-use crate::block::Block;
+use crate::block::{Base, Block};
 use crate::fault::Fault;
 use crate::insn::Insn;
 use crate::mem::Slot;
@@ -54,9 +57,6 @@ const LONGEST_RUN: u64 = 1 << 15;
 const WORLDS: usize = 4;
 /// Bit of a world: its memory is accessed in a view.
 const VIEW: u8 = 2;
-
-/// Executions at another address after which a translation is moved there.
-const MOVE_AFTER: u8 = 12;
 
 /// Entries of a table of indirect targets; a power of two.
 const JUMPS: usize = 16384;
@@ -143,30 +143,25 @@ impl Default for Hot {
     }
 }
 
-/// An indirect target. It is in the table where its EIP says, or in the place next to that.
+/// An indirect target. It is in the table where its place in the arena says, or in the place next to that.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Jump {
-    eip: u32,
+    arena: u32,
     id: u32,
-    /// What the TLB slot of the page must say: fetch tag and addend.
-    page: u64,
     code: *const u8,
-    /// The same as an offset in the buffer.
-    entry: u32,
-    _pad: u32,
 }
 
 // SAFETY: a plain address within the code buffer that the same engine owns.
 unsafe impl Send for Jump {}
 
-/// No slot has this: a fetch tag is a multiple of 4096 or 1.
-const NO_PAGE: u64 = 2;
-
-const NO_JUMP: Jump = Jump { eip: 0, id: 0, page: NO_PAGE, code: std::ptr::null(), entry: 0, _pad: 0 };
+/// The arena does not reach so far.
+const NO_JUMP: Jump = Jump { arena: u32::MAX, id: 0, code: std::ptr::null() };
 
 /// A direct exit.
 struct Link {
+    /// The block that has it, and where it leads, from the EIP of that.
+    owner: u32,
     target: u32,
     /// Offsets in the buffer: of the displacement of the jump, of the page check's immediate, of the way out.
     jump: u32,
@@ -180,8 +175,8 @@ struct Link {
 const NOBODY: u32 = u32::MAX;
 
 impl Link {
-    fn new(target: u32, jump: u32, guard: Option<u32>, label: Label) -> Self {
-        Self { target, jump, guard, stub: 0, to: NOBODY, label }
+    fn new(owner: u32, target: u32, jump: u32, guard: Option<u32>, label: Label) -> Self {
+        Self { owner, target, jump, guard, stub: 0, to: NOBODY, label }
     }
 
     fn resolve(&mut self, a: &Asm, at: u32) {
@@ -220,8 +215,7 @@ struct Code {
     /// Bytes.
     len: u32,
     /// Its direct exits: the first, how many.
-    links: (u32, u32),
-    eip: u32,
+    arena: u32,
     /// Which of [`Jit::jumps`].
     world: u8,
     /// Accesses that a view refused lately, and since when.
@@ -234,9 +228,6 @@ struct Code {
     /// Its calls, and accesses in a view: the first, how many.
     sites: (u32, u32),
     traps: (u32, u32),
-    /// What another address would change, likewise; or it would change more.
-    moves: (u32, u32),
-    fixed: bool,
     /// Links that lead here, some of them perhaps no more.
     incoming: Vec<u32>,
 }
@@ -257,8 +248,9 @@ pub(crate) struct Counters {
     pub(crate) bytes: u64,
     pub(crate) flushes: u64,
     pub(crate) retired: u64,
-    /// Translated again in the same place, for another address.
-    pub(crate) moved: u64,
+    /// Pages whose translations became those of another address; places in them that held something of it.
+    pub(crate) pages_moved: u64,
+    pub(crate) moves: u64,
     pub(crate) links: u64,
     pub(crate) entries: u64,
     pub(crate) exits_boundary: u64,
@@ -288,7 +280,8 @@ pub(crate) struct Jit {
     links: Vec<Link>,
     sites: Vec<Site>,
     traps: Vec<TrapSite>,
-    moves: Vec<Move>,
+    /// What another address would change, by page of the arena and privilege. Some of it in code that is used no more.
+    moves: HashMap<(u32, bool), Vec<Move>>,
     /// By world.
     jumps: [Box<[Jump]>; WORLDS],
     threshold: u8,
@@ -325,7 +318,7 @@ impl Jit {
             links: Vec::new(),
             sites: Vec::new(),
             traps: Vec::new(),
-            moves: Vec::new(),
+            moves: HashMap::new(),
             jumps: std::array::from_fn(|_| vec![NO_JUMP; JUMPS].into()),
             threshold: options.jit_threshold,
             hot_at: options.jit_hot,
@@ -341,7 +334,8 @@ impl Jit {
             ("jit_bytes", c.bytes),
             ("jit_flushes", c.flushes),
             ("jit_blocks_invalidated", c.retired),
-            ("jit_blocks_moved", c.moved),
+            ("jit_pages_moved", c.pages_moved),
+            ("jit_moves", c.moves),
             ("jit_links", c.links),
             ("jit_entries", c.entries),
             ("jit_exits_boundary", c.exits_boundary),
@@ -362,7 +356,6 @@ impl Jit {
         const LONGEST: usize = 256;
         self.survey.of(insns);
         let view = how.world & VIEW != 0 && !b.careful;
-        // In a view there is nothing to be put in line.
         let how = How { hot: how.hot && !view, ..how };
         let at = self.used.next_multiple_of(16);
         if at as usize + (insns.len() + 2) * LONGEST > self.buffer.len() {
@@ -389,16 +382,12 @@ impl Jit {
         }
         self.counters.blocks += 1;
         self.counters.bytes += u64::from(self.asm.here());
-        let links = (self.links.len() as u32, lowered.links.len() as u32);
         self.links.extend(lowered.links);
         let sites = (self.sites.len() as u32, lowered.sites.len() as u32);
         self.sites.extend(lowered.sites);
         let traps = (self.traps.len() as u32, lowered.traps.len() as u32);
         self.traps.extend(lowered.traps);
-        let fixed = lowered.moves.is_none();
-        let found = lowered.moves.unwrap_or_default();
-        let moves = (self.moves.len() as u32, found.len() as u32);
-        self.moves.extend(found);
+        self.add_moves((b.arena() >> 12, b.is_users()), &lowered.moves);
         self.places.push((at, id));
         if self.codes.len() <= id as usize {
             self.codes.resize_with(id as usize + 1, Code::default);
@@ -407,55 +396,14 @@ impl Jit {
         c.live = true;
         c.entry = at;
         c.len = self.asm.here();
-        c.links = links;
-        c.eip = eip;
+        c.arena = b.arena();
         c.world = how.world;
         c.refused = 0;
         c.hot = hot;
         c.seen = 0;
         c.sites = sites;
         c.traps = traps;
-        c.moves = moves;
-        c.fixed = fixed;
         c.incoming.clear();
-        Some(at)
-    }
-
-    /// Makes the translation of block `id`, which was just retired, that of another page of addresses: the code is the
-    /// same but for a few places. Programs that are loaded elsewhere each time need no more room so, and little time.
-    fn move_to(&mut self, id: u32, eip: u32, code: u32, hot: bool) -> Option<u32> {
-        let c = self.codes.get_mut(id as usize)?;
-        let by = eip.wrapping_sub(c.eip);
-        if code != c.entry || c.live || c.hot != hot || by & 0xfff != 0 || c.fixed {
-            return None;
-        }
-        c.live = true;
-        c.eip = eip;
-        c.seen = 0;
-        c.incoming.clear();
-        let (at, len, links, moves) = (c.entry, c.len, c.links, c.moves);
-        for n in links.0..links.0 + links.1 {
-            let l = &mut self.links[n as usize];
-            l.target = l.target.wrapping_add(by);
-            if std::mem::replace(&mut l.to, NOBODY) != NOBODY {
-                let stub = l.stub;
-                self.patch_jump(n, stub);
-            }
-        }
-        for m in &self.moves[moves.0 as usize..][..moves.1 as usize] {
-            let place = at + u32::from(m.at);
-            let v = match m.what {
-                Moved::Eip => self.buffer.read32(place).wrapping_add(by),
-                Moved::Slot(n) => {
-                    Lower::fetch_of(self.links[links.0 as usize + usize::from(n)].target) as u32
-                }
-            };
-            self.buffer.write(place, &v.to_le_bytes());
-        }
-        self.counters.moved += 1;
-        if let Some(map) = &mut self.map {
-            map.add(self.buffer.address(at), len, eip);
-        }
         Some(at)
     }
 
@@ -493,11 +441,6 @@ impl Jit {
         self.buffer.address(self.codes[id as usize].entry + u32::from(off))
     }
 
-    /// Where a direct exit leads.
-    fn target(&self, link: u32) -> Option<u32> {
-        Some(self.links.get(link as usize)?.target)
-    }
-
     fn patch_jump(&mut self, link: u32, to: u32) {
         let l = &self.links[link as usize];
         let rel = to.wrapping_sub(l.jump + 4);
@@ -506,11 +449,8 @@ impl Jit {
 
     /// Lets exit `link` go straight to block `id`, as long as its page is mapped as `slot` says.
     pub(crate) fn link(&mut self, link: u32, id: u32, slot: &Slot) {
-        let Some(c) = self.codes.get_mut(id as usize) else { return };
+        let Some(c) = self.codes.get_mut(id as usize).filter(|c| c.live) else { return };
         let Some(l) = self.links.get_mut(link as usize) else { return };
-        if !c.live || c.eip != l.target || slot.fetch != l.target & !0xfff {
-            return;
-        }
         self.counters.links += 1;
         let entry = c.entry;
         if let Some(guard) = l.guard {
@@ -523,26 +463,23 @@ impl Jit {
         }
     }
 
-    fn jump_index(eip: u32) -> usize {
-        ((eip ^ eip >> 12) & layout::JUMP_MASK) as usize
+    fn jump_index(arena: u32) -> usize {
+        ((arena ^ arena >> 12) & layout::JUMP_MASK) as usize
+    }
+
+    /// What the table of a world has for a place in the arena: a block and its code.
+    #[inline(always)]
+    fn jump(&self, world: u8, arena: u32) -> Option<&Jump> {
+        let (table, at) = (&self.jumps[usize::from(world)], Self::jump_index(arena));
+        [&table[at], &table[at ^ 1]].into_iter().find(|j| j.arena == arena)
     }
 
     /// Lets indirect jumps find block `id`.
-    pub(crate) fn remember(&mut self, id: u32, slot: &Slot) {
-        let Some(c) = self.codes.get(id as usize) else { return };
-        if !c.live || slot.fetch != c.eip & !0xfff {
-            return;
-        }
-        let j = Jump {
-            eip: c.eip,
-            id,
-            page: page_of(slot),
-            code: self.buffer.address(c.entry),
-            entry: c.entry,
-            _pad: 0,
-        };
-        let (table, at) = (&mut self.jumps[usize::from(c.world)], Self::jump_index(c.eip));
-        if table[at].eip != j.eip {
+    pub(crate) fn remember(&mut self, id: u32) {
+        let Some(c) = self.codes.get(id as usize).filter(|c| c.live) else { return };
+        let j = Jump { arena: c.arena, id, code: self.buffer.address(c.entry) };
+        let (table, at) = (&mut self.jumps[usize::from(c.world)], Self::jump_index(c.arena));
+        if table[at].arena != j.arena {
             // Two targets that want the same place must not drive each other out.
             table[at ^ 1] = table[at];
         }
@@ -556,7 +493,7 @@ impl Jit {
             return;
         }
         self.counters.retired += 1;
-        let at = Self::jump_index(c.eip);
+        let at = Self::jump_index(c.arena);
         for at in [at, at ^ 1] {
             let j = &mut self.jumps[usize::from(c.world)][at];
             if j.id == id {
@@ -605,41 +542,32 @@ impl Engine {
         self.jit.is_some() && self.cpu.flat() && !self.cpu.tlb.alignment_checks()
     }
 
-    /// The block at EIP and its translation, if there is one and the TLB knows its page.
+    /// The block at EIP and its translation, if the TLB knows the page, and there is one in the table.
     #[inline(always)]
     pub(crate) fn find_translation(&self) -> Option<(u32, u32)> {
-        let j = self.jump()?;
-        (j.page == page_of(self.cpu.tlb.slot(self.cpu.eip))).then_some((j.id, j.entry))
-    }
-
-    /// What the table has for EIP.
-    #[inline(always)]
-    fn jump(&self) -> Option<&Jump> {
         let eip = self.cpu.eip;
-        let table = &self.jit.as_ref()?.jumps[usize::from(self.cpu.world())];
-        let at = Jit::jump_index(eip);
-        [&table[at], &table[at ^ 1]].into_iter().find(|j| j.eip == eip)
-    }
-
-    /// Translated code was at EIP when its page was last known.
-    #[inline(always)]
-    pub(crate) fn knew_translation(&self) -> bool {
-        self.jump().is_some()
+        let slot = self.cpu.tlb.slot(eip);
+        if slot.fetch != eip & !0xfff {
+            return None;
+        }
+        let jit = self.jit.as_ref()?;
+        let j = jit.jump(self.cpu.world(), eip.wrapping_add(slot.addend))?;
+        Some((j.id, jit.buffer.offset(j.code)?))
     }
 
     /// Finds or makes the translation of block `id`, which starts at EIP. False: it has none.
     #[inline(always)]
     pub(crate) fn translation(&mut self, id: u32) -> bool {
-        let eip = self.cpu.eip;
+        if !self.knows_page() {
+            return false;
+        }
         let b = self.cache.block_mut(id);
-        if b.code != 0 && b.code_eip == eip {
+        if b.code != 0 {
             return true;
         }
         b.heat = b.heat.saturating_add(1);
         let heat = b.heat;
-        // One that runs at another address now is quickly moved; but not to and fro by two that share it.
-        let threshold = if b.code != 0 && b.second().is_none() { MOVE_AFTER } else { u8::MAX };
-        self.jit.as_ref().is_some_and(|j| heat >= j.threshold.min(threshold))
+        self.jit.as_ref().is_some_and(|j| heat >= j.threshold)
             && self.translate(id, self.jit.as_ref().is_some_and(|j| j.hot_at == 0)) != 0
     }
 
@@ -652,14 +580,16 @@ impl Engine {
         if eip.checked_add(u32::from(b.len)).is_none() {
             return 0;
         }
+        let (page, user) = (b.arena() >> 12, b.is_users());
         if b.code != 0 {
-            // The same code at another address, or to be made better.
+            // It is to be made better.
             jit.retire(id);
-            let hot = (hot || jit.codes[id as usize].hot) && (world & VIEW == 0 || b.careful);
-            if let Some(code) = jit.move_to(id, eip, b.code, hot) {
-                b.code_eip = eip;
-                return code;
-            }
+            b.code = 0;
+        }
+        if self.cpu.code.base(page, user).is_none() {
+            let lin = eip & !0xfff;
+            self.cpu.code.set_base(page, user, Base { lin, since: self.cpu.icount });
+            self.cpu.tlb.fetch_at(user, lin, page);
         }
         self.decoded(id);
         let Some(jit) = &mut self.jit else { return 0 };
@@ -670,7 +600,6 @@ impl Engine {
         if second.is_some() && slot.fetch != next_page {
             return 0;
         }
-        let hot = hot || b.code != 0 && jit.codes.get(id as usize).is_some_and(|c| c.hot);
         let how = How { world, hot, second };
         let code = match jit.translate(id, eip, self.cache.block(id), self.cache.insns(id), how) {
             Some(code) => code,
@@ -685,7 +614,6 @@ impl Engine {
         };
         let b = self.cache.block_mut(id);
         b.code = code;
-        b.code_eip = eip;
         code
     }
 
@@ -766,9 +694,9 @@ impl Engine {
             x if x == Exit::Link as u64 => {
                 jit.counters.exits_link += 1;
                 let link = self.hot.resume.addr() as u32;
-                match jit.target(link) {
+                match self.target(link) {
                     Some(target) => {
-                        cpu.eip = target;
+                        self.cpu.eip = target;
                         Left::Next(Some(link))
                     }
                     None => unreachable!("an exit that no block has"),
@@ -789,27 +717,39 @@ impl Engine {
     fn over_budget(&mut self, id: u32) {
         let Some(jit) = &mut self.jit else { return };
         let c = &mut jit.codes[id as usize];
-        self.cpu.eip = c.eip;
+        self.cpu.eip = self.cpu.code.eip(self.cache.block(id));
         self.cpu.icount -= u64::from(self.cache.block(id).n);
         c.seen = c.seen.saturating_add(1);
-        if c.seen == jit.hot_at && !c.hot {
+        // In a view there is nothing to be put in line.
+        let lookups = c.world & VIEW == 0 || self.cache.block(id).careful;
+        if c.seen == jit.hot_at && !c.hot && lookups {
             self.translate(id, true);
         }
     }
 
     /// Block `id` follows at EIP over exit `link`: the next time it goes straight there.
     pub(crate) fn link(&mut self, link: u32, id: u32) {
-        let slot = *self.cpu.tlb.slot(self.cpu.eip);
-        if let Some(jit) = &mut self.jit {
+        let eip = self.cpu.eip;
+        let slot = *self.cpu.tlb.slot(eip);
+        // The page that the exit lies in may have moved on the way here, if it is that of the target.
+        if slot.fetch == eip & !0xfff
+            && self.target(link) == Some(eip)
+            && let Some(jit) = &mut self.jit
+        {
             jit.link(link, id, &slot);
         }
     }
 
+    /// Where a direct exit leads.
+    fn target(&self, link: u32) -> Option<u32> {
+        let l = self.jit.as_ref()?.links.get(link as usize)?;
+        Some(self.cpu.code.eip(self.cache.block(l.owner)).wrapping_add(l.target))
+    }
+
     /// Lets jumps to EIP find block `id`, which is translated.
     pub(crate) fn remember_translation(&mut self, id: u32) {
-        let slot = *self.cpu.tlb.slot(self.cpu.eip);
         if let Some(jit) = &mut self.jit {
-            jit.remember(id, &slot);
+            jit.remember(id);
         }
     }
 }

@@ -3,7 +3,7 @@
 use hv_vcpu::GuestIo;
 use ram::Mapping;
 
-use super::tlb::{Fill, SUPERVISOR, USER};
+use super::tlb::{Fetching, Fill, SUPERVISOR, USER};
 use super::views::{self, How, Source};
 use super::walk::Translation;
 use crate::cpu::Cpu;
@@ -81,13 +81,18 @@ impl Cpu {
         if let Some(at) = m.read {
             let watched = self.watched(lin);
             let write = t.writable && !watched && self.is_plain(m, at);
+            let fetching = match self.code.base(at >> 12, user) {
+                _ if access != Access::Fetch => Fetching::No,
+                Some(base) if base.lin != lin & !0xfff => Fetching::Unseen,
+                _ => Fetching::Yes,
+            };
             let fill = Fill {
                 lin,
                 arena: at,
                 read: !watched,
                 write,
                 fetch: t.executable,
-                fetching: access == Access::Fetch,
+                fetching,
                 global: t.global,
                 large: t.large,
             };
