@@ -454,7 +454,11 @@ impl Jit {
         self.counters.links += 1;
         let entry = c.entry;
         if let Some(guard) = l.guard {
-            self.buffer.write(guard, &page_of(slot).to_le_bytes());
+            let page = page_of(slot).to_le_bytes();
+            // After a flush it is right. To write where the host runs code takes it a while.
+            if self.buffer.read64(guard) != u64::from_le_bytes(page) {
+                self.buffer.write(guard, &page);
+            }
         }
         if l.to != id {
             l.to = id;
