@@ -32,7 +32,8 @@ pub(crate) enum Left {
     Boundary,
     Fault(usize, Fault),
     Next(Option<u32>),
-    Budget,
+    Budget(u64),
+    Refused,
 }
 
 impl Engine {

@@ -75,6 +75,7 @@ impl Engine {
             }
             if self.cpu.icount >= self.cpu.poll_at {
                 self.cpu.report(io);
+                self.cpu.polled_at = self.cpu.icount;
                 self.cpu.poll_at = self.cpu.icount.saturating_add(io.poll().max(1));
                 self.cpu.after_io();
             }
@@ -195,7 +196,13 @@ impl Engine {
                     Left::Boundary => return Ok(()),
                     Left::Fault(n, f) => return self.fault(io, n, f),
                     Left::Next(exit) => link = exit,
-                    Left::Budget => cut = true,
+                    Left::Refused => cut = true,
+                    Left::Budget(n) if n <= self.cpu.poll_at - self.cpu.icount => {}
+                    // A poll that comes early leaves room for the block, unless it has just been.
+                    Left::Budget(_) if self.cpu.polled_at != self.cpu.icount && !io.polls_are_exact() => {
+                        self.cpu.poll_at = self.cpu.icount;
+                    }
+                    Left::Budget(_) => cut = true,
                 }
                 if self.cpu.icount >= self.cpu.poll_at || self.kicker.is_kicked() {
                     return Ok(());

@@ -188,7 +188,9 @@ impl<'a> Lower<'a> {
         }
         self.out_of_line();
         self.a.bind(over);
-        self.call(self.thunks.budget);
+        self.a.mov_imm(RCX, self.s.id);
+        let budget = self.thunk(self.thunks.budget);
+        self.a.jmp_to(budget);
         self.a.finish();
         for l in &mut self.links {
             l.resolve(self.a, self.s.at);

@@ -70,9 +70,9 @@ enum Exit {
     Fault = 3,
     /// Go on at EIP.
     Next = 4,
-    /// The block that [`Hot::resume`] lies in is longer than the budget.
+    /// The block whose number [`Hot::resume`] is is longer than the budget.
     Budget = 5,
-    /// Go on behind the exit that [`Hot::resume`] lies in, and link it.
+    /// Go on behind the exit whose number [`Hot::resume`] is, and link it.
     Link = 6,
     /// [`Hot::panic`] is to be resumed.
     Panic = 7,
@@ -87,8 +87,10 @@ pub(crate) enum Left {
     Fault(usize, Fault),
     /// Go on at EIP. The link, if one can be made.
     Next(Option<u32>),
-    /// The interpreter must run what is at EIP: its block is to be cut, or needs what code can't have.
-    Budget,
+    /// The block at EIP, of so many instructions, is longer than what is left.
+    Budget(u64),
+    /// The interpreter must run what is at EIP: its block needs what code can't have.
+    Refused,
 }
 
 /// What translated code and its callees share, apart from [`crate::cpu::Cpu`].
@@ -689,11 +691,7 @@ impl Engine {
             }
             x if x == Exit::Budget as u64 => {
                 jit.counters.exits_budget += 1;
-                match jit.block_of(self.hot.resume) {
-                    Some(id) => self.over_budget(id),
-                    None => unreachable!("code outside of any block"),
-                }
-                Left::Budget
+                self.over_budget(self.hot.resume.addr() as u32)
             }
             x if x == Exit::Link as u64 => {
                 jit.counters.exits_link += 1;
@@ -708,7 +706,7 @@ impl Engine {
             }
             x if x == Exit::Refused as u64 => {
                 jit.counters.exits_refused += 1;
-                Left::Budget
+                Left::Refused
             }
             _ => match self.hot.panic.take() {
                 Some(p) => std::panic::resume_unwind(p),
@@ -718,17 +716,21 @@ impl Engine {
     }
 
     /// Block `id` was longer than the budget, which it has been taken from. Where time is spent, budgets end.
-    fn over_budget(&mut self, id: u32) {
-        let Some(jit) = &mut self.jit else { return };
+    fn over_budget(&mut self, id: u32) -> Left {
+        let Some(jit) = &mut self.jit else { return Left::Boundary };
         let c = &mut jit.codes[id as usize];
         self.cpu.eip = self.cpu.code.eip(self.cache.block(id));
-        self.cpu.icount -= u64::from(self.cache.block(id).n);
+        let b = self.cache.block(id);
+        let (n, crosses) = (u64::from(b.n), b.second().is_some());
+        self.cpu.icount -= n;
         c.seen = c.seen.saturating_add(1);
         // In a view there is nothing to be put in line.
         let lookups = c.world & VIEW == 0 || self.cache.block(id).careful;
         if c.seen == jit.hot_at && !c.hot && lookups {
             self.translate(id, true);
         }
+        // Perhaps the second page is another one.
+        if crosses { Left::Refused } else { Left::Budget(n) }
     }
 
     /// Block `id` follows at EIP over exit `link`: the next time it goes straight there.

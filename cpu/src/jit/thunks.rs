@@ -39,7 +39,7 @@ pub(super) struct Thunks {
     /// Called with the offset in EAX. Return with the arena offset in RAX, RCX and RDX and the flags lost; or leave; or
     /// go on at the end of the instruction, which the interpreter has done.
     memory: Vec<(Access, u32)>,
-    /// Gone to with its number in RCX: a direct exit that is not linked. Called: a block that is longer than the budget.
+    /// Gone to with its number in RCX: a direct exit that is not linked; a block that is longer than the budget.
     pub(super) link: u32,
     pub(super) budget: u32,
     /// Jumped to or called with the EIP in RAX: indirect exits.
@@ -147,9 +147,6 @@ impl Thunks {
         let slow = a.label();
         let [link, budget] = [Exit::Link, Exit::Budget].map(|e| {
             let at = a.here();
-            if e == Exit::Budget {
-                a.pop(RCX);
-            }
             a.store(Size::Q, Rm::Base(RBP, at::RESUME), RCX);
             a.mov_imm(RAX, e as u32);
             a.jmp(exit);
