@@ -37,9 +37,20 @@ const HITS_OF_A_FILL: u32 = 4;
 /// one.
 const HITS_PER_TRANSLATION: u32 = 8;
 
+/// Where translations of an arena page are for.
+#[derive(Clone, Copy)]
+pub(crate) struct Base {
+    /// The linear address of the page, or [`NONE`].
+    pub(crate) lin: u32,
+    /// Since when, in instructions retired.
+    pub(crate) since: u64,
+}
+
 /// Decoded code of one arena page.
 struct CodePage {
     page: u32,
+    /// The supervisor's, and the user's.
+    bases: [Base; 2],
     /// One bit for each byte that a block came from, perhaps one that was dropped.
     bytes: [u64; 64],
     /// The blocks, as [`Cache`] numbers them.
@@ -53,7 +64,8 @@ struct CodePage {
 
 impl CodePage {
     fn new() -> Self {
-        Self { page: 0, bytes: [0; 64], blocks: Vec::new(), end: NONE, in_a_row: 0, hits: 0 }
+        let bases = [Base { lin: NONE, since: 0 }; 2];
+        Self { page: 0, bases, bytes: [0; 64], blocks: Vec::new(), end: NONE, in_a_row: 0, hits: 0 }
     }
 
     /// Starts anew, for another page. The room for blocks stays.
@@ -167,6 +179,27 @@ impl CodeMap {
         new
     }
 
+    /// All translations of an arena page, for one privilege, are for one place in linear space, if there are any.
+    #[inline]
+    pub(crate) fn base(&self, page: u32, user: bool) -> Option<Base> {
+        let p = self.pages.get(self.index[page as usize] as usize)?;
+        Some(p.bases[usize::from(user)]).filter(|b| b.lin != NONE)
+    }
+
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "there is no translator"))]
+    pub(crate) fn set_base(&mut self, page: u32, user: bool, base: Base) {
+        if let Some(p) = self.pages.get_mut(self.index[page as usize] as usize) {
+            p.bases[usize::from(user)] = base;
+        }
+    }
+
+    /// The EIP that the translation of block `b` is for.
+    #[inline(always)]
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "there is no translator"))]
+    pub(crate) fn eip(&self, b: &Block) -> u32 {
+        self.pages[b.place as usize].bases[usize::from(b.is_users())].lin | b.arena & (PAGE - 1)
+    }
+
     fn blocks(&self, page: u32) -> &[u32] {
         self.pages.get(self.index[page as usize] as usize).map_or(&[], |p| &p.blocks)
     }
@@ -197,6 +230,8 @@ pub(crate) struct Block {
     /// Bytes.
     pub(crate) len: u16,
     arena: u32,
+    /// Which of [`CodeMap::pages`] it begins in.
+    place: u32,
     /// The second page of an instruction that crosses, or [`NONE`].
     second: u32,
     /// Moves when the block is dropped. Never 0 for a live block.
@@ -210,14 +245,22 @@ pub(crate) struct Block {
     pub(crate) heat: u8,
     /// Much of what it accesses can't be in a view.
     pub(crate) careful: bool,
-    /// The translation's number, or 0, and the EIP that it was made for.
+    /// The translation's number, or 0. [`CodeMap::eip`] says what it is for.
     pub(crate) code: u32,
-    pub(crate) code_eip: u32,
 }
 
 impl Block {
     pub(crate) fn second(&self) -> Option<u32> {
         (self.second != NONE).then_some(self.second)
+    }
+
+    /// Where it begins in the arena.
+    pub(crate) fn arena(&self) -> u32 {
+        self.arena
+    }
+
+    pub(crate) fn is_users(&self) -> bool {
+        self.key & key::USER != 0
     }
 }
 
@@ -462,6 +505,7 @@ impl Cache {
             n: new.insns.len() as u16,
             len: new.len as u16,
             arena: new.arena,
+            place: NONE,
             second: new.second.unwrap_or(NONE),
             serial: self.serial,
             next: self.buckets[bucket],
@@ -470,7 +514,6 @@ impl Cache {
             heat: 0,
             careful: false,
             code: 0,
-            code_eip: 0,
         };
         let id = match self.free_blocks.pop() {
             Some(id) => {
@@ -492,6 +535,7 @@ impl Cache {
                 first(piece >> 12);
             }
         }
+        self.blocks[id as usize].place = code.index[(new.arena >> 12) as usize];
         id
     }
 

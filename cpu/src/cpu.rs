@@ -245,8 +245,9 @@ pub(crate) struct Cpu {
     pub(crate) done: u32,
     /// What [`GuestIo::retired`] was told of.
     pub(crate) reported: u64,
-    /// When [`GuestIo::poll`] is due.
+    /// When [`GuestIo::poll`] is due, and when it was called last.
     pub(crate) poll_at: u64,
+    pub(crate) polled_at: u64,
 }
 
 impl Cpu {
@@ -367,6 +368,7 @@ impl Cpu {
             done: 0,
             reported: 0,
             poll_at: 0,
+            polled_at: 0,
         };
         cpu.restore(&CpuState::reset(CpuidTable::SIGNATURE));
         cpu

@@ -72,7 +72,7 @@ impl Software {
     pub const fn new() -> Self {
         Self {
             jit_cache: Self::JIT_CACHE,
-            jit_threshold: 24,
+            jit_threshold: 16,
             jit_hot: 3,
             view_after: 10_000_000,
             perf_map: false,

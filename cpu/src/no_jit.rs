@@ -32,7 +32,8 @@ pub(crate) enum Left {
     Boundary,
     Fault(usize, Fault),
     Next(Option<u32>),
-    Budget,
+    Budget(u64),
+    Refused,
 }
 
 impl Engine {
@@ -44,7 +45,7 @@ impl Engine {
         None
     }
 
-    pub(crate) fn knew_translation(&self) -> bool {
+    pub(crate) fn know_page(&mut self, _: &mut dyn GuestIo) -> bool {
         false
     }
 

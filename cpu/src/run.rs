@@ -77,6 +77,7 @@ impl Engine {
             }
             if self.cpu.icount >= self.cpu.poll_at {
                 self.cpu.report(io);
+                self.cpu.polled_at = self.cpu.icount;
                 self.cpu.poll_at = self.cpu.icount.saturating_add(io.poll().max(1));
                 self.cpu.after_io();
             }
@@ -187,16 +188,9 @@ impl Engine {
         let mut link = None;
         loop {
             let mut cut = false;
-            let mut found = self.find_translation();
-            if found.is_none()
-                && self.knew_translation()
-                && self.cpu.fetch_page(io, self.cpu.eip).is_ok()
-                && !self.cpu.end_block
+            if self.know_page(io)
+                && let Some((number, code)) = self.find_translation()
             {
-                // Its page had left the TLB.
-                found = self.find_translation();
-            }
-            if let Some((number, code)) = found {
                 if let Some(link) = link.take() {
                     self.link(link, number);
                 }
@@ -204,7 +198,13 @@ impl Engine {
                     Left::Boundary => return Ok(()),
                     Left::Fault(n, f) => return self.fault(io, n, f),
                     Left::Next(exit) => link = exit,
-                    Left::Budget => cut = true,
+                    Left::Refused => cut = true,
+                    Left::Budget(n) if n <= self.cpu.poll_at - self.cpu.icount => {}
+                    // A poll that comes early leaves room for the block, unless it has just been.
+                    Left::Budget(_) if self.cpu.polled_at != self.cpu.icount && !io.polls_are_exact() => {
+                        self.cpu.poll_at = self.cpu.icount;
+                    }
+                    Left::Budget(_) => cut = true,
                 }
                 if self.cpu.icount >= self.cpu.poll_at || self.kicker.is_kicked() {
                     return Ok(());
@@ -221,11 +221,7 @@ impl Engine {
             if self.cpu.end_block {
                 return Ok(());
             }
-            if !cut && self.translation(id) && self.cpu.fetch_page(io, self.cpu.eip).is_ok() {
-                // Found without a look at its page, perhaps; now the page is known, and the block is found at once.
-                if self.cpu.end_block {
-                    return Ok(());
-                }
+            if !cut && self.translation(id) {
                 self.remember_translation(id);
                 if self.find_translation().is_some() {
                     continue;

@@ -424,6 +424,10 @@ impl GuestIo for Board {
         self.clock.budget(now, next)
     }
 
+    fn polls_are_exact(&self) -> bool {
+        self.clock.kind() == ClockKind::Instructions
+    }
+
     fn deadline_ns(&mut self) -> Option<u64> {
         self.next_due().map(|t| t.saturating_sub(self.clock.now()))
     }

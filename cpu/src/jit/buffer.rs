@@ -69,6 +69,14 @@ impl CodeBuffer {
         unsafe { self.rw.add(off as usize).cast::<u32>().read_unaligned() }
     }
 
+    /// The same for 64 bits.
+    ///
+    /// # Panics
+    /// As above.
+    pub(crate) fn read64(&self, off: u32) -> u64 {
+        u64::from(self.read32(off)) | u64::from(self.read32(off + 4)) << 32
+    }
+
     /// # Panics
     /// If the range does not lie inside the buffer.
     pub(crate) fn write(&mut self, off: u32, bytes: &[u8]) {

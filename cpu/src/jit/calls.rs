@@ -27,7 +27,7 @@ impl Engine {
         let io = unsafe { &mut *io };
         self.decoded(id);
         let b = self.cache.block(id);
-        let (leaves, start) = (b.leaves, b.code_eip);
+        let (leaves, start) = (b.leaves, self.cpu.code.eip(b));
         let insns = self.cache.insns(id);
         let (n, insn) = (insns.len(), insns[k]);
         self.count_site(n, k);

@@ -4,13 +4,15 @@
 use std::ops::Range;
 
 use super::buffer::CodeBuffer;
-use super::lower::{Lower, Lowered, Move, Moved};
+use super::lower::Lowered;
 
 /// In place of the number of a translation or link.
 pub(super) const NOBODY: u32 = u32::MAX;
 
 /// A direct exit.
 pub(super) struct Link {
+    /// The block that has it, and where it leads, from the EIP of that.
+    owner: u32,
     target: u32,
     /// Offset in the buffer of the jump's displacement.
     jump: u32,
@@ -27,6 +29,7 @@ impl Link {
     /// Offsets are from the block's entry.
     pub(super) fn new(target: u32, jump: u32, guard: Option<u32>, stub: u32) -> Self {
         Self {
+            owner: NOBODY,
             target,
             jump,
             guard: guard.map_or(0, |g| (jump - g) as u8),
@@ -75,12 +78,11 @@ pub(super) struct Code {
     pub(super) id: u32,
     /// Offset in the buffer.
     pub(super) entry: u32,
-    pub(super) eip: u32,
-    /// The first of its direct exits, calls, accesses in a view, and places that another address would change.
-    links: u32,
+    /// Where the block begins in the arena.
+    pub(super) arena: u32,
+    /// The first of its calls, and accesses in a view.
     sites: u32,
     traps: u32,
-    moves: u32,
     /// The first link that leads here, or [`NOBODY`].
     incoming: u32,
     /// Accesses that a view refused lately, and since when (low bits of the count of instructions).
@@ -93,21 +95,17 @@ pub(super) struct Code {
     pub(super) live: bool,
     /// Translated with everything in line.
     pub(super) hot: bool,
-    /// Another address would change more than places.
-    fixed: bool,
 }
 
 impl Code {
     /// That is live.
-    pub(super) fn new(id: u32, entry: u32, eip: u32, world: u8, hot: bool) -> Self {
+    pub(super) fn new(id: u32, entry: u32, arena: u32, world: u8, hot: bool) -> Self {
         Self {
             id,
             entry,
-            eip,
-            links: 0,
+            arena,
             sites: 0,
             traps: 0,
-            moves: 0,
             incoming: NOBODY,
             refused_since: 0,
             refused: 0,
@@ -115,12 +113,11 @@ impl Code {
             seen: 0,
             live: true,
             hot,
-            fixed: false,
         }
     }
 }
 
-const _: () = assert!(size_of::<Code>() == 44 && size_of::<Link>() == 24);
+const _: () = assert!(size_of::<Code>() == 36 && size_of::<Link>() == 28);
 
 pub(super) struct Codes {
     /// Number 0 is the thunks.
@@ -128,19 +125,12 @@ pub(super) struct Codes {
     links: Vec<Link>,
     sites: Vec<Site>,
     traps: Vec<TrapSite>,
-    moves: Vec<Move>,
 }
 
 impl Codes {
     pub(super) fn new() -> Self {
         let thunks = Code { live: false, ..Code::new(0, 0, 0, 0, false) };
-        Self {
-            codes: vec![thunks],
-            links: Vec::new(),
-            sites: Vec::new(),
-            traps: Vec::new(),
-            moves: Vec::new(),
-        }
+        Self { codes: vec![thunks], links: Vec::new(), sites: Vec::new(), traps: Vec::new() }
     }
 
     /// Forgets all translations.
@@ -149,7 +139,6 @@ impl Codes {
         self.links.clear();
         self.sites.clear();
         self.traps.clear();
-        self.moves.clear();
     }
 
     /// Number of the next link.
@@ -160,19 +149,11 @@ impl Codes {
     /// Enters a translation, which lies behind all others. Returns its number.
     pub(super) fn add(&mut self, code: Code, lowered: Lowered) -> u32 {
         let number = self.codes.len() as u32;
-        self.codes.push(Code {
-            links: self.links.len() as u32,
-            sites: self.sites.len() as u32,
-            traps: self.traps.len() as u32,
-            moves: self.moves.len() as u32,
-            fixed: lowered.moves.is_none(),
-            ..code
-        });
+        self.codes.push(Code { sites: self.sites.len() as u32, traps: self.traps.len() as u32, ..code });
         let at = code.entry;
-        self.links.extend(lowered.links.into_iter().map(|l| Link { jump: l.jump + at, ..l }));
+        self.links.extend(lowered.links.into_iter().map(|l| Link { owner: code.id, jump: l.jump + at, ..l }));
         self.sites.extend(lowered.sites);
         self.traps.extend(lowered.traps);
-        self.moves.extend(lowered.moves.unwrap_or_default());
         number
     }
 
@@ -188,11 +169,6 @@ impl Codes {
     fn range(&self, number: u32, len: usize, first: impl Fn(&Code) -> u32) -> Range<usize> {
         let end = self.codes.get(number as usize + 1).map_or(len, |c| first(c) as usize);
         first(self.get(number)) as usize..end
-    }
-
-    /// Offset of what follows a translation in the buffer, of which `used` bytes are.
-    pub(super) fn end(&self, number: u32, used: u32) -> u32 {
-        self.codes.get(number as usize + 1).map_or(used, |c| c.entry)
     }
 
     /// The translation that an offset lies in: that of an instruction, or one that a call returns to, which may be the
@@ -223,16 +199,18 @@ impl Codes {
         Some((number, *traps.get(n.checked_sub(1)?)?))
     }
 
-    /// Where a direct exit leads.
-    pub(super) fn target(&self, link: u32) -> Option<u32> {
-        Some(self.links.get(link as usize)?.target)
+    /// The block of a direct exit, and where that leads, from the EIP of the block.
+    pub(super) fn target(&self, link: u32) -> Option<(u32, u32)> {
+        self.links.get(link as usize).map(|l| (l.owner, l.target))
     }
 
     /// Lets exit `link` go straight to a translation, if its page check finds `page`.
     pub(super) fn link(&mut self, buffer: &mut CodeBuffer, link: u32, number: u32, page: u64) {
         let l = &self.links[link as usize];
-        if l.guard != 0 {
-            buffer.write(l.jump - u32::from(l.guard), &page.to_le_bytes());
+        let guard = l.jump - u32::from(l.guard);
+        // After a flush it is right. To write where the host runs code takes it a while.
+        if l.guard != 0 && buffer.read64(guard) != page {
+            buffer.write(guard, &page.to_le_bytes());
         }
         if l.to == number {
             return;
@@ -248,13 +226,18 @@ impl Codes {
         }
     }
 
-    /// Takes a link out of the list of those that lead where it leads. True if it leads anywhere.
-    fn unlink(&mut self, link: u32) -> bool {
+    /// An offset lies in a translation that is in use.
+    pub(super) fn is_live(&self, off: u32) -> bool {
+        self.get(self.of_place(off)).live
+    }
+
+    /// Takes a link out of the list of those that lead where it leads.
+    fn unlink(&mut self, link: u32) {
         let l = &mut self.links[link as usize];
         let [to, next, before] =
             [&mut l.to, &mut l.next, &mut l.before].map(|n| std::mem::replace(n, NOBODY));
         if to == NOBODY {
-            return false;
+            return;
         }
         match self.links.get_mut(before as usize) {
             Some(b) => b.next = next,
@@ -263,7 +246,6 @@ impl Codes {
         if let Some(n) = self.links.get_mut(next as usize) {
             n.before = before;
         }
-        true
     }
 
     /// No exit leads to a translation any more.
@@ -274,35 +256,5 @@ impl Codes {
             (l.to, l.before) = (NOBODY, NOBODY);
             l.patch_out(buffer);
         }
-    }
-
-    /// Makes a translation that is not live one for another page of addresses: the code is the same but for a few places.
-    /// False: for more.
-    pub(super) fn move_to(&mut self, buffer: &mut CodeBuffer, number: u32, eip: u32) -> bool {
-        let c = &mut self.codes[number as usize];
-        let by = eip.wrapping_sub(c.eip);
-        if c.live || by & 0xfff != 0 || c.fixed {
-            return false;
-        }
-        (c.live, c.eip, c.seen) = (true, eip, 0);
-        let at = c.entry;
-        let links = self.range(number, self.links.len(), |c| c.links);
-        for n in links.clone() {
-            let linked = self.unlink(n as u32);
-            let l = &mut self.links[n];
-            l.target = l.target.wrapping_add(by);
-            if linked {
-                l.patch_out(buffer);
-            }
-        }
-        for m in &self.moves[self.range(number, self.moves.len(), |c| c.moves)] {
-            let place = at + u32::from(m.at);
-            let v = match m.what {
-                Moved::Eip => buffer.read32(place).wrapping_add(by),
-                Moved::Slot(n) => Lower::fetch_of(self.links[links.start + usize::from(n)].target) as u32,
-            };
-            buffer.write(place, &v.to_le_bytes());
-        }
-        true
     }
 }

@@ -36,14 +36,13 @@ pub(super) const SP: i32 = offset_of!(Hot, sp) as i32;
 pub(super) const INTR: i32 = offset_of!(Hot, intr) as i32;
 pub(super) const UNITS: i32 = offset_of!(Hot, units) as i32;
 
-pub(super) const JUMP_EIP: i32 = offset_of!(Jump, eip) as i32;
-pub(super) const JUMP_PAGE: i32 = offset_of!(Jump, page) as i32;
+pub(super) const JUMP_ARENA: i32 = offset_of!(Jump, arena) as i32;
 pub(super) const JUMP_CODE: i32 = offset_of!(Jump, code) as i32;
 pub(super) const JUMP_MASK: u32 = super::JUMPS as u32 - 1;
 /// Of an address shifted right by 8: the byte offset of its slot in a TLB set.
 pub(super) const SLOT_MASK: u32 = (Slot::COUNT as u32 - 1) << 4;
 
-const _: () = assert!(size_of::<Slot>() == 16 && size_of::<Jump>() == 32);
+const _: () = assert!(size_of::<Slot>() == 16 && size_of::<Jump>() == 16);
 const _: () = assert!(offset_of!(Slot, addend) == offset_of!(Slot, fetch) + 4);
 
 pub(super) fn gpr(r: usize) -> i32 {

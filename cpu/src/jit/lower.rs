@@ -9,8 +9,7 @@
 //! A guest's call is a host's call, so that the host predicts the return: see [`Lower::call_to`].
 
 use super::asm::{
-    Asm, Label, R8, R9, R10, R11, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Reg, Rm, Size,
-    cond,
+    Asm, Label, R8, R9, R10, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, Reg, Rm, Size, cond,
 };
 use super::codes::{Link, Site, TrapSite};
 use super::effects::{self, Survey};
@@ -64,19 +63,22 @@ struct Trap {
     unsaved: bool,
 }
 
-/// A place in code that holds something of the block's address: 32 bits from `at` on.
+/// A place in code that holds something of the page's address.
 #[derive(Clone, Copy)]
 pub(super) struct Move {
-    pub(super) at: u16,
+    /// In the buffer.
+    pub(super) at: u32,
     pub(super) what: Moved,
 }
 
 #[derive(Clone, Copy)]
 pub(super) enum Moved {
-    /// An EIP.
+    /// An EIP: 32 bits.
     Eip,
-    /// Where the TLB keeps the page that this exit of the block leads to.
-    Slot(u16),
+    /// Where the TLB keeps the page that lies so many pages behind: 32 bits.
+    Slot(u32),
+    /// What the TLB says of a page: 64 bits.
+    Page,
 }
 
 pub(super) struct Source<'a> {
@@ -115,8 +117,6 @@ pub(super) struct Lower<'a> {
     calls: Vec<Call>,
     traps: Vec<Trap>,
     moves: Vec<Move>,
-    /// Something of the block's address is not among them.
-    fixed: bool,
     /// End of the current instruction.
     done: Label,
 }
@@ -126,8 +126,8 @@ pub(super) struct Lowered {
     pub(super) links: Vec<Link>,
     pub(super) sites: Vec<Site>,
     pub(super) traps: Vec<TrapSite>,
-    /// What makes the code that of another address; `None`: it has to be made anew.
-    pub(super) moves: Option<Vec<Move>>,
+    /// What makes the code that of another address.
+    pub(super) moves: Vec<Move>,
 }
 
 impl<'a> Lower<'a> {
@@ -149,7 +149,6 @@ impl<'a> Lower<'a> {
             calls: Vec::new(),
             traps: Vec::new(),
             moves: Vec::new(),
-            fixed: false,
             done: entry,
         }
     }
@@ -161,11 +160,8 @@ impl<'a> Lower<'a> {
         self.a.alu_imm(Size::Q, 5, Rm::Reg(R14), n as u32);
         self.a.jcc(cond::L, over);
         if let Some(page) = self.s.second {
-            self.fixed = true;
             // If it does not, the interpreter finds out what the instruction is now.
-            self.a.mov_imm64(RAX, page);
-            let fetch = Self::fetch_of(self.s.eip.wrapping_add(0x1000));
-            self.a.rm(Size::Q, &[0x3b], RAX, Rm::Base(R11, fetch));
+            self.compare_page(self.s.eip.wrapping_add(0x1000), page);
             self.a.jcc(cond::NE, over);
         }
         self.want_units(0, self.survey.entry);
@@ -194,7 +190,9 @@ impl<'a> Lower<'a> {
         }
         self.out_of_line();
         self.a.bind(over);
-        self.call(self.thunks.budget);
+        self.a.mov_imm(RCX, self.s.id);
+        let budget = self.thunk(self.thunks.budget);
+        self.a.jmp_to(budget);
         self.a.finish();
         let site = |c: &Call| Site { ret: c.ret as u16, done: self.a.at(c.done) as u16, k: c.k as u8 };
         let trap = |t: &Trap| TrapSite {
@@ -207,19 +205,32 @@ impl<'a> Lower<'a> {
             sites: self.calls.iter().map(site).collect(),
             traps: self.traps.iter().map(trap).collect(),
             links: self.links,
-            moves: (!self.fixed).then_some(self.moves),
+            moves: self.moves,
         }
     }
 
-    /// The last four bytes hold something of the block's address.
+    /// The last bytes hold something of the block's address.
     pub(super) fn holds(&mut self, what: Moved) {
-        self.moves.push(Move { at: (self.a.here() - 4) as u16, what });
+        let len = if matches!(what, Moved::Page) { 8 } else { 4 };
+        self.moves.push(Move { at: self.s.at + self.a.here() - len, what });
+    }
+
+    /// Compares what the TLB says of the page of `eip` with `page`. Returns where that is in the code. Uses RAX.
+    fn compare_page(&mut self, eip: u32, page: u64) -> u32 {
+        self.a.mov_imm64(RAX, page);
+        self.holds(Moved::Page);
+        let at = self.a.here() - 8;
+        // CMP RAX, [R11 + disp32]
+        self.a.bytes(&[0x49, 0x3b, 0x83]);
+        self.a.imm(Size::D, Self::fetch_of(eip));
+        self.holds(Moved::Slot((eip >> 12).wrapping_sub(self.s.eip >> 12)));
+        at
     }
 
     /// Where the TLB set keeps the fetch tag of the page of `eip`.
-    pub(super) fn fetch_of(eip: u32) -> i32 {
+    pub(super) fn fetch_of(eip: u32) -> u32 {
         let slot = (eip >> 12) as usize & (Slot::COUNT - 1);
-        (slot * size_of::<Slot>() + std::mem::offset_of!(Slot, fetch)) as i32
+        (slot * size_of::<Slot>() + std::mem::offset_of!(Slot, fetch)) as u32
     }
 
     fn thunk(&self, off: u32) -> i64 {
@@ -314,8 +325,9 @@ impl<'a> Lower<'a> {
     }
 
     fn come_back(&mut self, back: u32) {
-        self.a.alu_imm(Size::D, 7, Rm::Reg(RAX), back);
-        self.fixed |= i8::try_from(back as i32).is_ok();
+        // CMP EAX, imm32
+        self.a.bytes(&[0x3d]);
+        self.a.imm(Size::D, back);
         self.holds(Moved::Eip);
         let other = self.thunk(self.thunks.indirect);
         self.a.jcc_to(cond::NE, other);
@@ -338,12 +350,7 @@ impl<'a> Lower<'a> {
             None
         } else {
             // The page must still be the one that the link was made for.
-            self.a.mov_imm64(RAX, 0);
-            let guard = self.a.here() - 8;
-            let slot = Self::fetch_of(target);
-            self.a.rm(Size::Q, &[0x3b], RAX, Rm::Base(R11, slot));
-            self.fixed |= i8::try_from(slot).is_ok();
-            self.holds(Moved::Slot(self.links.len() as u16));
+            let guard = self.compare_page(target, 0);
             self.a.jcc(cond::NE, stub);
             Some(guard)
         };
@@ -362,7 +369,8 @@ impl<'a> Lower<'a> {
         self.a.mov_imm(RCX, self.s.links + self.links.len() as u32);
         let link = self.thunk(self.thunks.link);
         self.a.jmp_to(link);
-        self.links.push(Link::new(target, jump, guard, out));
+        let from_here = target.wrapping_sub(self.s.eip);
+        self.links.push(Link::new(from_here, jump, guard, out));
         self.a.bind(over);
     }
 

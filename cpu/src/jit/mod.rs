@@ -3,6 +3,7 @@
 //! - `effects.rs`: what is translated, and where flags are needed; `lower.rs`, `ops.rs`: the translation;
 //! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `codes.rs`: what is known of it; `thunks.rs`: the ways in and out
 //!   of it; `strings.rs`: REP; `segments.rs`: loads of segment registers;
+//! - `moves.rs`: pages of code that programs have at different addresses;
 //! - `trap.rs`: accesses in a view that the host refused;
 //! - `x87.rs`, `simd.rs`: floating point and MMX; `units.rs`: how their state gets to the host's units and back;
 //! - `calls.rs`: what code calls; `layout.rs`: what it addresses.
@@ -22,6 +23,7 @@ mod codes_tests;
 mod effects;
 mod layout;
 mod lower;
+mod moves;
 mod ops;
 mod perf_map;
 mod segments;
@@ -33,6 +35,7 @@ mod units;
 mod x87;
 
 use std::any::Any;
+use std::collections::HashMap;
 
 use hv_vcpu::GuestIo;
 
@@ -40,12 +43,12 @@ use self::asm::Asm;
 use self::buffer::CodeBuffer;
 use self::codes::{Code, Codes, Site, TrapSite};
 use self::effects::Survey;
-use self::lower::{Lower, Source};
+use self::lower::{Lower, Move, Source};
 use self::perf_map::PerfMap;
 use self::thunks::Thunks;
 use self::units::Units;
 pub(crate) use self::units::on_host;
-use crate::block::Block;
+use crate::block::{Base, Block};
 use crate::fault::Fault;
 use crate::insn::Insn;
 use crate::mem::Slot;
@@ -62,9 +65,6 @@ const WORLDS: usize = 4;
 const USER: u8 = 1;
 const VIEW: u8 = 2;
 
-/// Executions at another address after which a translation is moved there.
-const MOVE_AFTER: u8 = 12;
-
 /// Entries of a table of indirect targets; a power of two.
 const JUMPS: usize = 16384;
 
@@ -77,9 +77,9 @@ enum Exit {
     Fault = 3,
     /// Go on at EIP.
     Next = 4,
-    /// The block that [`Hot::resume`] lies in is longer than the budget.
+    /// The block whose number [`Hot::resume`] is is longer than the budget.
     Budget = 5,
-    /// Go on behind the exit that [`Hot::resume`] lies in, and link it.
+    /// Go on behind the exit whose number [`Hot::resume`] is, and link it.
     Link = 6,
     /// [`Hot::panic`] is to be resumed.
     Panic = 7,
@@ -98,8 +98,10 @@ pub(crate) enum Left {
     Fault(usize, Fault),
     /// Go on at EIP. The link, if one can be made.
     Next(Option<u32>),
-    /// The interpreter must run what is at EIP: its block is to be cut, or needs what code can't have.
-    Budget,
+    /// The block at EIP, of so many instructions, is longer than what is left.
+    Budget(u64),
+    /// The interpreter must run what is at EIP: its block needs what code can't have.
+    Refused,
 }
 
 /// What translated code and its callees share, apart from [`crate::cpu::Cpu`].
@@ -160,28 +162,21 @@ impl Default for Hot {
     }
 }
 
-/// An indirect target. It is in the table where its EIP says, or in the place next to that.
+/// An indirect target. It is in the table where its place in the arena says, or in the place next to that.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Jump {
-    eip: u32,
+    arena: u32,
     /// The translation.
     number: u32,
-    /// What the TLB slot of the page must say: fetch tag and addend.
-    page: u64,
     code: *const u8,
-    /// The same as an offset in the buffer.
-    entry: u32,
-    _pad: u32,
 }
 
 // SAFETY: a plain address within the code buffer that the same engine owns.
 unsafe impl Send for Jump {}
 
-/// No slot has this: a fetch tag is a multiple of 4096 or 1.
-const NO_PAGE: u64 = 2;
-
-const NO_JUMP: Jump = Jump { eip: 0, number: 0, page: NO_PAGE, code: std::ptr::null(), entry: 0, _pad: 0 };
+/// The arena does not reach so far.
+const NO_JUMP: Jump = Jump { arena: u32::MAX, number: 0, code: std::ptr::null() };
 
 /// How a block is to be translated.
 #[derive(Clone, Copy)]
@@ -199,8 +194,9 @@ pub(crate) struct Counters {
     pub(crate) bytes: u64,
     pub(crate) flushes: u64,
     pub(crate) retired: u64,
-    /// Translated again in the same place, for another address.
-    pub(crate) moved: u64,
+    /// Pages whose translations became those of another address; places in them that held something of it.
+    pub(crate) pages_moved: u64,
+    pub(crate) moves: u64,
     pub(crate) links: u64,
     pub(crate) entries: u64,
     pub(crate) exits_boundary: u64,
@@ -226,6 +222,8 @@ pub(crate) struct Jit {
     asm: Asm,
     survey: Survey,
     codes: Codes,
+    /// What another address would change, by page of the arena and privilege. Some of it in code that is used no more.
+    moves: HashMap<(u32, bool), Vec<Move>>,
     /// By world.
     jumps: [Box<[Jump]>; WORLDS],
     threshold: u8,
@@ -258,6 +256,7 @@ impl Jit {
             asm,
             survey: Survey::default(),
             codes: Codes::new(),
+            moves: HashMap::new(),
             jumps: std::array::from_fn(|_| vec![NO_JUMP; JUMPS].into()),
             threshold: options.jit_threshold,
             hot_at: options.jit_hot,
@@ -273,7 +272,8 @@ impl Jit {
             ("jit_bytes", c.bytes),
             ("jit_flushes", c.flushes),
             ("jit_blocks_invalidated", c.retired),
-            ("jit_blocks_moved", c.moved),
+            ("jit_pages_moved", c.pages_moved),
+            ("jit_moves", c.moves),
             ("jit_links", c.links),
             ("jit_entries", c.entries),
             ("jit_exits_boundary", c.exits_boundary),
@@ -296,7 +296,6 @@ impl Jit {
         const LONGEST: usize = 256;
         self.survey.of(insns);
         let view = how.world & VIEW != 0 && !b.careful;
-        // In a view there is nothing to be put in line.
         let how = How { hot: how.hot && !view, ..how };
         let at = self.used.next_multiple_of(16);
         if at as usize + (insns.len() + 2) * LONGEST > self.buffer.len() {
@@ -324,22 +323,9 @@ impl Jit {
         }
         self.counters.blocks += 1;
         self.counters.bytes += u64::from(self.asm.here());
-        let code = Code::new(id, at, eip, how.world, hot);
+        let code = Code::new(id, at, b.arena(), how.world, hot);
+        self.add_moves((b.arena() >> 12, b.is_users()), &lowered.moves);
         Some(self.codes.add(code, lowered))
-    }
-
-    /// Makes a translation, which was just retired, that of the same block at another page of addresses, if it can be.
-    /// Programs that are loaded elsewhere each time need no more room so, and little time.
-    fn move_to(&mut self, number: u32, eip: u32, hot: bool) -> bool {
-        if self.codes.get(number).hot != hot || !self.codes.move_to(&mut self.buffer, number, eip) {
-            return false;
-        }
-        self.counters.moved += 1;
-        if let Some(map) = &mut self.map {
-            let (at, end) = (self.codes.get(number).entry, self.codes.end(number, self.used));
-            map.add(self.buffer.address(at), end - at, eip);
-        }
-        true
     }
 
     /// The block and site of a return address, and where its instruction ends.
@@ -357,34 +343,33 @@ impl Jit {
 
     /// Lets exit `link` go straight to a translation, as long as its page is mapped as `slot` says.
     pub(crate) fn link(&mut self, link: u32, number: u32, slot: &Slot) {
-        let c = self.codes.get(number);
-        if !c.live || self.codes.target(link) != Some(c.eip) || slot.fetch != c.eip & !0xfff {
+        if !self.codes.get(number).live {
             return;
         }
         self.counters.links += 1;
         self.codes.link(&mut self.buffer, link, number, page_of(slot));
     }
 
-    fn jump_index(eip: u32) -> usize {
-        ((eip ^ eip >> 12) & layout::JUMP_MASK) as usize
+    fn jump_index(arena: u32) -> usize {
+        ((arena ^ arena >> 12) & layout::JUMP_MASK) as usize
+    }
+
+    /// What the table of a world has for a place in the arena: a block and its code.
+    #[inline(always)]
+    fn jump(&self, world: u8, arena: u32) -> Option<&Jump> {
+        let (table, at) = (&self.jumps[usize::from(world)], Self::jump_index(arena));
+        [&table[at], &table[at ^ 1]].into_iter().find(|j| j.arena == arena)
     }
 
     /// Lets indirect jumps find a translation.
-    pub(crate) fn remember(&mut self, number: u32, slot: &Slot) {
+    pub(crate) fn remember(&mut self, number: u32) {
         let c = self.codes.get(number);
-        if !c.live || slot.fetch != c.eip & !0xfff {
+        if !c.live {
             return;
         }
-        let j = Jump {
-            eip: c.eip,
-            number,
-            page: page_of(slot),
-            code: self.buffer.address(c.entry),
-            entry: c.entry,
-            _pad: 0,
-        };
-        let (table, at) = (&mut self.jumps[usize::from(c.world)], Self::jump_index(c.eip));
-        if table[at].eip != j.eip {
+        let j = Jump { arena: c.arena, number, code: self.buffer.address(c.entry) };
+        let (table, at) = (&mut self.jumps[usize::from(c.world)], Self::jump_index(c.arena));
+        if table[at].arena != j.arena {
             // Two targets that want the same place must not drive each other out.
             table[at ^ 1] = table[at];
         }
@@ -398,7 +383,7 @@ impl Jit {
             return;
         }
         self.counters.retired += 1;
-        let at = Self::jump_index(c.eip);
+        let at = Self::jump_index(c.arena);
         for at in [at, at ^ 1] {
             let j = &mut self.jumps[usize::from(c.world)][at];
             if j.number == number {
@@ -413,6 +398,7 @@ impl Jit {
         self.counters.flushes += 1;
         self.used = self.thunks.len;
         self.codes.clear();
+        self.moves.clear();
         for t in &mut self.jumps {
             t.fill(NO_JUMP);
         }
@@ -435,41 +421,33 @@ impl Engine {
         self.jit.is_some() && self.cpu.flat() && !self.cpu.tlb.alignment_checks()
     }
 
-    /// The translation of the block at EIP, its number and where it begins, if there is one and the TLB knows its page.
+    /// The translation of the block at EIP, its number and where it begins, if the TLB knows the page, and there is one in
+    /// the table.
     #[inline(always)]
     pub(crate) fn find_translation(&self) -> Option<(u32, u32)> {
-        let j = self.jump()?;
-        (j.page == page_of(self.cpu.tlb.slot(self.cpu.eip))).then_some((j.number, j.entry))
-    }
-
-    /// What the table has for EIP.
-    #[inline(always)]
-    fn jump(&self) -> Option<&Jump> {
         let eip = self.cpu.eip;
-        let table = &self.jit.as_ref()?.jumps[usize::from(self.cpu.world())];
-        let at = Jit::jump_index(eip);
-        [&table[at], &table[at ^ 1]].into_iter().find(|j| j.eip == eip)
-    }
-
-    /// Translated code was at EIP when its page was last known.
-    #[inline(always)]
-    pub(crate) fn knew_translation(&self) -> bool {
-        self.jump().is_some()
+        let slot = self.cpu.tlb.slot(eip);
+        if slot.fetch != eip & !0xfff {
+            return None;
+        }
+        let jit = self.jit.as_ref()?;
+        let j = jit.jump(self.cpu.world(), eip.wrapping_add(slot.addend))?;
+        Some((j.number, jit.buffer.offset(j.code)?))
     }
 
     /// Finds or makes the translation of block `id`, which starts at EIP. False: it has none.
     #[inline(always)]
     pub(crate) fn translation(&mut self, id: u32) -> bool {
-        let eip = self.cpu.eip;
+        if !self.knows_page() {
+            return false;
+        }
         let b = self.cache.block_mut(id);
-        if b.code != 0 && b.code_eip == eip {
+        if b.code != 0 {
             return true;
         }
         b.heat = b.heat.saturating_add(1);
         let heat = b.heat;
-        // One that runs at another address now is quickly moved; but not to and fro by two that share it.
-        let threshold = if b.code != 0 && b.second().is_none() { MOVE_AFTER } else { u8::MAX };
-        self.jit.as_ref().is_some_and(|j| heat >= j.threshold.min(threshold))
+        self.jit.as_ref().is_some_and(|j| heat >= j.threshold)
             && self.translate(id, self.jit.as_ref().is_some_and(|j| j.hot_at == 0)) != 0
     }
 
@@ -482,14 +460,16 @@ impl Engine {
         if eip.checked_add(u32::from(b.len)).is_none() {
             return 0;
         }
+        let (page, user) = (b.arena() >> 12, b.is_users());
         if b.code != 0 {
-            // The same code at another address, or to be made better.
+            // It is to be made better.
             jit.retire(b.code);
-            let hot = (hot || jit.codes.get(b.code).hot) && (world & VIEW == 0 || b.careful);
-            if jit.move_to(b.code, eip, hot) {
-                b.code_eip = eip;
-                return b.code;
-            }
+            b.code = 0;
+        }
+        if self.cpu.code.base(page, user).is_none() {
+            let lin = eip & !0xfff;
+            self.cpu.code.set_base(page, user, Base { lin, since: self.cpu.icount });
+            self.cpu.tlb.fetch_at(user, lin, page);
         }
         self.decoded(id);
         let Some(jit) = &mut self.jit else { return 0 };
@@ -500,7 +480,6 @@ impl Engine {
         if second.is_some() && slot.fetch != next_page {
             return 0;
         }
-        let hot = hot || b.code != 0 && jit.codes.get(b.code).hot;
         let how = How { world, hot, second };
         let code = match jit.translate(id, eip, self.cache.block(id), self.cache.insns(id), how) {
             Some(code) => code,
@@ -515,7 +494,6 @@ impl Engine {
         };
         let b = self.cache.block_mut(id);
         b.code = code;
-        b.code_eip = eip;
         code
     }
 
@@ -586,18 +564,14 @@ impl Engine {
             }
             x if x == Exit::Budget as u64 => {
                 jit.counters.exits_budget += 1;
-                match jit.buffer.offset(self.hot.resume).map(|off| jit.codes.of_return(off)) {
-                    Some(number) if number != 0 => self.over_budget(number),
-                    _ => unreachable!("code outside of any block"),
-                }
-                Left::Budget
+                self.over_budget(self.hot.resume.addr() as u32)
             }
             x if x == Exit::Link as u64 => {
                 jit.counters.exits_link += 1;
                 let link = self.hot.resume.addr() as u32;
-                match jit.codes.target(link) {
+                match self.target(link) {
                     Some(target) => {
-                        cpu.eip = target;
+                        self.cpu.eip = target;
                         Left::Next(Some(link))
                     }
                     None => unreachable!("an exit that no block has"),
@@ -605,7 +579,7 @@ impl Engine {
             }
             x if x == Exit::Refused as u64 => {
                 jit.counters.exits_refused += 1;
-                Left::Budget
+                Left::Refused
             }
             _ => match self.hot.panic.take() {
                 Some(p) => std::panic::resume_unwind(p),
@@ -614,35 +588,47 @@ impl Engine {
         }
     }
 
-    /// The block of a translation was longer than the budget, which it has been taken from. Where time is spent, budgets
-    /// end.
-    fn over_budget(&mut self, number: u32) {
-        let Some(jit) = &mut self.jit else { return };
-        let c = jit.codes.get_mut(number);
-        let id = c.id;
-        self.cpu.eip = c.eip;
-        self.cpu.icount -= u64::from(self.cache.block(id).n);
+    /// Block `id` was longer than the budget, which it has been taken from. Where time is spent, budgets end.
+    fn over_budget(&mut self, id: u32) -> Left {
+        let Some(jit) = &mut self.jit else { return Left::Boundary };
+        let b = self.cache.block(id);
+        self.cpu.eip = self.cpu.code.eip(b);
+        let (n, crosses) = (u64::from(b.n), b.second().is_some());
+        self.cpu.icount -= n;
+        let c = jit.codes.get_mut(b.code);
         c.seen = c.seen.saturating_add(1);
         // In a view there is nothing that could be put in line.
-        let better = c.world & VIEW == 0 || self.cache.block(id).careful;
+        let better = c.world & VIEW == 0 || b.careful;
         if c.seen == jit.hot_at && !c.hot && better {
             self.translate(id, true);
         }
+        // Perhaps the second page is another one.
+        if crosses { Left::Refused } else { Left::Budget(n) }
     }
 
     /// A translation follows at EIP over exit `link`: the next time it goes straight there.
     pub(crate) fn link(&mut self, link: u32, number: u32) {
-        let slot = *self.cpu.tlb.slot(self.cpu.eip);
-        if let Some(jit) = &mut self.jit {
+        let eip = self.cpu.eip;
+        let slot = *self.cpu.tlb.slot(eip);
+        // The page that the exit lies in may have moved on the way here, if it is that of the target.
+        if slot.fetch == eip & !0xfff
+            && self.target(link) == Some(eip)
+            && let Some(jit) = &mut self.jit
+        {
             jit.link(link, number, &slot);
         }
     }
 
+    /// Where a direct exit leads.
+    fn target(&self, link: u32) -> Option<u32> {
+        let (id, from_here) = self.jit.as_ref()?.codes.target(link)?;
+        Some(self.cpu.code.eip(self.cache.block(id)).wrapping_add(from_here))
+    }
+
     /// Lets jumps to EIP find block `id`, which is translated.
     pub(crate) fn remember_translation(&mut self, id: u32) {
-        let slot = *self.cpu.tlb.slot(self.cpu.eip);
         if let Some(jit) = &mut self.jit {
-            jit.remember(self.cache.block(id).code, &slot);
+            jit.remember(self.cache.block(id).code);
         }
     }
 }

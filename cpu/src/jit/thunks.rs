@@ -40,7 +40,7 @@ pub(super) struct Thunks {
     /// Called with the offset in EAX. Return with the arena offset in RAX, RCX and RDX and the flags lost; or leave; or
     /// go on at the end of the instruction, which the interpreter has done.
     memory: Vec<(Access, u32)>,
-    /// Gone to with its number in RCX: a direct exit that is not linked. Called: a block that is longer than the budget.
+    /// Gone to with its number in RCX: a direct exit that is not linked; a block that is longer than the budget.
     pub(super) link: u32,
     pub(super) budget: u32,
     /// Jumped to or called with the EIP in RAX: indirect exits.
@@ -157,9 +157,6 @@ impl Thunks {
         let slow = a.label();
         let [link, budget] = [Exit::Link, Exit::Budget].map(|e| {
             let at = a.here();
-            if e == Exit::Budget {
-                a.pop(RCX);
-            }
             a.store(Size::Q, Rm::Base(RBP, at::RESUME), RCX);
             a.mov_imm(RAX, e as u32);
             a.jmp(exit);
@@ -277,28 +274,32 @@ fn emit_trap(a: &mut Asm, drop: Label, spill: Label, fill: Label) {
 /// To the EIP in RAX, if the table knows it and its page is mapped as it was.
 fn emit_indirect(a: &mut Asm, exit: Label) {
     let (miss, other, found) = (a.label(), a.label(), a.label());
-    a.mov(Size::D, RCX, RAX);
-    a.shift_imm(Size::D, 5, RCX, 12);
-    a.rm(Size::D, &[0x33], RCX, Rm::Reg(RAX));
-    a.alu_imm(Size::D, 4, Rm::Reg(RCX), at::JUMP_MASK);
-    a.shift_imm(Size::D, 4, RCX, 5);
-    a.rm(Size::Q, &[0x03], RCX, Rm::Base(RBP, at::JUMPS));
-    a.rm(Size::D, &[0x3b], RAX, Rm::Base(RCX, at::JUMP_EIP));
-    a.jcc(cond::NE, other);
-    a.bind(found);
     a.mov(Size::D, RDX, RAX);
     a.shift_imm(Size::D, 5, RDX, 8);
     a.alu_imm(Size::D, 4, Rm::Reg(RDX), at::SLOT_MASK);
-    a.load(Size::Q, RDX, Rm::Index(R11, RDX, 0, offset_of!(Slot, fetch) as i32));
-    a.rm(Size::Q, &[0x3b], RDX, Rm::Base(RCX, at::JUMP_PAGE));
+    a.mov(Size::D, RCX, RAX);
+    a.alu_imm(Size::D, 4, Rm::Reg(RCX), !0xfff);
+    a.rm(Size::D, &[0x3b], RCX, Rm::Index(R11, RDX, 0, offset_of!(Slot, fetch) as i32));
     a.jcc(cond::NE, miss);
-    a.rm(Size::D, &[0xff], 4, Rm::Base(RCX, at::JUMP_CODE));
+    // Where it lies in the arena, and that in the table.
+    a.mov(Size::D, RCX, RAX);
+    a.rm(Size::D, &[0x03], RCX, Rm::Index(R11, RDX, 0, offset_of!(Slot, addend) as i32));
+    a.mov(Size::D, RDX, RCX);
+    a.shift_imm(Size::D, 5, RDX, 12);
+    a.rm(Size::D, &[0x33], RDX, Rm::Reg(RCX));
+    a.alu_imm(Size::D, 4, Rm::Reg(RDX), at::JUMP_MASK);
+    a.shift_imm(Size::D, 4, RDX, size_of::<Jump>().ilog2() as u8);
+    a.rm(Size::Q, &[0x03], RDX, Rm::Base(RBP, at::JUMPS));
+    a.rm(Size::D, &[0x3b], RCX, Rm::Base(RDX, at::JUMP_ARENA));
+    a.jcc(cond::NE, other);
+    a.bind(found);
+    a.rm(Size::D, &[0xff], 4, Rm::Base(RDX, at::JUMP_CODE));
     // The neighbour of the place where it should be.
     a.bind(other);
-    a.rm(Size::Q, &[0x2b], RCX, Rm::Base(RBP, at::JUMPS));
-    a.alu_imm(Size::D, 6, Rm::Reg(RCX), size_of::<Jump>() as u32);
-    a.rm(Size::Q, &[0x03], RCX, Rm::Base(RBP, at::JUMPS));
-    a.rm(Size::D, &[0x3b], RAX, Rm::Base(RCX, at::JUMP_EIP));
+    a.rm(Size::Q, &[0x2b], RDX, Rm::Base(RBP, at::JUMPS));
+    a.alu_imm(Size::D, 6, Rm::Reg(RDX), size_of::<Jump>() as u32);
+    a.rm(Size::Q, &[0x03], RDX, Rm::Base(RBP, at::JUMPS));
+    a.rm(Size::D, &[0x3b], RCX, Rm::Base(RDX, at::JUMP_ARENA));
     a.jcc(cond::E, found);
     a.bind(miss);
     a.store(Size::D, Rm::Base(RBP, at::EIP), RAX);

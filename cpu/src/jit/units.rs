@@ -244,7 +244,7 @@ impl Engine {
     /// FIP, and the segment of FDP, as instructions of block `id` before instruction `k` left them. Code itself tells
     /// of them when it leaves the block.
     fn note_before(&mut self, id: u32, k: usize) {
-        let start = self.cache.block(id).code_eip;
+        let start = self.cpu.code.eip(self.cache.block(id));
         let u = &mut self.hot.units;
         let mut found = false;
         for i in self.cache.insns(id)[..k].iter().rev() {
@@ -289,7 +289,7 @@ impl Engine {
             return 0;
         }
         let b = self.cache.block(id);
-        let (start, n) = (b.code_eip, self.cache.insns(id).len());
+        let (start, n) = (self.cpu.code.eip(b), self.cache.insns(id).len());
         let i = self.cache.insns(id)[k];
         let cpu = &mut self.cpu;
         cpu.eip = start.wrapping_add(u32::from(i.end)).wrapping_sub(u32::from(i.len));

@@ -3,7 +3,7 @@
 use hv_vcpu::GuestIo;
 use ram::Mapping;
 
-use super::tlb::{Fill, SUPERVISOR, USER};
+use super::tlb::{Fetching, Fill, SUPERVISOR, USER};
 use super::views::{self, How, Source};
 use super::walk::Translation;
 use crate::cpu::Cpu;
@@ -89,6 +89,11 @@ impl Cpu {
             let watched = self.watched(lin);
             let write = t.writable && !watched && self.is_dirty_ram(m, at);
             let seen = write && self.ram.arena().is_watched(at >> 12);
+            let fetching = match self.code.base(at >> 12, user) {
+                _ if access != Access::Fetch => Fetching::No,
+                Some(base) if base.lin != lin & !0xfff => Fetching::Unseen,
+                _ => Fetching::Yes,
+            };
             let fill = Fill {
                 lin,
                 arena: at,
@@ -96,7 +101,7 @@ impl Cpu {
                 write,
                 seen,
                 fetch: t.executable,
-                fetching: access == Access::Fetch,
+                fetching,
                 global: t.global,
                 large: t.large,
             };

@@ -59,10 +59,18 @@ pub(crate) struct Fill {
     pub(crate) seen: bool,
     /// Instructions may be fetched from the page.
     pub(crate) fetch: bool,
-    /// They are now: data accesses leave a fetch tag as it is.
-    pub(crate) fetching: bool,
+    pub(crate) fetching: Fetching,
     pub(crate) global: bool,
     pub(crate) large: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fetching {
+    /// A data access leaves a fetch tag as it is.
+    No,
+    Yes,
+    /// Instructions are fetched, but translated code must not find the page here.
+    Unseen,
 }
 
 const LISTED: u8 = 1;
@@ -84,8 +92,8 @@ pub(crate) struct Tlb {
     /// For the supervisor's and the user's set: moves when a translation that instructions were fetched through goes.
     /// Links between decoded blocks hold as long as it stands. Data pages come and go without moving it.
     epochs: [u32; 2],
-    /// Since the epoch moved, a slot with a fetch tag made room for another page: [`EVICTED`] and, if that page was not
-    /// global, [`EVICTED_LOCAL`]. A flush cannot see any more that it would have gone.
+    /// Since the epoch moved, instructions came from a page here that has no fetch tag now, as another page took its
+    /// place: [`EVICTED`] and, if that page was not global, [`EVICTED_LOCAL`]. A flush cannot see that it would have gone.
     evicted: Box<[u8; 2 * SLOTS]>,
     /// All of `evicted` of either set.
     evicted_any: [u8; 2],
@@ -157,11 +165,17 @@ impl Tlb {
         let tag = |on: bool| if on { page } else { INVALID };
         let old = self.slots[i];
         let addend = f.arena.wrapping_sub(page);
-        let fetch = tag(f.fetch && (f.fetching || (old.fetch == page && old.addend == addend)));
+        let fetching = match f.fetching {
+            Fetching::No => old.fetch == page && old.addend == addend,
+            Fetching::Yes => true,
+            Fetching::Unseen => false,
+        };
+        let fetch = tag(f.fetch && fetching);
         if old.fetch != INVALID && (fetch != old.fetch || addend != old.addend) {
-            let bits = if self.marks[i] & GLOBAL != 0 { EVICTED } else { EVICTED | EVICTED_LOCAL };
-            self.evicted[i & (2 * SLOTS - 1)] |= bits;
-            self.evicted_any[usize::from(set == USER)] |= bits;
+            self.evict(i, self.marks[i] & GLOBAL != 0);
+        }
+        if f.fetching == Fetching::Unseen {
+            self.evict(i, f.global);
         }
         let write = if f.seen { page | SEEN } else { tag(f.write) };
         self.slots[i] = Slot { read: tag(f.read), write, fetch, addend };
@@ -173,6 +187,13 @@ impl Tlb {
             self.large[(page >> 27) as usize] |= 1 << (page >> 22 & 31);
         }
         self.fills += 1;
+    }
+
+    /// A fetch tag leaves slot `i`, though the translation that it stands for has not gone.
+    fn evict(&mut self, i: usize, global: bool) {
+        let bits = if global { EVICTED } else { EVICTED | EVICTED_LOCAL };
+        self.evicted[i & (2 * SLOTS - 1)] |= bits;
+        self.evicted_any[usize::from(i >= USER)] |= bits;
     }
 
     /// Drops all slots for which `drop` holds; `evicted` says which evictions it would have met.
@@ -229,11 +250,36 @@ impl Tlb {
     /// A fault at `lin`: what is held for that page at this privilege goes.
     pub(crate) fn drop_slot(&mut self, set: usize, lin: u32) {
         let i = index(set, lin);
+        let mut fetch_gone = self.evicted[i & (2 * SLOTS - 1)] != 0;
         if self.slots[i].page() == Some(lin & !0xfff) {
-            if self.slots[i].fetch != INVALID {
-                self.move_epoch(usize::from(set == USER));
-            }
+            fetch_gone |= self.slots[i].fetch != INVALID;
             self.slots[i] = EMPTY;
+        }
+        if fetch_gone {
+            self.move_epoch(usize::from(set == USER));
+        }
+    }
+
+    /// Translated code of an arena page is for linear page `lin` from now on: it must not be found anywhere else.
+    pub(crate) fn fetch_at(&mut self, user: bool, lin: u32, arena_page: u32) {
+        for n in 0..self.live.len() {
+            let i = usize::from(self.live[n]);
+            let s = self.slots[i];
+            let there = s.fetch != INVALID && s.fetch.wrapping_add(s.addend) == arena_page << 12;
+            if there && s.fetch != lin && (i >= USER) == user {
+                self.slots[i].fetch = INVALID;
+                self.evict(i, self.marks[i] & GLOBAL != 0);
+            }
+        }
+    }
+
+    /// The same, where `lin` is the only page that it can be found at.
+    pub(crate) fn fetch_no_more(&mut self, user: bool, lin: u32, arena_page: u32) {
+        let i = index(if user { USER } else { SUPERVISOR }, lin);
+        let s = self.slots[i];
+        if s.fetch == lin && lin.wrapping_add(s.addend) == arena_page << 12 {
+            self.slots[i].fetch = INVALID;
+            self.evict(i, self.marks[i] & GLOBAL != 0);
         }
     }
 

@@ -105,3 +105,24 @@ fn polls_come_when_they_are_due() {
         assert_eq!(pair[1] - pair[0], 100);
     }
 }
+
+#[test]
+fn polls_may_come_early_where_nobody_counts() {
+    /// Instructions of a block, at most.
+    const BLOCK: u64 = 64;
+    let whole = outcome(u64::MAX, &[]);
+    for every in [1, 2, 30, 100, 1000] {
+        let mut m = machine();
+        m.io.every = every;
+        m.io.exact = false;
+        let s = m.run();
+        assert_eq!((s.gpr, m.metric("instructions")), (whole.0.gpr, whole.1), "every {every}");
+        for pair in m.io.polled.windows(2) {
+            let gap = pair[1] - pair[0];
+            assert!(
+                gap <= every && (gap == every || gap == 0 || gap + BLOCK > every),
+                "every {every}: {pair:?}"
+            );
+        }
+    }
+}

@@ -21,6 +21,8 @@ pub struct Clock {
     pub now: u64,
     /// Instructions from one poll to the next.
     pub every: u64,
+    /// A poll must not come earlier.
+    pub exact: bool,
     /// When interrupts come.
     pub interrupts: Vec<u64>,
     /// At what count each was taken.
@@ -37,6 +39,7 @@ impl Clock {
         Self {
             now: 0,
             every: 10_000,
+            exact: true,
             interrupts: Vec::new(),
             taken: Vec::new(),
             polled: Vec::new(),
@@ -85,6 +88,10 @@ impl GuestIo for Clock {
         self.polled.push(self.now);
         let due = self.interrupts.first().map_or(u64::MAX, |&at| at.saturating_sub(self.now));
         self.every.min(due).max(1)
+    }
+
+    fn polls_are_exact(&self) -> bool {
+        self.exact
     }
 
     fn deadline_ns(&mut self) -> Option<u64> {

@@ -70,6 +70,10 @@ pub trait GuestIo {
     /// Fires due timers, takes in what the host sent. Returns after how many instructions it wants to be
     /// called again at the latest (never 0). Engines that can't count instructions use [`GuestIo::deadline_ns`].
     fn poll(&mut self) -> u64;
+    /// [`GuestIo::poll`] must come exactly then, so that a run repeats. Else it may come a few instructions early.
+    fn polls_are_exact(&self) -> bool {
+        true
+    }
     /// Nanoseconds of host time until the next timer is due, if one is armed.
     fn deadline_ns(&mut self) -> Option<u64>;
 
