@@ -364,3 +364,67 @@ fn calls_of_the_kernel_come_back_to_the_caller() {
     let k = u32::from(KCODE);
     assert_eq!(log, (1..=6).rev().flat_map(|n| [k, k, n]).collect::<Vec<_>>());
 }
+
+/// Ring 1 has the supervisor's pages, not its rights.
+#[test]
+fn rings_in_between_are_no_supervisors() {
+    const CODE1: u16 = FREE + 8;
+    const DATA1: u16 = FREE + 16;
+    const STACK1: u32 = 0x6_8000;
+    let bodies: [(&str, Code<'_>); 3] = [
+        ("STI", &|a| a.sti().unwrap()),
+        ("POPF", &|a| {
+            a.push(IF | 2).unwrap();
+            a.popfd().unwrap();
+            a.pushfd().unwrap();
+            a.pop(eax).unwrap();
+            a.and(eax, IF).unwrap();
+            log(a);
+        }),
+        ("MOV FS", &|a| {
+            // A segment of ring 0.
+            load(a, fs, FREE);
+        }),
+    ];
+    for (name, body) in bodies {
+        let log = everywhere(
+            &|a| {
+                let mut again = a.create_label();
+                a.mov(ecx, ROUNDS).unwrap();
+                a.set_label(&mut again).unwrap();
+                // Ring 0 sees the selector, and sets IF.
+                load(a, fs, FREE);
+                a.sti().unwrap();
+                a.cli().unwrap();
+                a.dec(ecx).unwrap();
+                a.jne(again).unwrap();
+                // Else they were null there.
+                load(a, ds, DATA1 | 1);
+                load(a, es, DATA1 | 1);
+                for v in [u32::from(DATA1 | 1), STACK1, 2, u32::from(CODE1 | 1), USER_CODE] {
+                    a.push(v).unwrap();
+                }
+                a.iretd().unwrap();
+            },
+            &|m| {
+                let ring1 = descriptor(0, u32::MAX, 0xc0bb);
+                m.w64(at(CODE1), ring1);
+                m.w64(at(DATA1), descriptor(0, u32::MAX, 0xc0b3));
+                let user = asm(32, USER_CODE, |a| {
+                    let mut again = a.create_label();
+                    a.mov(ecx, ROUNDS).unwrap();
+                    a.set_label(&mut again).unwrap();
+                    body(a);
+                    a.dec(ecx).unwrap();
+                    a.jne(again).unwrap();
+                    a.int(0x42).unwrap();
+                });
+                m.load(USER_CODE, &user);
+                m.gate(0x42, 0x7800, 3);
+                m.load(0x7800, &asm(32, 0x7800, exit));
+            },
+        );
+        let expected: &[u32] = if name == "POPF" { &[0; ROUNDS as usize] } else { &[] };
+        assert_eq!(log, expected, "{name}");
+    }
+}

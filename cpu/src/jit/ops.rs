@@ -34,7 +34,7 @@ impl Lower<'_> {
     pub(super) fn op(&mut self, k: usize, i: &Insn) -> bool {
         match i.opcode {
             0x06 | 0x0e | 0x16 | 0x1e => self.push_selector(k, usize::from(i.opcode >> 3 & 3)),
-            // What these need is only known of the supervisor.
+            // Only the supervisor's are worth the room.
             0x8e | 0x07 | 0x1f | 0x0fa1 | 0x0fa9 | 0x0f00 | 0xfb if self.s.user => self.interpret_keep(k),
             0x8e => self.mov_to_selector(k, i),
             0x07 | 0x1f => self.pop_selector(k, usize::from(i.opcode >> 3 & 3)),
@@ -811,11 +811,19 @@ impl Lower<'_> {
         self.a.alu_imm(Size::B, 1, Rm::Base(RBP, at::FLAGS + 1), u32::from(ZF));
     }
 
+    /// The interpreter sets IF if something waits for that, or with a CPL that may not be allowed to. The host's flags
+    /// are lost.
+    fn may_set_if(&mut self, k: usize) {
+        self.a.alu_imm(Size::B, 7, Rm::Base(RBP, at::CPL), 0);
+        self.interpret_if(cond::NE, k);
+        self.a.alu_imm(Size::B, 7, Rm::Base(RBP, at::INTR), 0);
+        self.interpret_if(cond::NE, k);
+    }
+
     /// By the supervisor, if nothing waits for IF.
     fn sti(&mut self, k: usize) {
         self.lose_flags(k);
-        self.a.alu_imm(Size::B, 7, Rm::Base(RBP, at::INTR), 0);
-        self.interpret_if(cond::NE, k);
+        self.may_set_if(k);
         // The shadow holds over a poll that comes right behind.
         self.a.rm(Size::Q, &[0x85], R14, Rm::Reg(R14));
         self.interpret_if(cond::E, k);
@@ -840,8 +848,7 @@ impl Lower<'_> {
             let same = self.a.label();
             self.a.alu_imm(Size::D, 4, Rm::Reg(RDX), IF);
             self.a.jcc(cond::E, same);
-            self.a.alu_imm(Size::B, 7, Rm::Base(RBP, at::INTR), 0);
-            self.interpret_if(cond::NE, k);
+            self.may_set_if(k);
             // XOR
             self.a.rm(Size::D, &[0x31], RDX, Rm::Base(RBP, at::EFLAGS));
             self.a.bind(same);

@@ -29,6 +29,8 @@ fn emit(a: &mut Asm, whom: For, seg: Option<usize>) -> u32 {
     const REG: i32 = offset_of!(Seen, reg) as i32;
     let start = a.here();
     let (out, null) = (a.label(), a.label());
+    a.alu_imm(Size::B, 7, Rm::Base(RBP, at::CPL), 0);
+    a.jcc(cond::NE, out);
     let may_be_null = seg.filter(|s| matches!(*s, FS | GS));
     if may_be_null.is_some() {
         // TEST
