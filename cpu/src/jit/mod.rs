@@ -1,6 +1,7 @@
 //! The translator: decoded blocks to x86-64 code that runs between two looks of the run loop. See docs/cpu-jit.md.
 //!
-//! - `effects.rs`: what is translated, and where flags are needed; `lower.rs`, `ops.rs`: the translation;
+//! - `effects.rs`: what is translated, and where flags are needed; `lower.rs`, `ops.rs`, `system.rs`: the
+//!   translation;
 //! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `codes.rs`: what is known of it; `thunks.rs`: the ways in and out
 //!   of it; `strings.rs`: REP; `segments.rs`: loads of segment registers;
 //! - `moves.rs`: pages of code that programs have at different addresses;
@@ -29,6 +30,7 @@ mod perf_map;
 mod segments;
 mod simd;
 mod strings;
+mod system;
 mod thunks;
 mod trap;
 mod units;

@@ -57,7 +57,7 @@ fn emit(a: &mut Asm, whom: For, seg: Option<usize>) -> u32 {
     a.rm(Size::Q, &[0x3b], RAX, Rm::Base(RDX, offset_of!(Seen, descriptor) as i32));
     if let Some(seg) = seg {
         a.jcc(cond::NE, out);
-        const { assert!(size_of::<SegReg>() % 8 == 0) };
+        const { assert!(size_of::<SegReg>().is_multiple_of(8)) };
         for n in (0..size_of::<SegReg>() as i32).step_by(8) {
             a.load(Size::Q, RAX, Rm::Base(RDX, REG + n));
             a.store(Size::Q, Rm::Base(RBP, at::segment(seg) + n), RAX);
