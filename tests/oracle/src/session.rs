@@ -134,7 +134,9 @@ impl<V: Vcpu> Session<V> {
         H::Vm: Vm<Vcpu = V>,
     {
         let mut session = Self::new(engine)?;
-        session.reference = Some(Guest::new(reference).map_err(io::Error::other)?);
+        let mut reference = Guest::new(reference).map_err(io::Error::other)?;
+        reference.set_cpu_number_limit(cpu_number_limit(&mut session.host));
+        session.reference = Some(reference);
         Ok(session)
     }
 
