@@ -2,8 +2,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hv_vcpu::GuestIo;
-
 use super::{Exit, effects, layout, pack, unpack};
 use crate::cpu::eflags;
 use crate::flags::Flags;
@@ -48,9 +46,9 @@ impl Engine {
                 // The shadow of STI keeps nothing away where nothing waits, and nothing comes before the next call out:
                 // which must not be the poll that is due right behind it.
                 let due = cpu.icount + k as u64 + 1 >= cpu.poll_at;
-                cpu.sti_shadow &= due || io.intr_pending();
-                let quiet = !waiting && cpu.ram_generation == generation && self.is_quiet(io);
                 self.hot.intr = io.intr_pending();
+                cpu.sti_shadow &= due || self.hot.intr;
+                let quiet = !waiting && cpu.ram_generation == generation && self.is_quiet();
                 self.cpu.end_block = !quiet;
                 k + 1 == n && !quiet
             }
@@ -76,18 +74,18 @@ impl Engine {
 
     /// Nothing waits that the run loop would look at before the next instruction, and that is translated for the mode
     /// that there is.
-    fn is_quiet(&self, io: &dyn GuestIo) -> bool {
+    fn is_quiet(&self) -> bool {
         let cpu = &self.cpu;
-        self.nothing_waits(io)
+        self.nothing_waits()
             && std::ptr::eq(cpu.tlb.set(), self.hot.set)
             && (!cpu.viewed || cpu.views.base() == Some(self.hot.view))
     }
 
-    /// The run loop would go on with translated code of any mode.
-    fn nothing_waits(&self, io: &dyn GuestIo) -> bool {
+    /// The run loop would go on with translated code of any mode. [`super::Hot::intr`] is up to date.
+    fn nothing_waits(&self) -> bool {
         let cpu = &self.cpu;
         let shadow = cpu.mov_ss_shadow || cpu.sti_shadow;
-        let intr = cpu.eflags & eflags::IF != 0 && io.intr_pending();
+        let intr = cpu.eflags & eflags::IF != 0 && self.hot.intr;
         !shadow
             && !intr
             && !self.kicker.is_kicked()
@@ -118,20 +116,17 @@ impl Engine {
         let io = unsafe { &mut *io };
         let cpu = &mut self.cpu;
         let quiet = cpu.icount < cpu.poll_at && !cpu.breakpoints.code && !cpu.tlb.alignment_checks();
-        if self.hot.left <= 0 || !quiet || !self.nothing_waits(io) {
+        self.hot.intr = io.intr_pending();
+        if self.hot.left <= 0 || !quiet || !self.nothing_waits() {
             return false;
         }
         self.cpu.end_block = false;
-        if self.cpu.viewed && !self.select_view() {
+        if !self.select_world() {
             return false;
         }
         let Some((_, code)) = self.find_translation() else { return false };
         let Some(jit) = &mut self.jit else { return false };
-        let world = usize::from(self.cpu.world());
         self.hot.resume = jit.buffer.address(code);
-        self.hot.jumps = jit.jumps[world].as_ptr();
-        self.hot.set = self.cpu.tlb.set();
-        self.hot.intr = io.intr_pending();
         jit.counters.elsewhere += 1;
         true
     }

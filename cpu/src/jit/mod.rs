@@ -511,9 +511,20 @@ impl Engine {
         }
     }
 
+    /// Code of the world that runs finds its memory and its targets. False: its view has just gone.
+    fn select_world(&mut self) -> bool {
+        if self.cpu.viewed && !self.select_view() {
+            return false;
+        }
+        let world = usize::from(self.cpu.world());
+        self.hot.set = self.cpu.tlb.set();
+        self.hot.jumps = self.jit.as_ref().map_or(std::ptr::null(), |jit| jit.jumps[world].as_ptr());
+        true
+    }
+
     /// Runs translated code at `code` until it leaves.
     pub(crate) fn enter(&mut self, io: &mut dyn GuestIo, code: u32) -> Left {
-        if self.cpu.viewed && !self.select_view() {
+        if !self.select_world() {
             return Left::Next(None);
         }
         let Some(jit) = &mut self.jit else { return Left::Boundary };
@@ -527,8 +538,6 @@ impl Engine {
         let budget = (cpu.poll_at - cpu.icount).min(LONGEST_RUN);
         self.hot.until = cpu.icount + budget;
         self.hot.left = budget as i64;
-        self.hot.set = cpu.tlb.set();
-        self.hot.jumps = jit.jumps[usize::from(cpu.world())].as_ptr();
         // SAFETY: only the lifetime goes; the pointer is used while `io` is borrowed here, and cleared below.
         let io: *mut (dyn GuestIo + 'static) = unsafe { std::mem::transmute(io as *mut dyn GuestIo) };
         self.hot.io = Some(io);

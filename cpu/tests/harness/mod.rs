@@ -489,3 +489,16 @@ pub fn to_v86(a: &mut CodeAssembler, code: (u16, u16), stack: (u16, u16), eflags
     a.push(u32::from(code.1)).unwrap();
     a.iretd().unwrap();
 }
+
+/// What `run` leaves on each way to run, which must be the same on all; it is told the way's name, too.
+///
+/// # Panics
+/// If it is not.
+pub fn on_each_processor<T: PartialEq + std::fmt::Debug>(mut run: impl FnMut(&str, &Software) -> T) -> T {
+    let mut on = |name| run(name, &Software::named(name).unwrap());
+    let first = on("interpreter");
+    for name in ["size", "speed", "views"] {
+        assert_eq!(first, on(name), "{name}");
+    }
+    first
+}
