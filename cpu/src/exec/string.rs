@@ -49,7 +49,7 @@ fn plain(cpu: &Cpu, i: &Insn, seg: usize, off: u32, write: bool) -> Option<(u32,
     let limit = if write { s.wlim } else { s.rlim };
     let in_segment = limit.checked_sub(i64::from(off)).filter(|&n| n >= 0)?;
     let lin = s.base.wrapping_add(off);
-    let slot = cpu.tlb.slot(lin);
+    let slot = cpu.tlb.known(lin);
     let tag = if write { slot.write } else { slot.read };
     let beside_code = write && slot.is_seen(lin);
     if tag != lin & !0xfff && !beside_code {

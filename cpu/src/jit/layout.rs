@@ -41,6 +41,9 @@ pub(super) const JUMP_CODE: i32 = offset_of!(Jump, code) as i32;
 pub(super) const JUMP_MASK: u32 = super::JUMPS as u32 - 1;
 /// Of an address shifted right by 8: the byte offset of its slot in a TLB set.
 pub(super) const SLOT_MASK: u32 = (Slot::COUNT as u32 - 1) << 4;
+/// The same of its place in the second table, whose offset in the set this is.
+pub(super) const SECOND_MASK: u32 = (Slot::SECOND_COUNT as u32 - 1) << 4;
+pub(super) const SECOND: usize = Slot::COUNT * size_of::<Slot>();
 
 const _: () = assert!(size_of::<Slot>() == 16 && size_of::<Jump>() == 16);
 const _: () = assert!(offset_of!(Slot, addend) == offset_of!(Slot, fetch) + 4);

@@ -87,6 +87,15 @@ pub(super) fn emit_lookup(a: &mut Asm, len: u32, write: bool, miss: Label) {
     a.rm(Size::D, &[0x03], RAX, Rm::Index(R11, RCX, 0, offset_of!(Slot, addend) as i32));
 }
 
+/// Behind [`emit_lookup`], which found nothing: the second table's answer.
+fn emit_lookup_second(a: &mut Asm, write: bool, miss: Label) {
+    let tag = if write { offset_of!(Slot, write) } else { offset_of!(Slot, read) };
+    a.alu_imm(Size::D, 4, Rm::Reg(RCX), at::SECOND_MASK);
+    a.rm(Size::D, &[0x3b], RDX, Rm::Index(R11, RCX, 0, (at::SECOND + tag) as i32));
+    a.jcc(cond::NE, miss);
+    a.rm(Size::D, &[0x03], RAX, Rm::Index(R11, RCX, 0, (at::SECOND + offset_of!(Slot, addend)) as i32));
+}
+
 impl Thunks {
     pub(super) fn emit(a: &mut Asm) -> Self {
         a.clear();
@@ -195,10 +204,13 @@ impl Thunks {
         let mut all = Vec::new();
         for write in [false, true] {
             for len in [1, 2, 4, 8, 10, 16] {
-                let (miss, again) = (a.label(), a.label());
+                let (second, miss, again) = (a.label(), a.label(), a.label());
                 a.bind(again);
                 let at = a.here();
-                emit_lookup(a, len, write, miss);
+                emit_lookup(a, len, write, second);
+                a.ret();
+                a.bind(second);
+                emit_lookup_second(a, write, miss);
                 a.ret();
                 a.bind(miss);
                 a.mov_imm(RDX, at::access(len, write));

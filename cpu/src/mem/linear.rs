@@ -57,7 +57,7 @@ impl Cpu {
     /// Translates the page of `lin` for `access`, with the rights of the user or the supervisor, and caches that.
     fn page(&mut self, io: &mut dyn GuestIo, lin: u32, access: Access, user: bool) -> Result<Page, Fault> {
         let set = if user { USER } else { SUPERVISOR };
-        let slot = self.tlb.slot_in(set, lin);
+        let slot = self.tlb.known_in(set, lin);
         let tag = match access {
             Access::Read => slot.read,
             Access::Write => slot.write,
@@ -120,14 +120,14 @@ impl Cpu {
         if self.page(io, lin, access, self.cpl == 3).is_err() {
             return false;
         }
-        let slot = self.tlb.slot(lin);
+        let slot = self.tlb.known(lin);
         last == if write { slot.write } else { slot.read }
     }
 
     /// Where in the arena `len` bytes at `lin` are, in a page that must not be written unseen, if they may be written now
     /// with nothing else to be done: no code was decoded from them. The TLB knows the page.
     pub(crate) fn beside_code(&mut self, lin: u32, len: u32) -> Option<u32> {
-        let slot = self.tlb.slot(lin);
+        let slot = self.tlb.known(lin);
         let at = lin.wrapping_add(slot.addend);
         (slot.is_seen(lin)
             && (lin & 0xfff) + len <= 0x1000

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hv_vcpu::{CpuState, CpuidTable, GuestIo, Segment, Width};
 use ram::GuestRam;
 
+use super::linear::CodePage;
 use crate::cpu::{Cpu, DS, cr0, cr4};
 use crate::fault::Fault;
 
@@ -180,6 +181,11 @@ fn the_tlb_never_shows() {
                     cpu.tlb.forbid_writes(page);
                 }
             }
+            6 => {
+                let lin = address(&mut rng);
+                let want = translate(&cpu, lin, false).map(|p| CodePage::Arena(p & !0xfff));
+                assert_eq!(cpu.fetch_page(&mut io, lin), want.map_err(Fault::pf), "step {step}, {lin:#x}");
+            }
             _ => {
                 let (lin, write, rmw) = (address(&mut rng), rng.next(2) == 0, rng.next(4) == 0);
                 let want = translate(&cpu, lin, write || rmw);
@@ -211,6 +217,62 @@ fn the_tlb_never_shows() {
         }
     }
     assert!(faults > 10_000 && done > 200_000, "{faults} faults, {done} accesses");
+}
+
+/// Pages of RAM that share a slot, as a processor without paging has them.
+fn sharing(n: u32) -> u32 {
+    0x5000 + (n << 24)
+}
+
+fn unpaged() -> Cpu {
+    let ram = Arc::new(GuestRam::new(64 << 20, 0).unwrap());
+    let mut cpu = Cpu::new(ram, &CpuidTable::pentium4(false), 0);
+    let mut s = CpuState::reset(CpuidTable::SIGNATURE);
+    s.seg = [Segment { selector: 0x10, base: 0, limit: u32::MAX, attr: 0xc093 }; 6];
+    s.cr0 = 0x11;
+    cpu.restore(&s);
+    cpu
+}
+
+#[test]
+fn two_pages_that_share_a_slot_are_both_known() {
+    let mut cpu = unpaged();
+    let mut io = NoIo;
+    for n in 0..2 {
+        cpu.write32(&mut io, DS, sharing(n), n).unwrap();
+    }
+    let fills = cpu.tlb.fills;
+    for n in [0, 1, 0, 0, 1] {
+        assert_eq!(cpu.read32(&mut io, DS, sharing(n)).unwrap(), n);
+        cpu.write32(&mut io, DS, sharing(n) + 4, n).unwrap();
+        assert_eq!(cpu.tlb.known(sharing(n)).write, sharing(n) & !0xfff);
+    }
+    assert_eq!(cpu.tlb.fills, fills);
+    cpu.tlb.flush_page(sharing(0));
+    cpu.tlb.flush_page(sharing(1));
+    for n in 0..2 {
+        assert_ne!(cpu.tlb.known(sharing(n)).read, sharing(n) & !0xfff, "it was flushed");
+    }
+}
+
+#[test]
+fn code_keeps_its_slot_before_data() {
+    let mut cpu = unpaged();
+    let mut io = NoIo;
+    let (code, data) = (sharing(0), sharing(1));
+    cpu.read32(&mut io, DS, code).unwrap();
+    cpu.fetch_page(&mut io, code).unwrap();
+    let epoch = cpu.tlb.epoch(false);
+    cpu.write32(&mut io, DS, data, 1).unwrap();
+    assert_eq!(cpu.tlb.slot(code).fetch, code & !0xfff);
+    assert_eq!(cpu.tlb.known(data).write, data & !0xfff);
+    // Code of the other page takes the place.
+    cpu.fetch_page(&mut io, data).unwrap();
+    assert_eq!(cpu.tlb.slot(data).fetch, data & !0xfff);
+    assert_eq!(cpu.tlb.known(code).read, code & !0xfff, "its data is still known");
+    // Links that were made for the first page end with its translation, though its fetch tag is gone already.
+    cpu.tlb.flush_page(code);
+    assert_ne!(cpu.tlb.epoch(false), epoch);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The translation look-aside buffer: from a linear page straight to an offset in the arena.
 //!
-//! Direct-mapped, one slot per page and privilege. A slot has a tag for each of read, write and fetch, so that
-//! permission and presence are one compare; the same compare refuses an access that crosses into the next page,
+//! Direct-mapped, with a small second table behind each set for data of pages that lost their slot to another page: two
+//! pages that are used together would otherwise cost a walk each time. A slot has a tag for each of read, write and fetch,
+//! so that permission and presence are one compare; the same compare refuses an access that crosses into the next page,
 //! because the tag is checked against the page of the access's last byte. A slot exists only for pages of the
 //! arena: a write tag only where the page is already dirty and holds no decoded code, read and write tags only
 //! where no data breakpoint lies in the page. Everything else takes the slow path and is walked again each time,
@@ -14,10 +15,17 @@ const INVALID: u32 = 1;
 /// In a write tag, which equals no page's address so: the page may be written, but not unseen.
 const SEEN: u32 = 2;
 
+/// Of the second table of a set, which lies behind its slots.
+const SECOND_SLOTS: usize = 512;
+const SET: usize = SLOTS + SECOND_SLOTS;
+
 pub(crate) const SUPERVISOR: usize = 0;
-pub(crate) const USER: usize = SLOTS;
+pub(crate) const USER: usize = SET;
 /// A set that is never filled: while alignment checks are on, every access takes the slow path.
-const NEVER: usize = 2 * SLOTS;
+const NEVER: usize = 2 * SET;
+/// So many that an index masked with it needs no bounds check.
+const ALL: usize = 4 * SLOTS;
+const _: () = assert!(3 * SET <= ALL && ALL.is_power_of_two());
 
 /// Translated code reads it: the order of the fields is fixed.
 #[derive(Debug, Clone, Copy)]
@@ -37,9 +45,15 @@ const EMPTY: Slot = Slot { read: INVALID, write: INVALID, fetch: INVALID, addend
 impl Slot {
     /// Slots of a set.
     pub(crate) const COUNT: usize = SLOTS;
+    /// Slots of the second table, which begins behind them.
+    pub(crate) const SECOND_COUNT: usize = SECOND_SLOTS;
 
     fn page(&self) -> Option<u32> {
         [self.read, self.write, self.fetch].into_iter().find(|&t| t != INVALID).map(|t| t & !0xfff)
+    }
+
+    fn holds(&self, lin: u32) -> bool {
+        self.page() == Some(lin & !0xfff)
     }
 
     /// The page of `lin` may be written, but not unseen.
@@ -80,13 +94,12 @@ const EVICTED: u8 = 1;
 const EVICTED_LOCAL: u8 = 2;
 
 pub(crate) struct Tlb {
-    // Four sets, so that an index masked with the length needs no bounds check.
-    slots: Box<[Slot; 4 * SLOTS]>,
+    slots: Box<[Slot; ALL]>,
     /// First slot of the set that accesses at the current privilege use.
     base: usize,
     /// Indices of slots filled since the last full flush, each once.
     live: Vec<u16>,
-    marks: Box<[u8; 4 * SLOTS]>,
+    marks: Box<[u8; ALL]>,
     /// One bit for each 4 MiB of linear space where a slot stems from a large page.
     large: [u32; 32],
     /// For the supervisor's and the user's set: moves when a translation that instructions were fetched through goes.
@@ -94,7 +107,7 @@ pub(crate) struct Tlb {
     epochs: [u32; 2],
     /// Since the epoch moved, instructions came from a page here that has no fetch tag now, as another page took its
     /// place: [`EVICTED`] and, if that page was not global, [`EVICTED_LOCAL`]. A flush cannot see that it would have gone.
-    evicted: Box<[u8; 2 * SLOTS]>,
+    evicted: Box<[u8; ALL]>,
     /// All of `evicted` of either set.
     evicted_any: [u8; 2],
     pub(crate) fills: u64,
@@ -104,13 +117,13 @@ pub(crate) struct Tlb {
 impl Tlb {
     pub(crate) fn new() -> Self {
         Self {
-            slots: Box::new([EMPTY; 4 * SLOTS]),
+            slots: Box::new([EMPTY; ALL]),
             base: SUPERVISOR,
-            live: Vec::with_capacity(2 * SLOTS),
-            marks: Box::new([0; 4 * SLOTS]),
+            live: Vec::with_capacity(2 * SET),
+            marks: Box::new([0; ALL]),
             large: [0; 32],
             epochs: [0; 2],
-            evicted: Box::new([0; 2 * SLOTS]),
+            evicted: Box::new([0; ALL]),
             evicted_any: [0; 2],
             fills: 0,
             flushes: 0,
@@ -139,7 +152,7 @@ impl Tlb {
     fn move_epoch(&mut self, n: usize) {
         self.epochs[n] = self.epochs[n].wrapping_add(1);
         if std::mem::take(&mut self.evicted_any[n]) != 0 {
-            self.evicted[n * SLOTS..][..SLOTS].fill(0);
+            self.evicted[n * SET..][..SET].fill(0);
         }
     }
 
@@ -159,40 +172,80 @@ impl Tlb {
         &self.slots[index(set, lin)]
     }
 
+    /// The slot that holds the page of `lin`, in either table; else one that does not.
+    pub(crate) fn known_in(&self, set: usize, lin: u32) -> &Slot {
+        &self.slots[self.place_of(set, lin)]
+    }
+
+    /// The same at the current privilege.
+    pub(crate) fn known(&self, lin: u32) -> &Slot {
+        self.known_in(self.base, lin)
+    }
+
+    fn place_of(&self, set: usize, lin: u32) -> usize {
+        let (i, second) = (index(set, lin), second_index(set, lin));
+        if !self.slots[i].holds(lin) && self.slots[second].holds(lin) { second } else { i }
+    }
+
     pub(crate) fn fill(&mut self, set: usize, f: Fill) {
         let i = index(set, f.lin);
         let page = f.lin & !0xfff;
         let tag = |on: bool| if on { page } else { INVALID };
-        let old = self.slots[i];
         let addend = f.arena.wrapping_sub(page);
-        let fetching = match f.fetching {
-            Fetching::No => old.fetch == page && old.addend == addend,
-            Fetching::Yes => true,
-            Fetching::Unseen => false,
+        let slot = Slot {
+            read: tag(f.read),
+            write: if f.seen { page | SEEN } else { tag(f.write) },
+            fetch: tag(f.fetch && f.fetching == Fetching::Yes),
+            addend,
         };
-        let fetch = tag(f.fetch && fetching);
-        if old.fetch != INVALID && (fetch != old.fetch || addend != old.addend) {
-            self.evict(i, self.marks[i] & GLOBAL != 0);
+        let old = self.slots[i];
+        let mark = if f.global { LISTED | GLOBAL } else { LISTED };
+        let second = second_index(set, f.lin);
+        if self.slots[second].holds(page) {
+            self.slots[second] = EMPTY;
         }
         if f.fetching == Fetching::Unseen {
             self.evict(i, f.global);
         }
-        let write = if f.seen { page | SEEN } else { tag(f.write) };
-        self.slots[i] = Slot { read: tag(f.read), write, fetch, addend };
-        if self.marks[i] & LISTED == 0 {
-            self.live.push(i as u16);
+        if old.holds(page) {
+            // A data access leaves a fetch tag as it is.
+            let stays = f.fetching == Fetching::No && f.fetch && old.addend == addend;
+            let fetch = if stays { old.fetch } else { slot.fetch };
+            if old.fetch != INVALID && (fetch != old.fetch || addend != old.addend) {
+                self.evict(i, self.marks[i] & GLOBAL != 0);
+            }
+            self.put(i, Slot { fetch, ..slot }, mark);
+        } else if old.fetch != INVALID && slot.fetch == INVALID {
+            // Code keeps its place: the links that lead to it look only there.
+            self.put(second, slot, mark);
+        } else {
+            if old.fetch != INVALID {
+                self.evict(i, self.marks[i] & GLOBAL != 0);
+            }
+            if old.page().is_some() {
+                // Pages that share a slot share a place in the second table, too.
+                self.put(second, Slot { fetch: INVALID, ..old }, self.marks[i]);
+            }
+            self.put(i, slot, mark);
         }
-        self.marks[i] = if f.global { LISTED | GLOBAL } else { LISTED };
         if f.large {
             self.large[(page >> 27) as usize] |= 1 << (page >> 22 & 31);
         }
         self.fills += 1;
     }
 
+    fn put(&mut self, i: usize, slot: Slot, mark: u8) {
+        self.slots[i] = slot;
+        if self.marks[i] & LISTED == 0 {
+            self.live.push(i as u16);
+        }
+        self.marks[i] = mark;
+    }
+
     /// A fetch tag leaves slot `i`, though the translation that it stands for has not gone.
     fn evict(&mut self, i: usize, global: bool) {
         let bits = if global { EVICTED } else { EVICTED | EVICTED_LOCAL };
-        self.evicted[i & (2 * SLOTS - 1)] |= bits;
+        self.evicted[i & (ALL - 1)] |= bits;
         self.evicted_any[usize::from(i >= USER)] |= bits;
     }
 
@@ -234,26 +287,19 @@ impl Tlb {
             self.sweep(EVICTED, |s, _| s.page().is_some_and(|p| p >> 22 == lin >> 22));
             return;
         }
-        for (n, set) in [SUPERVISOR, USER].into_iter().enumerate() {
-            let i = index(set, lin);
-            let mut fetch_gone = self.evicted[i & (2 * SLOTS - 1)] != 0;
-            if self.slots[i].page() == Some(lin & !0xfff) {
+        self.drop_slot(SUPERVISOR, lin);
+        self.drop_slot(USER, lin);
+    }
+
+    /// What is held for the page of `lin` at this privilege goes.
+    pub(crate) fn drop_slot(&mut self, set: usize, lin: u32) {
+        let i = index(set, lin);
+        let mut fetch_gone = self.evicted[i] != 0;
+        for i in [i, second_index(set, lin)] {
+            if self.slots[i].holds(lin) {
                 fetch_gone |= self.slots[i].fetch != INVALID;
                 self.slots[i] = EMPTY;
             }
-            if fetch_gone {
-                self.move_epoch(n);
-            }
-        }
-    }
-
-    /// A fault at `lin`: what is held for that page at this privilege goes.
-    pub(crate) fn drop_slot(&mut self, set: usize, lin: u32) {
-        let i = index(set, lin);
-        let mut fetch_gone = self.evicted[i & (2 * SLOTS - 1)] != 0;
-        if self.slots[i].page() == Some(lin & !0xfff) {
-            fetch_gone |= self.slots[i].fetch != INVALID;
-            self.slots[i] = EMPTY;
         }
         if fetch_gone {
             self.move_epoch(usize::from(set == USER));
@@ -295,11 +341,16 @@ impl Tlb {
 
     /// The page of `lin`, in a slot that [`Slot::is_seen`], may be written unseen again.
     pub(crate) fn allow_writes(&mut self, set: usize, lin: u32) {
-        self.slots[index(set, lin)].write &= !SEEN;
+        let i = self.place_of(set, lin);
+        self.slots[i].write &= !SEEN;
     }
 }
 
 #[inline(always)]
 fn index(set: usize, lin: u32) -> usize {
-    ((lin >> 12) as usize & (SLOTS - 1) | set) & (4 * SLOTS - 1)
+    (((lin >> 12) as usize & (SLOTS - 1)) + set) & (ALL - 1)
+}
+
+fn second_index(set: usize, lin: u32) -> usize {
+    (((lin >> 12) as usize & (SECOND_SLOTS - 1)) + SLOTS + set) & (ALL - 1)
 }
