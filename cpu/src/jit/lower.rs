@@ -45,6 +45,16 @@ enum Later {
     Unit { from: Label, back: Label, k: usize, unit: u8 },
 }
 
+/// A direct way to another block.
+struct Way {
+    target: u32,
+    /// Where the page check's immediate and the jump's displacement are.
+    guard: Option<u32>,
+    jump: u32,
+    /// Where it leads while it is not linked.
+    out: Label,
+}
+
 /// A call of a thunk, by which its return address is understood.
 struct Call {
     /// Offset of what follows it.
@@ -296,7 +306,7 @@ impl<'a> Lower<'a> {
             return;
         }
         let same_page = target >> 12 == self.s.eip >> 12;
-        self.link_to(target, !same_page, false);
+        self.link_to(target, !same_page);
     }
 
     /// Goes on at `target` as a call does, at the end of the block. The host's return leads to what is emitted behind,
@@ -312,8 +322,9 @@ impl<'a> Lower<'a> {
         self.save_flags();
         self.emit_note();
         let same_page = target >> 12 == self.s.eip >> 12;
-        self.link_to(target, !same_page, true);
+        let way = self.way_to(target, !same_page, Asm::call);
         self.come_back(back);
+        self.way_out(&way);
     }
 
     /// The same with the target in RAX.
@@ -331,7 +342,7 @@ impl<'a> Lower<'a> {
         self.holds(Moved::Eip);
         let other = self.thunk(self.thunks.indirect);
         self.a.jcc_to(cond::NE, other);
-        self.link_to(back, true, false);
+        self.link_to(back, true);
     }
 
     /// Gives what was not executed back to the budget.
@@ -342,36 +353,36 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// A jump or call that can be linked to the block at `target`; `guarded`: where it leads to may have been mapped
-    /// elsewhere since. Uses RAX.
-    fn link_to(&mut self, target: u32, guarded: bool, call: bool) {
-        let stub = self.a.label();
+    /// A jump that can be linked to the block at `target`; `guarded`: where it leads to may have been mapped elsewhere
+    /// since. Uses RAX.
+    fn link_to(&mut self, target: u32, guarded: bool) {
+        let way = self.way_to(target, guarded, Asm::jmp);
+        self.way_out(&way);
+    }
+
+    /// The jump or call of that; [`Self::way_out`] of it must follow soon.
+    fn way_to(&mut self, target: u32, guarded: bool, go: impl FnOnce(&mut Asm, Label)) -> Way {
+        let out = self.a.label();
         let guard = if !guarded {
             None
         } else {
             // The page must still be the one that the link was made for.
             let guard = self.compare_page(target, 0);
-            self.a.jcc(cond::NE, stub);
+            self.a.jcc(cond::NE, out);
             Some(guard)
         };
-        let over = self.a.label();
-        if call {
-            self.a.call(stub);
-        } else {
-            self.a.jmp(stub);
-        }
-        let jump = self.a.here() - 4;
-        if call {
-            self.a.jmp(over);
-        }
-        self.a.bind(stub);
+        go(self.a, out);
+        Way { target, guard, jump: self.a.here() - 4, out }
+    }
+
+    fn way_out(&mut self, way: &Way) {
+        self.a.bind(way.out);
         let out = self.a.here();
         self.a.mov_imm(RCX, self.s.links + self.links.len() as u32);
         let link = self.thunk(self.thunks.link);
         self.a.jmp_to(link);
-        let from_here = target.wrapping_sub(self.s.eip);
-        self.links.push(Link::new(from_here, jump, guard, out));
-        self.a.bind(over);
+        let from_here = way.target.wrapping_sub(self.s.eip);
+        self.links.push(Link::new(from_here, way.jump, way.guard, out));
     }
 
     /// Goes to `target` if `cc` holds, after `executed` instructions.
