@@ -293,8 +293,8 @@ pub(crate) const MAX_INSNS: usize = 64;
 
 /// Successors that a block remembers.
 const LINKS: usize = 4;
-/// Most conditional jumps of a block: with what follows the last, one successor for each link.
-pub(crate) const MAX_BRANCHES: usize = LINKS - 1;
+/// Most conditional jumps of a block. Translated code skips within a block, so there it pays that blocks are long.
+pub(crate) const MAX_BRANCHES: usize = 7;
 
 pub(crate) struct Cache {
     ring: Vec<Insn>,

@@ -171,9 +171,28 @@ pub(super) fn goes_on(i: &Insn) -> bool {
     }
 }
 
+/// A conditional jump by EIP's displacement.
+fn is_conditional(i: &Insn) -> bool {
+    matches!(i.opcode, 0x70..=0x7f | 0x0f80..=0x0f8f | 0xe2 | 0xe3)
+}
+
+/// The instruction of the same block that the conditional jump `k` skips to.
+fn skips_to(insns: &[Insn], k: usize) -> Option<usize> {
+    let i = &insns[k];
+    if !is_conditional(i) || effects(i).is_none() {
+        return None;
+    }
+    let target = u32::from(i.end).wrapping_add(i.imm);
+    let skipped = insns[k + 1..].iter().position(|j| u32::from(j.end) == target)?;
+    let t = k + 2 + skipped;
+    (t < insns.len()).then_some(t)
+}
+
 /// What translation wants to know of a block's instructions beforehand.
 #[derive(Default)]
 pub(super) struct Survey {
+    /// For each instruction, the later one of the same block that it may jump to, or 0.
+    pub(super) skips: Vec<u8>,
     /// For each instruction, the flags that somebody may look at after it before they are set again.
     pub(super) needs: Vec<u8>,
     /// For each, the units that may not be live yet.
@@ -185,6 +204,7 @@ pub(super) struct Survey {
 impl Survey {
     pub(super) fn of(&mut self, insns: &[Insn]) {
         self.find_units(insns);
+        self.find_skips(insns);
         self.find_needs(insns);
     }
 
@@ -207,11 +227,20 @@ impl Survey {
                     if certain {
                         self.entry |= std::mem::take(&mut check);
                     }
-                    certain &= !matches!(i.opcode, 0x70..=0x7f | 0x0f80..=0x0f8f | 0xe2 | 0xe3);
+                    certain &= !is_conditional(i);
                 }
             }
             self.checks.push(check);
         }
+    }
+
+    /// Where units are used, which of them are live differs between the ways to an instruction: there a jump leaves the
+    /// block.
+    fn find_skips(&mut self, insns: &[Insn]) {
+        let units = self.entry != 0 || self.checks.iter().any(|&c| c != 0);
+        let skip = |k| if units { 0 } else { skips_to(insns, k).unwrap_or(0) as u8 };
+        self.skips.clear();
+        self.skips.extend((0..insns.len()).map(skip));
     }
 
     fn find_needs(&mut self, insns: &[Insn]) {
@@ -220,8 +249,10 @@ impl Survey {
         let mut need = ALL;
         for (k, i) in insns.iter().enumerate().rev() {
             self.needs[k] = need;
+            let skip = usize::from(self.skips[k]);
             need = match effects(i) {
                 None => ALL,
+                Some(e) if skip != 0 => need | self.needs[skip - 1] | e.reads,
                 Some(e) if e.observes || self.checks[k] != 0 => ALL,
                 Some(e) => need & !e.kills | e.reads,
             };

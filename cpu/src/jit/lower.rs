@@ -41,6 +41,8 @@ enum Later {
     Interpret { from: Label, done: Label, k: usize },
     /// A conditional jump that is taken, after so many instructions.
     Side { from: Label, target: u32, executed: usize, saved: bool, note: Note },
+    /// The same where it leads to a later instruction of the block, over `skipped` others.
+    Skip { from: Label, to: Label, skipped: usize, saved: bool, save: bool },
     /// A unit that is not live.
     Unit { from: Label, back: Label, k: usize, unit: u8 },
 }
@@ -53,6 +55,16 @@ struct Way {
     jump: u32,
     /// Where it leads while it is not linked.
     out: Label,
+}
+
+/// An instruction that jumps of the same block lead to.
+struct Join {
+    k: usize,
+    at: Label,
+    /// Those jumps, among what is [`Later`], and where all of them have the guest's flags.
+    skips: Vec<usize>,
+    host_flags: bool,
+    saved: bool,
 }
 
 /// A call of a thunk, by which its return address is understood.
@@ -127,6 +139,7 @@ pub(super) struct Lower<'a> {
     calls: Vec<Call>,
     traps: Vec<Trap>,
     moves: Vec<Move>,
+    joins: Vec<Join>,
     /// End of the current instruction.
     done: Label,
 }
@@ -159,6 +172,7 @@ impl<'a> Lower<'a> {
             calls: Vec::new(),
             traps: Vec::new(),
             moves: Vec::new(),
+            joins: Vec::new(),
             done: entry,
         }
     }
@@ -178,6 +192,7 @@ impl<'a> Lower<'a> {
         let mut open = true;
         for k in 0..n {
             let i = self.s.insns[k];
+            self.join(k);
             self.done = self.a.label();
             let last = k + 1 == n;
             if last && self.s.leaves && !effects::stays(&i) || effects::effects(&i).is_none() {
@@ -385,11 +400,48 @@ impl<'a> Lower<'a> {
         self.links.push(Link::new(from_here, way.jump, way.guard, out));
     }
 
-    /// Goes to `target` if `cc` holds, after `executed` instructions.
-    pub(super) fn side_exit(&mut self, cc: u8, target: u32, executed: usize) {
+    /// The conditional jump `k` goes to `target` if `cc` holds.
+    pub(super) fn jump_if(&mut self, cc: u8, k: usize, target: u32) {
         let from = self.a.label();
         self.a.jcc(cc, from);
-        self.later.push(Later::Side { from, target, executed, saved: self.saved, note: self.note });
+        let to = usize::from(self.survey.skips[k]);
+        if to == 0 {
+            let (saved, note) = (self.saved, self.note);
+            self.later.push(Later::Side { from, target, executed: k + 1, saved, note });
+            return;
+        }
+        let n = self.joins.iter().position(|j| j.k == to).unwrap_or_else(|| {
+            let at = self.a.label();
+            self.joins.push(Join { k: to, at, skips: Vec::new(), host_flags: true, saved: true });
+            self.joins.len() - 1
+        });
+        let join = &mut self.joins[n];
+        join.skips.push(self.later.len());
+        join.host_flags &= self.host_flags;
+        join.saved &= self.saved;
+        let (to_label, skipped) = (join.at, to - k - 1);
+        self.later.push(Later::Skip { from, to: to_label, skipped, saved: self.saved, save: false });
+    }
+
+    /// Jumps of this block lead to instruction `k`: what is known of the flags there holds on all ways. They are in the
+    /// host's if all ways have them there, else in memory.
+    fn join(&mut self, k: usize) {
+        let Some(n) = self.joins.iter().position(|j| j.k == k) else { return };
+        let join = self.joins.swap_remove(n);
+        if self.needs[k - 1] == 0 {
+            (self.host_flags, self.saved) = (false, true);
+        } else if self.host_flags && join.host_flags {
+            self.saved &= join.saved;
+        } else {
+            self.save_flags();
+            self.host_flags = false;
+            for n in join.skips {
+                if let Later::Skip { saved, save, .. } = &mut self.later[n] {
+                    *save = !*saved;
+                }
+            }
+        }
+        self.a.bind(join.at);
     }
 
     /// Goes to the EIP in RAX, at the end of the block. The flags have been saved.
@@ -579,6 +631,14 @@ impl<'a> Lower<'a> {
                     self.a.bind(from);
                     (self.saved, self.note) = (saved, note);
                     self.exit_to(target, executed);
+                }
+                Later::Skip { from, to, skipped, save, .. } => {
+                    self.a.bind(from);
+                    self.saved = !save;
+                    self.save_flags();
+                    // LEA leaves the flags.
+                    self.a.lea(Size::Q, R14, Rm::Base(R14, skipped as i32));
+                    self.a.jmp(to);
                 }
                 Later::Unit { from, back, k, unit } => {
                     self.a.bind(from);

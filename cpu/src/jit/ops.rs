@@ -84,19 +84,19 @@ impl Lower<'_> {
             0x70..=0x7f | 0x0f80..=0x0f8f => {
                 self.want_flags();
                 let target = self.next(k).wrapping_add(i.imm);
-                self.side_exit(i.opcode as u8 & 15, target, k + 1);
+                self.jump_if(i.opcode as u8 & 15, k, target);
             }
             0xe2 => {
                 self.lose_flags(k);
                 self.a.alu_imm(Size::D, 5, Rm::Reg(GPR[1]), 1);
                 let target = self.next(k).wrapping_add(i.imm);
-                self.side_exit(cond::NE, target, k + 1);
+                self.jump_if(cond::NE, k, target);
             }
             0xe3 => {
                 self.lose_flags(k);
                 self.a.rm(Size::D, &[0x85], GPR[1], Rm::Reg(GPR[1]));
                 let target = self.next(k).wrapping_add(i.imm);
-                self.side_exit(cond::E, target, k + 1);
+                self.jump_if(cond::E, k, target);
             }
             0xe8 => {
                 self.push_eip(k, self.next(k));
