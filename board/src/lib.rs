@@ -28,7 +28,7 @@ pub use ports::{
     Media, Moved, NoDma, ParallelPort, Pointer, Scanout, SerialPort, VideoMode,
 };
 pub use state::{Entries, StateError, StateIn, StateOut};
-pub use time::{MICROSECOND, MILLISECOND, SECOND, Tick, TimerId, Timers};
+pub use time::{MICROSECOND, MILLISECOND, SECOND, Tick, TimerId, Timers, end_of, periods};
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,17 @@ pub const MICROSECOND: Tick = 1_000;
 pub const MILLISECOND: Tick = 1_000_000;
 pub const SECOND: Tick = 1_000_000_000;
 
+/// Whole periods of a clock of `hz` (at most 18 GHz) in a time. Guests read such clocks in loops: in parts, so that no
+/// division is of 128 bits.
+pub fn periods(time: Tick, hz: u64) -> u64 {
+    (time / SECOND).wrapping_mul(hz).wrapping_add(time % SECOND * hz / SECOND)
+}
+
+/// The first nanosecond at which so many periods are over.
+pub fn end_of(periods: u64, hz: u64) -> Tick {
+    (periods / hz).wrapping_mul(SECOND).wrapping_add((periods % hz * SECOND).div_ceil(hz))
+}
+
 /// A timer of a chip, by the chip's own number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimerId(pub u8);
@@ -61,5 +72,23 @@ impl Timers {
     pub fn clear(&mut self) {
         self.due.clear();
         self.armed.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_are_counted_exactly() {
+        for hz in [32_768, 1_193_182, 3_579_545, 3_000_000_000] {
+            for time in [0, 1, 999_999_999, SECOND, SECOND * 86_400 + 7, u64::MAX / 8, 123_456_789_012_345] {
+                let n = (u128::from(time) * u128::from(hz) / u128::from(SECOND)) as u64;
+                assert_eq!(periods(time, hz), n, "{time} ns at {hz} Hz");
+                let few = n >> 4;
+                let end = (u128::from(few) * u128::from(SECOND)).div_ceil(u128::from(hz)) as u64;
+                assert_eq!(end_of(few, hz), end, "{few} periods at {hz} Hz");
+            }
+        }
     }
 }

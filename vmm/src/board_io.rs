@@ -433,7 +433,7 @@ impl GuestIo for Board {
     }
 
     fn tsc(&mut self) -> u64 {
-        (u128::from(self.clock.now()) * u128::from(CpuidTable::TSC_HZ) / 1_000_000_000) as u64
+        board::periods(self.clock.now(), CpuidTable::TSC_HZ)
     }
 
     fn ferr(&mut self, asserted: bool) {

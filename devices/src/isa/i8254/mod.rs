@@ -22,7 +22,8 @@ mod tests;
 mod ticks;
 
 use board::{
-    At, Cx, Device, Line, Reset, SECOND, StateError, StateIn, StateOut, Tick, TimerId, Width, Win, WinSpec,
+    At, Cx, Device, Line, Reset, StateError, StateIn, StateOut, Tick, TimerId, Width, Win, WinSpec, end_of,
+    periods,
 };
 
 use channel::Channel;
@@ -46,12 +47,12 @@ const REFRESH: u32 = 18;
 
 /// CLK pulses since power-on.
 fn clk(now: Tick) -> u64 {
-    (u128::from(now) * u128::from(CLK_HZ) / u128::from(SECOND)) as u64
+    periods(now, CLK_HZ)
 }
 
 /// The first nanosecond of a CLK pulse.
 fn tick_of(clk: u64) -> Tick {
-    (u128::from(clk) * u128::from(SECOND)).div_ceil(u128::from(CLK_HZ)) as Tick
+    end_of(clk, CLK_HZ)
 }
 
 pub struct I8254 {

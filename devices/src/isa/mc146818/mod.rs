@@ -23,7 +23,7 @@ mod tests;
 
 use board::{
     At, Cx, Device, HostEvent, Line, MICROSECOND, Reset, SECOND, StateError, StateIn, StateOut, Tick,
-    TimerId, Width, Win, WinSpec,
+    TimerId, Width, Win, WinSpec, end_of, periods,
 };
 
 use calendar::{Calendar, next_century, set_century};
@@ -39,7 +39,7 @@ const MADE_UP: TimerId = TimerId(2);
 
 /// UIP rises this much before the time moves.
 const UIP: Tick = 2228 * MICROSECOND;
-const CRYSTAL_HZ: u128 = 32_768;
+const CRYSTAL_HZ: u64 = 32_768;
 /// Alarms repeat daily at most, so no more than a day is looked through.
 const DAY: u64 = 86_400;
 /// More periodic interrupts are not made up for.
@@ -255,11 +255,11 @@ impl Mc146818 {
 
 /// Periods of the crystal in so many ns, and back (rounded up).
 fn crystal(ns: Tick) -> u64 {
-    (u128::from(ns) * CRYSTAL_HZ / u128::from(SECOND)) as u64
+    periods(ns, CRYSTAL_HZ)
 }
 
 fn tick_of(crystals: u64) -> Tick {
-    (u128::from(crystals) * u128::from(SECOND)).div_ceil(CRYSTAL_HZ) as Tick
+    end_of(crystals, CRYSTAL_HZ)
 }
 
 fn arm(cx: &mut Cx<'_>, id: TimerId, at: Option<Tick>) {

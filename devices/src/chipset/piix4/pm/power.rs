@@ -1,11 +1,11 @@
 //! The ACPI block: status, enable, control, timer, general purpose events. 82371AB 7.2.
 
-use board::{Cx, Power, SECOND, Tick, Width};
+use board::{Cx, Power, Tick, Width, end_of, periods};
 
 use super::regs::{GPEN_MASK, GPO_RESET, GPSTS_MASK, PCNTRL_MASK, PMEN_MASK, Pmcntrl, Pmsts, TMROF_EN};
 
 /// PMTMR's clock: three times the 8254's.
-const TIMER_HZ: u128 = 3_579_545;
+const TIMER_HZ: u64 = 3_579_545;
 
 /// SUS_TYP as our tables use it.
 const S5: u8 = 0;
@@ -54,7 +54,7 @@ impl Default for PowerBlock {
 
 /// PMTMR at a time.
 pub(super) fn pmtmr(now: Tick) -> u32 {
-    (u128::from(now) * TIMER_HZ / u128::from(SECOND)) as u32
+    periods(now, TIMER_HZ) as u32
 }
 
 impl PowerBlock {
@@ -91,9 +91,9 @@ impl PowerBlock {
         if !self.pmcntrl.sci_en() || self.pmen & TMROF_EN == 0 || self.pmsts.tmrof_sts() {
             return None;
         }
-        let count = u128::from(now) * TIMER_HZ / u128::from(SECOND);
+        let count = periods(now, TIMER_HZ);
         let next = ((count >> 31) + 1) << 31;
-        Some((next * u128::from(SECOND)).div_ceil(TIMER_HZ) as Tick)
+        Some(end_of(next, TIMER_HZ))
     }
 
     /// Carries out what a write asked of the machine.
