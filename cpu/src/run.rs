@@ -80,6 +80,10 @@ impl Engine {
                 self.cpu.polled_at = self.cpu.icount;
                 self.cpu.poll_at = self.cpu.icount.saturating_add(io.poll().max(1));
                 self.cpu.after_io();
+                // A timer may have ended the machine: at this instruction, whoever runs the next ones.
+                if self.kicker.is_kicked() {
+                    continue;
+                }
             }
             if let Err(stop) = self.boundary(io) {
                 self.cpu.report(io);

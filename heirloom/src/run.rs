@@ -77,6 +77,9 @@ pub(crate) struct Args {
     /// Ends with exit code 124 after so long
     #[arg(long, value_name = "SECS")]
     timeout: Option<u64>,
+    /// Switches the power off after so much guest time (exit code 0); with --clock instructions always at the same instruction
+    #[arg(long, value_name = "SECS", value_parser = guest_time)]
+    stop_after: Option<u64>,
     /// Writes the last picture to this PNG file at the end
     #[arg(long, value_name = "FILE.png")]
     screenshot: Option<PathBuf>,
@@ -87,6 +90,13 @@ pub(crate) struct Args {
 
 fn memory(s: &str) -> Result<u64, String> {
     s.parse().map_err(|_| format!("{s:?} is not a number of MiB")).and_then(spec::memory)
+}
+
+/// Seconds with decimals, as nanoseconds.
+fn guest_time(s: &str) -> Result<u64, String> {
+    let secs = s.parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+    let ns = secs.and_then(|d| u64::try_from(d.as_nanos()).ok()).filter(|ns| *ns > 0);
+    ns.ok_or_else(|| format!("{s:?} is not a number of seconds above 0"))
 }
 
 fn jit_cache(s: &str) -> Result<usize, String> {
@@ -144,6 +154,7 @@ impl Ender {
 
 pub(crate) fn run(a: Args) -> Result<ExitCode> {
     let (expect, timeout, screenshot, stats) = (a.expect.clone(), a.timeout, a.screenshot.clone(), a.stats);
+    let stop_after = a.stop_after;
     let spec = resolve(a)?;
     let mut parts = parts(&spec)?;
     // All that can be wrong is found before a port creates a file or a socket.
@@ -163,6 +174,9 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     let opened = ports::open(&spec, &frame, &link, &ender, expect.as_deref())?;
     let ports::Opened { ports, terminal, viewers, control } = opened;
     let mut machine = Machine::build(&parts, ports).map_err(|e| explain(e, &spec))?;
+    if let Some(ns) = stop_after {
+        machine.stop_after(ns);
+    }
     let handle = machine.handle();
     link.connect(handle.clone());
     let target = Target {

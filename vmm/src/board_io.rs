@@ -42,6 +42,8 @@ pub(crate) struct Board {
     config_address: u32,
     kicker: Kicker,
     power: Option<Power>,
+    /// When the power goes off by itself, if the embedder wants that.
+    off_at: Option<Tick>,
     /// INTR, kept so that the processor's look at it costs a load.
     intr: bool,
     /// Answers of inline disk jobs, by guest time.
@@ -95,6 +97,7 @@ impl Board {
             config_address: 0,
             kicker: Kicker::new(),
             power: None,
+            off_at: None,
             intr: false,
             later: BTreeMap::new(),
             later_seq: 0,
@@ -108,6 +111,11 @@ impl Board {
 
     pub(crate) fn set_kicker(&mut self, k: Kicker) {
         self.kicker = k;
+    }
+
+    /// The power goes off at this guest time.
+    pub(crate) fn set_off_at(&mut self, at: Tick) {
+        self.off_at = Some(at);
     }
 
     fn device(&self, slot: SlotId) -> &dyn Device {
@@ -210,10 +218,7 @@ impl Board {
     /// When something is due next, in guest time.
     pub(crate) fn next_due(&self) -> Option<Tick> {
         let later = self.later.first_key_value().map(|((t, _), _)| *t);
-        match (self.fx.timers.next(), later) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        [self.fx.timers.next(), later, self.off_at].into_iter().flatten().min()
     }
 
     /// Fires everything that is due.
@@ -221,6 +226,12 @@ impl Board {
         // A chip that keeps arming a timer for the past must not hold the machine for ever.
         const MOST: usize = 1000;
         let now = self.clock.now();
+        if self.off_at.is_some_and(|t| t <= now) {
+            self.off_at = None;
+            self.power = Some(Power::Off);
+            self.kicker.kick();
+            return;
+        }
         for _ in 0..MOST {
             if let Some((&key, _)) = self.later.first_key_value()
                 && key.0 <= now

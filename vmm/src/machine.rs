@@ -215,6 +215,11 @@ impl Machine {
         self.board.ram.write(*at, image);
     }
 
+    /// Switches the power off after so much guest time; to be called before the run.
+    pub fn stop_after(&mut self, guest_ns: u64) {
+        self.board.set_off_at(guest_ns);
+    }
+
     /// After the run: lets the display push what it last showed.
     pub fn draw_last_frame(&mut self) {
         self.board.host_event(self.roles.vga, HostEvent::Redraw);

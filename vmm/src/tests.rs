@@ -233,6 +233,21 @@ fn the_instruction_clock_counts_the_same_every_time() {
     assert!((1000..1100).contains(&first.1), "{first:?}");
 }
 
+#[test]
+fn the_power_goes_off_at_the_guest_time_that_was_asked_for() {
+    // jmp $; sti, hlt and jmp back; cli and hlt
+    for code in [&[0xeb, 0xfe][..], &[0xfb, 0xf4, 0xeb, 0xfc], &[0xfa, 0xf4]] {
+        let (mut m, _) = machine(code, ClockKind::Instructions);
+        m.stop_after(12_345_670);
+        assert_eq!(m.run().unwrap(), Outcome::PoweredOff);
+        assert_eq!(m.handle().progress().0, 12_345_670, "{code:x?}");
+    }
+    let (mut m, _) = machine(&[0xeb, 0xfe], ClockKind::Host);
+    m.stop_after(3_000_000);
+    assert_eq!(m.run().unwrap(), Outcome::PoweredOff);
+    assert!(m.handle().progress().0 >= 3_000_000);
+}
+
 /// A machine that waits for its end on a thread, and what controls it.
 fn running(code: &[u8]) -> (Handle, JoinHandle<Machine>) {
     let (mut m, _) = machine(code, ClockKind::Host);
