@@ -5,6 +5,7 @@
 //! on the screen or the serial port.
 
 mod console;
+mod repeat;
 mod screen;
 mod vm;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use console::Console;
+pub use repeat::the_same;
 pub use screen::Screen;
 pub use vm::{Args, Vm};
 

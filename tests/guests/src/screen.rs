@@ -34,6 +34,7 @@ fn font() -> &'static HashMap<Glyph, char> {
 }
 
 /// A screenshot.
+#[derive(PartialEq, Eq)]
 pub struct Screen {
     pub width: usize,
     pub height: usize,

@@ -1,6 +1,6 @@
 //! Boot loaders and tools as their packages ship them, on screen and keyboard.
 
-use guest_tests::{Args, Vm, alone, guest};
+use guest_tests::{Args, Vm, alone, guest, the_same};
 
 fn cd(name: &str) -> Args {
     Args::new(&["--memory", "64"]).with("--cdrom", guest(name))
@@ -56,4 +56,32 @@ fn memtest_finds_no_errors() {
     assert!(text.lines().any(|l| l.ends_with("Errors: 0")), "{text}");
     let passed = text.lines().find(|l| l.contains("Errors:")).unwrap_or_default();
     println!("memtest86+: {}", passed.trim());
+}
+
+/// What a medium shows after so many seconds of guest time, with translated code and without it.
+fn repeats(name: &str, secs: &str, shows: &[&str]) {
+    let _one = alone();
+    let args = Args::new(&["--memory", "16", "--stop-after", secs]).with("--cdrom", guest(name));
+    let test = format!("repeat-{}", name.trim_end_matches(".iso"));
+    let text = the_same(&test, &["software", "software,jit=off", "software,views=off"], &args).text();
+    for want in shows {
+        assert!(text.contains(want), "{want:?} is not on the screen:\n{text}");
+    }
+}
+
+/// 4 thousand million instructions, most of them tests of memory.
+#[test]
+fn memtest_repeats_on_the_instruction_clock() {
+    repeats("memtest.iso", "40", &["Memtest86+ v", "CLK/Temp: 1800MHz", "Time:  0:00:3", "Errors: 0"]);
+}
+
+/// Its menu counts down meanwhile, by the BIOS's clock.
+#[test]
+fn grub_repeats_on_the_instruction_clock() {
+    repeats("grub.iso", "10", &["GNU GRUB  version 2", "executed automatically in 2"]);
+}
+
+#[test]
+fn ipxe_repeats_on_the_instruction_clock() {
+    repeats("ipxe.iso", "10", &["Open Source Network Boot Firmware", "No more network devices"]);
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use guest_tests::{Args, Screen, Vm, alone, guest};
+use guest_tests::{Args, Vm, alone, guest, the_same};
 
 fn linux(append: &str) -> Args {
     Args::new(&["--memory", "128"])
@@ -81,42 +81,18 @@ fn an_idle_guest_sleeps() {
     assert!(percent < BOUND, "an idle guest costs {percent} % of a core");
 }
 
-/// One run for each engine given: instruction count, guest time and picture.
-fn the_same(test: &str, engines: &[&str], args: &Args, expect: &str) {
-    let mut runs = Vec::new();
-    for (n, engine) in engines.iter().enumerate() {
-        let png = guest_tests::folder(&format!("{test}-{n}-png")).join("last.png");
-        let args =
-            args.clone().with("--engine", engine).with("--clock", "instructions").with("--expect", expect);
-        let args = args.with("--screenshot", &png);
-        // The same name: the machine's UUID comes from it, which the guest can read.
-        let mut vm = Vm::logged(test, &args);
-        assert_eq!(vm.wait(600).code(), Some(0), "{}", vm.said());
-        let stats = vm.said();
-        let s = Screen::load(&png);
-        runs.push((stats, vm.log(), s.width, s.height, s.pixels));
-    }
-    eprintln!("{test}: {}", runs[0].0.trim());
-    assert!(runs[0].0.contains("instructions"), "{}", runs[0].0);
-    for (engine, run) in engines.iter().zip(&runs).skip(1) {
-        assert_eq!(runs[0].0, run.0, "time and instructions, {engine}");
-        assert_eq!(runs[0].1, run.1, "what came on COM1, {engine}");
-        assert!(runs[0] == *run, "the last pictures differ, {engine}");
-    }
-}
-
 #[test]
 fn cd_boots_repeat_on_the_instruction_clock() {
     let _one = alone();
-    let args = Args::new(&["--memory", "64", "--stats"]).with("--cdrom", guest("isolinux.iso"));
-    the_same("repeat-cd", &["software", "software,jit=off", "software,views=off"], &args, "boot: ");
+    let args = Args::new(&["--memory", "64", "--expect", "boot: "]).with("--cdrom", guest("isolinux.iso"));
+    the_same("repeat-cd", &["software", "software,jit=off", "software,views=off"], &args);
 }
 
 #[test]
 fn kernel_boots_repeat_on_the_instruction_clock() {
     let _one = alone();
-    let args = linux("console=ttyS0 console=tty0 idle=1").flag("--stats");
-    the_same("repeat-kernel", &["software", "software,jit=off", "software,views=off"], &args, "rtc_cmos");
+    let args = linux("console=ttyS0 console=tty0 idle=1").with("--expect", "rtc_cmos");
+    the_same("repeat-kernel", &["software", "software,jit=off", "software,views=off"], &args);
 }
 
 /// Half a minute of programs that come and go: views, page faults, COW, signals, code at many addresses.
@@ -125,6 +101,6 @@ fn debian_boots_repeat_on_the_instruction_clock() {
     let _one = alone();
     let mut disk = guest("debian.vhd").into_os_string();
     disk.push(",overlay");
-    let args = Args::new(&["--memory", "256", "--stats"]).with("--disk", disk);
-    the_same("repeat-debian", &["software", "software,jit=off"], &args, "login:");
+    let args = Args::new(&["--memory", "256", "--expect", "login:"]).with("--disk", disk);
+    the_same("repeat-debian", &["software", "software,jit=off"], &args);
 }
