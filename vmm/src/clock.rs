@@ -154,6 +154,14 @@ impl Clock {
         }
     }
 
+    /// The time after so many more instructions, where they make it.
+    pub(crate) fn after(&self, instructions: u64) -> Option<Tick> {
+        match &self.source {
+            Source::Host(_) => None,
+            Source::Instructions(t) => Some(*t + instructions * NS_PER_INSTRUCTION),
+        }
+    }
+
     /// Has at least a second passed for the host that guest time will never count?
     pub(crate) fn has_missed(&self) -> bool {
         matches!(&self.source, Source::Host(p) if p.missed() >= SECOND)

@@ -233,6 +233,36 @@ fn the_instruction_clock_counts_the_same_every_time() {
     assert!((1000..1100).contains(&first.1), "{first:?}");
 }
 
+/// A program that arms the PIT long before the poll that was promised when it began, and crashes in its interrupt.
+fn one_shot() -> Vec<u8> {
+    let mut c = vec![0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xd0, 0xbc, 0x00, 0x70]; // ds, ss = 0; sp = 7000h
+    c.extend([0xc7, 0x06, 0x20, 0x00, 0, 0, 0xc7, 0x06, 0x22, 0x00, 0x00, 0xf0]); // vector 8
+    // The 8259: vectors from 8, IRQ 0 alone.
+    for (port, v) in [(0x20, 0x11), (0x21, 8), (0x21, 4), (0x21, 1), (0x21, 0xfe)] {
+        c.extend([0xb0, v, 0xe6, port]);
+    }
+    c.extend([0xb9, 0xd0, 0x07, 0xe2, 0xfe]); // mov cx, 2000; loop $
+    // Counter 0, mode 0, 120 of its ticks and one to load them: 101 us.
+    for (port, v) in [(0x43, 0x30), (0x40, 120), (0x40, 0)] {
+        c.extend([0xb0, v, 0xe6, port]);
+    }
+    c.extend([0xfb, 0xeb, 0xfe]); // sti; jmp $
+    let isr = (c.len() as u16).to_le_bytes();
+    c[13..15].copy_from_slice(&isr);
+    let fault = triple_fault(c.len());
+    c.extend(fault);
+    c
+}
+
+#[test]
+fn on_the_instruction_clock_a_timer_that_a_program_arms_comes_at_its_instruction() {
+    let (mut m, _) = machine(&one_shot(), ClockKind::Instructions);
+    let Outcome::Crashed { .. } = m.run().unwrap() else { panic!("the interrupt did not come") };
+    let (_, instructions) = m.handle().progress();
+    // 2,000 of the loop, 40 around it, 10,140 of the counter.
+    assert!((12_150..12_250).contains(&instructions), "{instructions}");
+}
+
 #[test]
 fn the_power_goes_off_at_the_guest_time_that_was_asked_for() {
     // jmp $; sti, hlt and jmp back; cli and hlt

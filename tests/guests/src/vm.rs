@@ -135,6 +135,10 @@ impl Vm {
         })
     }
 
+    pub fn is_off(&mut self) -> bool {
+        self.child.try_wait().expect("the machine's process can be waited for").is_some()
+    }
+
     /// Waits until the machine is off.
     pub fn wait(&mut self, secs: u64) -> ExitStatus {
         let end = Instant::now() + Duration::from_secs(secs);

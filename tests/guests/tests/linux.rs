@@ -95,6 +95,27 @@ fn kernel_boots_repeat_on_the_instruction_clock() {
     the_same("repeat-kernel", &["software", "software,jit=off", "software,views=off"], &args);
 }
 
+/// Who looks at the screen has it drawn at other moments, and the machine's thread come out of the processor.
+#[test]
+fn a_guest_that_is_watched_repeats_on_the_instruction_clock() {
+    let _one = alone();
+    let args = linux("console=ttyS0 console=tty0 idle=1").with("--clock", "instructions");
+    let args = args.with("--expect", "rtc_cmos").flag("--stats");
+    let run = |watch: bool| {
+        let mut vm = Vm::logged("repeat-watched", &args);
+        let mut looks = 0;
+        while watch && !vm.is_off() {
+            looks += u32::from(vm.screen().is_some());
+        }
+        assert_eq!(vm.wait(600).code(), Some(0), "{}", vm.said());
+        (looks, vm.said(), vm.log())
+    };
+    let ((_, stats, log), (looks, watched, watched_log)) = (run(false), run(true));
+    assert!(looks > 1, "nobody looked");
+    assert_eq!(stats, watched, "time and instructions, looked at {looks} times");
+    assert_eq!(log, watched_log, "what came on COM1");
+}
+
 /// Half a minute of programs that come and go: views, page faults, COW, signals, code at many addresses.
 #[test]
 fn debian_boots_repeat_on_the_instruction_clock() {
