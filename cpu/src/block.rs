@@ -312,8 +312,8 @@ pub(crate) struct Cache {
     pub(crate) built: u64,
     pub(crate) dropped: u64,
     pub(crate) flushes: u64,
-    /// Translations whose blocks were dropped since the run loop looked; or all were.
-    pub(crate) dropped_code: Vec<u32>,
+    /// Translations whose blocks were dropped since the run loop looked, and where these began in the arena; or all were.
+    pub(crate) dropped_code: Vec<(u32, u32)>,
     pub(crate) all_dropped: bool,
 }
 
@@ -563,7 +563,7 @@ impl Cache {
         let b = &mut self.blocks[id as usize];
         b.serial = 0;
         if b.code != 0 {
-            self.dropped_code.push(std::mem::take(&mut b.code));
+            self.dropped_code.push((std::mem::take(&mut b.code), b.arena));
         }
         self.free_blocks.push(id);
         self.dropped += 1;

@@ -1,43 +1,39 @@
 //! What is known of translations. They lie in the buffer in the order of their numbers, and so, in tables, do their exits
 //! and the other places that are found by where they are. None goes before all do.
-
-use std::ops::Range;
+//!
+//! There are as many bytes of code as of everything that is said of it if that is not kept small: so what does not change
+//! is one string of numbers for each translation ([`Codes::facts`]), and where an exit leads is read from its jump.
 
 use super::buffer::CodeBuffer;
 use super::lower::Lowered;
+use super::numbers::{Numbers, put, put_signed};
 
 /// In place of the number of a translation or link.
 pub(super) const NOBODY: u32 = u32::MAX;
 
+/// How far in front of a link's displacement the page check's immediate begins; how far behind it the way out, and that
+/// of a call.
+const GUARD: u32 = 22;
+const OUT: u32 = 4;
+const CALL_OUT: u32 = 9;
+
 /// A direct exit.
 pub(super) struct Link {
-    /// The block that has it, and where it leads, from the EIP of that.
-    owner: u32,
+    /// Where it leads, from the EIP of the block that has it.
     target: u32,
-    /// Offset in the buffer of the jump's displacement.
+    /// Where the jump's displacement is.
     jump: u32,
-    /// How far in front of that the page check's immediate begins, or 0: there is none; how far behind it the way out.
-    guard: u8,
-    stub: u8,
-    /// The translation that it goes straight to, or [`NOBODY`]; its neighbours among the links that do.
-    to: u32,
-    next: u32,
-    before: u32,
+    /// There is a page check.
+    guarded: bool,
+    call: bool,
 }
 
 impl Link {
     /// Offsets are from the block's entry.
-    pub(super) fn new(target: u32, jump: u32, guard: Option<u32>, stub: u32) -> Self {
-        Self {
-            owner: NOBODY,
-            target,
-            jump,
-            guard: guard.map_or(0, |g| (jump - g) as u8),
-            stub: (stub - jump) as u8,
-            to: NOBODY,
-            next: NOBODY,
-            before: NOBODY,
-        }
+    pub(super) fn new(target: u32, jump: u32, guard: Option<u32>, out: u32) -> Self {
+        let call = out == jump + CALL_OUT;
+        assert!((call || out == jump + OUT) && guard.is_none_or(|g| g + GUARD == jump));
+        Self { target, jump, guarded: guard.is_some(), call }
     }
 
     fn patch(&self, buffer: &mut CodeBuffer, to: u32) {
@@ -45,9 +41,15 @@ impl Link {
         buffer.write(self.jump, &rel.to_le_bytes());
     }
 
-    /// It leaves translated code.
-    fn patch_out(&self, buffer: &mut CodeBuffer) {
-        self.patch(buffer, self.jump + u32::from(self.stub));
+    /// The way out of translated code.
+    fn out(&self) -> u32 {
+        self.jump + if self.call { CALL_OUT } else { OUT }
+    }
+
+    /// The entry that it goes straight to.
+    fn leads(&self, buffer: &CodeBuffer) -> Option<u32> {
+        let to = (self.jump + 4).wrapping_add(buffer.read32(self.jump));
+        (to != self.out()).then_some(to)
     }
 }
 
@@ -78,16 +80,12 @@ pub(super) struct Code {
     pub(super) id: u32,
     /// Offset in the buffer.
     pub(super) entry: u32,
-    /// Where the block begins in the arena.
-    pub(super) arena: u32,
-    /// The first of its calls, and accesses in a view.
-    sites: u32,
-    traps: u32,
+    /// Where [`Codes::facts`] of it begin.
+    facts: u32,
+    /// The number of its first link.
+    links: u32,
     /// The first link that leads here, or [`NOBODY`].
     incoming: u32,
-    /// Accesses that a view refused lately, and since when (low bits of the count of instructions).
-    pub(super) refused_since: u32,
-    pub(super) refused: u8,
     /// Which of [`super::Jit::jumps`].
     pub(super) world: u8,
     /// How often it was found running when the budget ended.
@@ -99,62 +97,104 @@ pub(super) struct Code {
 
 impl Code {
     /// That is live.
-    pub(super) fn new(id: u32, entry: u32, arena: u32, world: u8, hot: bool) -> Self {
-        Self {
-            id,
-            entry,
-            arena,
-            sites: 0,
-            traps: 0,
-            incoming: NOBODY,
-            refused_since: 0,
-            refused: 0,
-            world,
-            seen: 0,
-            live: true,
-            hot,
-        }
+    pub(super) fn new(id: u32, entry: u32, world: u8, hot: bool) -> Self {
+        Self { id, entry, facts: 0, links: 0, incoming: NOBODY, world, seen: 0, live: true, hot }
     }
 }
 
-const _: () = assert!(size_of::<Code>() == 36 && size_of::<Link>() == 28);
+const _: () = assert!(size_of::<Code>() == 24);
+
+/// Links, and bytes of the buffer, for each of which a table says where to begin to search.
+const LINKS: usize = 32;
+const PLACES: u32 = 4096;
 
 pub(super) struct Codes {
     /// Number 0 is the thunks.
     codes: Vec<Code>,
-    links: Vec<Link>,
-    sites: Vec<Site>,
-    traps: Vec<TrapSite>,
+    /// For each link, the next of those that lead where it does, or [`NOBODY`].
+    next: Vec<u32>,
+    /// For each translation its links, how many calls, the calls, and where it may trap.
+    facts: Vec<u8>,
+    /// The translation that has the first of so many links.
+    owners: Vec<u32>,
+    /// The translation that the first of so many bytes lies in.
+    places: Vec<u32>,
 }
 
 impl Codes {
-    pub(super) fn new() -> Self {
-        let thunks = Code { live: false, ..Code::new(0, 0, 0, 0, false) };
-        Self { codes: vec![thunks], links: Vec::new(), sites: Vec::new(), traps: Vec::new() }
+    /// For a buffer of `len` bytes.
+    pub(super) fn new(len: usize) -> Self {
+        let thunks = Code { live: false, ..Code::new(0, 0, 0, false) };
+        // Room that the host gives as it is used: tables that grow by moving leave gaps behind.
+        let mut codes = Vec::with_capacity(len / 128);
+        codes.push(thunks);
+        Self {
+            codes,
+            next: Vec::with_capacity(len / 64),
+            facts: Vec::with_capacity(len / 8),
+            owners: Vec::new(),
+            places: vec![0],
+        }
     }
 
     /// Forgets all translations.
     pub(super) fn clear(&mut self) {
         self.codes.truncate(1);
-        self.links.clear();
-        self.sites.clear();
-        self.traps.clear();
+        self.next.clear();
+        self.facts.clear();
+        self.owners.clear();
+        self.places.truncate(1);
     }
 
     /// Number of the next link.
     pub(super) fn next_link(&self) -> u32 {
-        self.links.len() as u32
+        self.next.len() as u32
     }
 
     /// Enters a translation, which lies behind all others. Returns its number.
-    pub(super) fn add(&mut self, code: Code, lowered: Lowered) -> u32 {
+    pub(super) fn add(&mut self, code: Code, lowered: &Lowered) -> u32 {
         let number = self.codes.len() as u32;
-        self.codes.push(Code { sites: self.sites.len() as u32, traps: self.traps.len() as u32, ..code });
-        let at = code.entry;
-        self.links.extend(lowered.links.into_iter().map(|l| Link { owner: code.id, jump: l.jump + at, ..l }));
-        self.sites.extend(lowered.sites);
-        self.traps.extend(lowered.traps);
+        let facts = self.facts.len() as u32;
+        for _ in &lowered.links {
+            if self.next.len().is_multiple_of(LINKS) {
+                self.owners.push(number);
+            }
+            self.next.push(NOBODY);
+        }
+        while let at = self.places.len() as u32 * PLACES
+            && at <= code.entry
+        {
+            self.places.push(if at == code.entry { number } else { number - 1 });
+        }
+        let links = self.next.len() - lowered.links.len();
+        self.codes.push(Code { facts, links: links as u32, ..code });
+        self.note(lowered);
         number
+    }
+
+    fn note(&mut self, lowered: &Lowered) {
+        let to = &mut self.facts;
+        let mut before = 0;
+        for l in &lowered.links {
+            put(to, (l.jump - before) << 2 | u32::from(l.call) << 1 | u32::from(l.guarded));
+            put_signed(to, l.target);
+            before = l.jump;
+        }
+        let mut before = 0;
+        put(to, lowered.sites.len() as u32);
+        for s in &lowered.sites {
+            put(to, u32::from(s.ret - before));
+            put_signed(to, u32::from(s.done).wrapping_sub(u32::from(s.ret)));
+            put(to, u32::from(s.k));
+            before = s.ret;
+        }
+        let mut before = 0;
+        for t in &lowered.traps {
+            put(to, u32::from(t.at - before));
+            put_signed(to, u32::from(t.done).wrapping_sub(u32::from(t.at)));
+            put(to, u32::from(t.k) << 1 | u32::from(t.unsaved));
+            before = t.at;
+        }
     }
 
     pub(super) fn get(&self, number: u32) -> &Code {
@@ -165,16 +205,31 @@ impl Codes {
         &mut self.codes[number as usize]
     }
 
-    /// Of a table of `len`, what belongs to a translation: from what `first` says of it to what it says of the next.
-    fn range(&self, number: u32, len: usize, first: impl Fn(&Code) -> u32) -> Range<usize> {
-        let end = self.codes.get(number as usize + 1).map_or(len, |c| first(c) as usize);
-        first(self.get(number)) as usize..end
+    /// The facts of a translation, and how many links they begin with.
+    fn facts(&self, number: u32) -> (Numbers<'_>, u32) {
+        let (c, next) = (self.get(number), self.codes.get(number as usize + 1));
+        let end = next.map_or(self.facts.len(), |n| n.facts as usize);
+        let links = next.map_or(self.next.len() as u32, |n| n.links) - c.links;
+        (Numbers(&self.facts[c.facts as usize..end]), links)
+    }
+
+    /// The facts behind the links, from the calls on: how many these are.
+    fn places(&self, number: u32) -> (Numbers<'_>, u32) {
+        let (mut facts, links) = self.facts(number);
+        for _ in 0..2 * links {
+            facts.take();
+        }
+        let calls = if facts.is_empty() { 0 } else { facts.take() };
+        (facts, calls)
     }
 
     /// The translation that an offset lies in: that of an instruction, or one that a call returns to, which may be the
     /// first behind the block.
     fn of_place(&self, off: u32) -> u32 {
-        self.codes.partition_point(|c| c.entry <= off) as u32 - 1
+        let at = ((off / PLACES) as usize).min(self.places.len() - 1);
+        let first = self.places[at];
+        let end = self.places.get(at + 1).map_or(self.codes.len(), |n| *n as usize + 1);
+        first + self.codes[first as usize..end].partition_point(|c| c.entry <= off) as u32 - 1
     }
 
     pub(super) fn of_return(&self, off: u32) -> u32 {
@@ -185,45 +240,85 @@ impl Codes {
     pub(super) fn site(&self, off: u32) -> Option<(&Code, Site)> {
         let number = self.of_return(off);
         let c = self.get(number);
-        let sites = &self.sites[self.range(number, self.sites.len(), |c| c.sites)];
-        let n = sites.binary_search_by_key(&(off - c.entry), |s| u32::from(s.ret)).ok()?;
-        Some((c, sites[n]))
+        let from = off - c.entry;
+        let (mut facts, calls) = self.places(number);
+        let mut ret = 0;
+        for _ in 0..calls {
+            ret += facts.take();
+            let (done, k) = (facts.take_signed(), facts.take());
+            if ret == from {
+                return Some((c, Site { ret: ret as u16, done: ret.wrapping_add(done) as u16, k: k as u8 }));
+            }
+        }
+        None
     }
 
     /// The number of a translation, and the site of an access in a view.
     pub(super) fn trap_site(&self, off: u32) -> Option<(u32, TrapSite)> {
         let number = self.of_place(off);
         let from = off - self.get(number).entry;
-        let traps = &self.traps[self.range(number, self.traps.len(), |c| c.traps)];
-        let n = traps.partition_point(|t| u32::from(t.at) <= from);
-        Some((number, *traps.get(n.checked_sub(1)?)?))
+        let (mut facts, calls) = self.places(number);
+        for _ in 0..3 * calls {
+            facts.take();
+        }
+        let (mut at, mut found) = (0, None);
+        while !facts.is_empty() {
+            at += facts.take();
+            if at > from {
+                break;
+            }
+            let (done, what) = (facts.take_signed(), facts.take());
+            let done = at.wrapping_add(done) as u16;
+            found = Some(TrapSite { at: at as u16, done, k: (what >> 1) as u8, unsaved: what & 1 != 0 });
+        }
+        Some((number, found?))
+    }
+
+    /// The translation that has a link.
+    fn owner(&self, link: u32) -> u32 {
+        let mut n = self.owners[link as usize / LINKS];
+        while self.codes.get(n as usize + 1).is_some_and(|c| c.links <= link) {
+            n += 1;
+        }
+        n
+    }
+
+    /// A link and its owner. Where it jumps is in the buffer.
+    fn exit(&self, link: u32) -> (&Code, Link) {
+        let number = self.owner(link);
+        let c = self.get(number);
+        let (mut facts, _) = self.facts(number);
+        let mut l = Link { target: 0, jump: c.entry, guarded: false, call: false };
+        for _ in c.links..=link {
+            let (what, target) = (facts.take(), facts.take_signed());
+            l = Link { target, jump: l.jump + (what >> 2), guarded: what & 1 != 0, call: what & 2 != 0 };
+        }
+        (c, l)
     }
 
     /// The block of a direct exit, and where that leads, from the EIP of the block.
     pub(super) fn target(&self, link: u32) -> Option<(u32, u32)> {
-        self.links.get(link as usize).map(|l| (l.owner, l.target))
+        (link < self.next_link()).then(|| {
+            let (c, l) = self.exit(link);
+            (c.id, l.target)
+        })
     }
 
     /// Lets exit `link` go straight to a translation, if its page check finds `page`.
     pub(super) fn link(&mut self, buffer: &mut CodeBuffer, link: u32, number: u32, page: u64) {
-        let l = &self.links[link as usize];
-        let guard = l.jump - u32::from(l.guard);
+        let (_, l) = self.exit(link);
         // After a flush it is right. To write where the host runs code takes it a while.
-        if l.guard != 0 && buffer.read64(guard) != page {
-            buffer.write(guard, &page.to_le_bytes());
+        if l.guarded && buffer.read64(l.jump - GUARD) != page {
+            buffer.write(l.jump - GUARD, &page.to_le_bytes());
         }
-        if l.to == number {
-            return;
+        let entry = self.get(number).entry;
+        match l.leads(buffer) {
+            Some(to) if to == entry => return,
+            Some(to) => self.unlink(link, self.of_place(to)),
+            None => {}
         }
-        self.unlink(link);
-        let c = &mut self.codes[number as usize];
-        let next = std::mem::replace(&mut c.incoming, link);
-        let l = &mut self.links[link as usize];
-        (l.to, l.next) = (number, next);
-        l.patch(buffer, c.entry);
-        if next != NOBODY {
-            self.links[next as usize].before = link;
-        }
+        self.next[link as usize] = std::mem::replace(&mut self.get_mut(number).incoming, link);
+        l.patch(buffer, entry);
     }
 
     /// An offset lies in a translation that is in use.
@@ -231,30 +326,28 @@ impl Codes {
         self.get(self.of_place(off)).live
     }
 
-    /// Takes a link out of the list of those that lead where it leads.
-    fn unlink(&mut self, link: u32) {
-        let l = &mut self.links[link as usize];
-        let [to, next, before] =
-            [&mut l.to, &mut l.next, &mut l.before].map(|n| std::mem::replace(n, NOBODY));
-        if to == NOBODY {
-            return;
+    /// Takes a link out of the list of those that lead to translation `to`. That an exit gets another target is rare: when
+    /// one is dropped, all its links are.
+    fn unlink(&mut self, link: u32, to: u32) {
+        let next = std::mem::replace(&mut self.next[link as usize], NOBODY);
+        let mut at = &mut self.codes[to as usize].incoming;
+        while *at != link {
+            if *at == NOBODY {
+                return;
+            }
+            let n = *at as usize;
+            at = &mut self.next[n];
         }
-        match self.links.get_mut(before as usize) {
-            Some(b) => b.next = next,
-            None => self.codes[to as usize].incoming = next,
-        }
-        if let Some(n) = self.links.get_mut(next as usize) {
-            n.before = before;
-        }
+        *at = next;
     }
 
     /// No exit leads to a translation any more.
     pub(super) fn unlink_all(&mut self, buffer: &mut CodeBuffer, number: u32) {
-        let mut link = std::mem::replace(&mut self.codes[number as usize].incoming, NOBODY);
-        while let Some(l) = self.links.get_mut(link as usize) {
-            link = std::mem::replace(&mut l.next, NOBODY);
-            (l.to, l.before) = (NOBODY, NOBODY);
-            l.patch_out(buffer);
+        let mut link = std::mem::replace(&mut self.get_mut(number).incoming, NOBODY);
+        while link != NOBODY {
+            let (_, l) = self.exit(link);
+            l.patch(buffer, l.out());
+            link = std::mem::replace(&mut self.next[link as usize], NOBODY);
         }
     }
 }

@@ -8,13 +8,13 @@ use super::lower::Lowered;
 
 const CODES: u32 = 24;
 const LINKS: u32 = 3;
-const LEN: u32 = 64;
+const LEN: u32 = 128;
 const PAGE: u64 = 0x1234_5678_9abc_def0;
 
 /// Where link `k` of a translation has its displacement, and its way out; the second one has a page check.
 fn parts(k: u32) -> (u32, u32, Option<u32>) {
-    let jump = 20 * k + 10;
-    (jump, jump + 4 + if k == 2 { 5 } else { 0 }, (k == 1).then_some(jump - 9))
+    let jump = 40 * k + 30;
+    (jump, jump + 4 + if k == 2 { 5 } else { 0 }, (k == 1).then_some(jump - 22))
 }
 
 struct World {
@@ -27,12 +27,13 @@ struct World {
 impl World {
     /// Translations from `LEN` on.
     fn new() -> Self {
-        let mut w = Self { buffer: CodeBuffer::new(1 << 16).unwrap(), codes: Codes::new(), to: Vec::new() };
+        let mut w =
+            Self { buffer: CodeBuffer::new(1 << 16).unwrap(), codes: Codes::new(1 << 16), to: Vec::new() };
         for number in 1..=CODES {
             assert_eq!(w.codes.next_link(), (number - 1) * LINKS);
             let link = |k| {
                 let (jump, out, guard) = parts(k);
-                Link::new(k, jump, guard, out)
+                Link::new(k.wrapping_sub(1) << 20, jump, guard, out)
             };
             let lowered = Lowered {
                 links: (0..LINKS).map(link).collect(),
@@ -43,8 +44,8 @@ impl World {
                 ],
                 moves: Vec::new(),
             };
-            let code = Code::new(number + 100, number * LEN, 0x1000 + number * 0x10, 0, false);
-            assert_eq!(w.codes.add(code, lowered), number);
+            let code = Code::new(number + 100, number * LEN, 0, false);
+            assert_eq!(w.codes.add(code, &lowered), number);
         }
         w.to = vec![None; (CODES * LINKS) as usize];
         for n in 0..CODES * LINKS {
@@ -108,7 +109,10 @@ fn places_are_found_in_their_own_translations() {
         assert_eq!(site(LEN), Some((number + 100, 2)));
         let trap = |off| w.codes.trap_site(at + off).map(|(n, t)| (n, t.k));
         assert_eq!([0, 29, 30, LEN - 1].map(trap), [3, 3, 4, 4].map(|k| Some((number, k))));
-        assert_eq!(w.codes.target((number - 1) * LINKS + 1), Some((number + 100, 1)));
+        for k in 0..LINKS {
+            let target = k.wrapping_sub(1) << 20;
+            assert_eq!(w.codes.target((number - 1) * LINKS + k), Some((number + 100, target)));
+        }
         assert!(w.codes.is_live(at) && w.codes.is_live(at + LEN - 1));
     }
 }

@@ -86,14 +86,14 @@ struct Trap {
 }
 
 /// A place in code that holds something of the page's address.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Move {
     /// In the buffer.
     pub(super) at: u32,
     pub(super) what: Moved,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moved {
     /// An EIP: 32 bits.
     Eip,

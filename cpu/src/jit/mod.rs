@@ -2,8 +2,8 @@
 //!
 //! - `effects.rs`: what is translated, and where flags are needed; `lower.rs`, `ops.rs`, `system.rs`: the
 //!   translation;
-//! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `codes.rs`: what is known of it; `thunks.rs`: the ways in and out
-//!   of it; `strings.rs`: REP; `segments.rs`: loads of segment registers;
+//! - `asm.rs`: the emitter; `buffer.rs`: where code lies; `codes.rs`: what is known of it, in `numbers.rs`; `thunks.rs`: the
+//!   ways in and out of it; `strings.rs`: REP; `segments.rs`: loads of segment registers;
 //! - `moves.rs`: pages of code that programs have at different addresses;
 //! - `trap.rs`: accesses in a view that the host refused;
 //! - `x87.rs`, `simd.rs`: floating point and MMX; `units.rs`: how their state gets to the host's units and back;
@@ -25,6 +25,7 @@ mod effects;
 mod layout;
 mod lower;
 mod moves;
+mod numbers;
 mod ops;
 mod perf_map;
 mod segments;
@@ -45,7 +46,8 @@ use self::asm::Asm;
 use self::buffer::CodeBuffer;
 use self::codes::{Code, Codes, Site, TrapSite};
 use self::effects::Survey;
-use self::lower::{Lower, Move, Source};
+use self::lower::{Lower, Source};
+use self::moves::Moves;
 use self::perf_map::PerfMap;
 use self::thunks::Thunks;
 use self::units::Units;
@@ -225,7 +227,9 @@ pub(crate) struct Jit {
     survey: Survey,
     codes: Codes,
     /// What another address would change, by page of the arena and privilege. Some of it in code that is used no more.
-    moves: HashMap<(u32, bool), Vec<Move>>,
+    moves: HashMap<(u32, bool), Moves>,
+    /// Of translations, what a view lately refused them.
+    refusals: HashMap<u32, trap::Refusals>,
     /// By world.
     jumps: [Box<[Jump]>; WORLDS],
     threshold: u8,
@@ -257,8 +261,9 @@ impl Jit {
             thunks,
             asm,
             survey: Survey::default(),
-            codes: Codes::new(),
+            codes: Codes::new(options.jit_cache),
             moves: HashMap::new(),
+            refusals: HashMap::new(),
             jumps: std::array::from_fn(|_| vec![NO_JUMP; JUMPS].into()),
             threshold: options.jit_threshold,
             hot_at: options.jit_hot,
@@ -325,9 +330,9 @@ impl Jit {
         }
         self.counters.blocks += 1;
         self.counters.bytes += u64::from(self.asm.here());
-        let code = Code::new(id, at, b.arena(), how.world, hot);
+        let code = Code::new(id, at, how.world, hot);
         self.add_moves((b.arena() >> 12, b.is_users()), &lowered.moves);
-        Some(self.codes.add(code, lowered))
+        Some(self.codes.add(code, &lowered))
     }
 
     /// The block and site of a return address, and where its instruction ends.
@@ -363,14 +368,14 @@ impl Jit {
         [&table[at], &table[at ^ 1]].into_iter().find(|j| j.arena == arena)
     }
 
-    /// Lets indirect jumps find a translation.
-    pub(crate) fn remember(&mut self, number: u32) {
+    /// Lets indirect jumps find the translation of the block at `arena`.
+    pub(crate) fn remember(&mut self, number: u32, arena: u32) {
         let c = self.codes.get(number);
         if !c.live {
             return;
         }
-        let j = Jump { arena: c.arena, number, code: self.buffer.address(c.entry) };
-        let (table, at) = (&mut self.jumps[usize::from(c.world)], Self::jump_index(c.arena));
+        let j = Jump { arena, number, code: self.buffer.address(c.entry) };
+        let (table, at) = (&mut self.jumps[usize::from(c.world)], Self::jump_index(arena));
         if table[at].arena != j.arena {
             // Two targets that want the same place must not drive each other out.
             table[at ^ 1] = table[at];
@@ -378,14 +383,14 @@ impl Jit {
         table[at] = j;
     }
 
-    /// The block of a translation is gone: nothing may lead to its code any more.
-    pub(crate) fn retire(&mut self, number: u32) {
+    /// The block of a translation, at `arena`, is gone: nothing may lead to its code any more.
+    pub(crate) fn retire(&mut self, number: u32, arena: u32) {
         let c = self.codes.get_mut(number);
         if !std::mem::take(&mut c.live) {
             return;
         }
         self.counters.retired += 1;
-        let at = Self::jump_index(c.arena);
+        let at = Self::jump_index(arena);
         for at in [at, at ^ 1] {
             let j = &mut self.jumps[usize::from(c.world)][at];
             if j.number == number {
@@ -401,6 +406,7 @@ impl Jit {
         self.used = self.thunks.len;
         self.codes.clear();
         self.moves.clear();
+        self.refusals.clear();
         for t in &mut self.jumps {
             t.fill(NO_JUMP);
         }
@@ -465,7 +471,7 @@ impl Engine {
         let (page, user) = (b.arena() >> 12, b.is_users());
         if b.code != 0 {
             // It is to be made better.
-            jit.retire(b.code);
+            jit.retire(b.code, b.arena());
             b.code = 0;
         }
         if self.cpu.code.base(page, user).is_none() {
@@ -506,8 +512,8 @@ impl Engine {
             jit.flush();
             self.cache.dropped_code.clear();
         }
-        for number in self.cache.dropped_code.drain(..) {
-            jit.retire(number);
+        for (number, arena) in self.cache.dropped_code.drain(..) {
+            jit.retire(number, arena);
         }
     }
 
@@ -639,7 +645,8 @@ impl Engine {
     /// Lets jumps to EIP find block `id`, which is translated.
     pub(crate) fn remember_translation(&mut self, id: u32) {
         if let Some(jit) = &mut self.jit {
-            jit.remember(self.cache.block(id).code);
+            let b = self.cache.block(id);
+            jit.remember(b.code, b.arena());
         }
     }
 }

@@ -12,9 +12,16 @@ use crate::mem::InView;
 use crate::run::Engine;
 
 /// So many accesses of a block may be refused before it is translated without a view.
-const MOST_REFUSED: u8 = 4;
+const MOST_REFUSED: u32 = 4;
 /// ... within so many instructions.
-const LATELY: u32 = 2_000_000;
+const LATELY: u64 = 2_000_000;
+
+/// Accesses that a view refused a translation, and since when (in instructions retired).
+#[derive(Default)]
+pub(super) struct Refusals {
+    count: u32,
+    since: u64,
+}
 
 /// What the handler found, and the registers that translated code uses within an instruction.
 #[repr(C)]
@@ -254,16 +261,18 @@ impl Engine {
     /// Blocks that often access what can't be in a view go without one.
     fn refused(&mut self, number: u32) {
         let Some(jit) = &mut self.jit else { return };
-        let c = jit.codes.get_mut(number);
-        let (id, now) = (c.id, self.cpu.icount as u32);
-        if now.wrapping_sub(c.refused_since) > LATELY {
-            (c.refused, c.refused_since) = (0, now);
+        let c = jit.codes.get(number);
+        let (id, live, now) = (c.id, c.live, self.cpu.icount);
+        let r = jit.refusals.entry(number).or_default();
+        if now.wrapping_sub(r.since) > LATELY {
+            *r = Refusals { count: 0, since: now };
         }
-        c.refused = c.refused.saturating_add(1);
-        if c.refused >= MOST_REFUSED && c.live {
-            // Its code stays until the buffer is flushed, so it can be left as usual.
-            jit.retire(number);
+        r.count += 1;
+        if r.count >= MOST_REFUSED && live {
+            jit.refusals.remove(&number);
             let b = self.cache.block_mut(id);
+            // Its code stays until the buffer is flushed, so it can be left as usual.
+            jit.retire(number, b.arena());
             b.careful = true;
             b.code = 0;
             b.heat = u8::MAX;
