@@ -10,8 +10,10 @@
 //! stays, with its translation: they are decoded again when they are asked for.
 //!
 //! A block remembers its last few successors ([`Link`]), so that loops do not search. A link names the linear
-//! address and the epoch of the address translation that it was made for, and the target's serial number, which
-//! moves when the target is dropped.
+//! address and the epoch of the address translation that it was made for, and where the target begins in memory: if a
+//! block with the target's number is there, it is the target, or what was decoded there since.
+
+use std::collections::HashMap;
 
 use ram::Arena;
 
@@ -46,6 +48,9 @@ pub(crate) struct Base {
     pub(crate) since: u64,
 }
 
+/// Blocks of a page are found by which part of it they begin in; a power of two.
+const PARTS: usize = 16;
+
 /// Decoded code of one arena page.
 struct CodePage {
     page: u32,
@@ -53,8 +58,12 @@ struct CodePage {
     bases: [Base; 2],
     /// One bit for each byte that a block came from, perhaps one that was dropped.
     bytes: [u64; 64],
-    /// The blocks, as [`Cache`] numbers them.
-    blocks: Vec<u32>,
+    /// The first block of each part, or [`NONE`]; the others follow by [`Block::next`].
+    parts: [u32; PARTS],
+    /// Blocks whose last instruction ends here and begins in another page.
+    crossing: Vec<u32>,
+    /// All these.
+    blocks: u32,
     /// The end of the last store, and how many hit since one did not begin there.
     end: u32,
     in_a_row: u32,
@@ -63,15 +72,23 @@ struct CodePage {
 }
 
 impl CodePage {
-    fn new() -> Self {
-        let bases = [Base { lin: NONE, since: 0 }; 2];
-        Self { page: 0, bases, bytes: [0; 64], blocks: Vec::new(), end: NONE, in_a_row: 0, hits: 0 }
+    fn new(page: u32) -> Self {
+        Self {
+            page,
+            bases: [Base { lin: NONE, since: 0 }; 2],
+            bytes: [0; 64],
+            parts: [NONE; PARTS],
+            crossing: Vec::new(),
+            blocks: 0,
+            end: NONE,
+            in_a_row: 0,
+            hits: 0,
+        }
     }
 
-    /// Starts anew, for another page. The room for blocks stays.
-    fn begin(&mut self, page: u32) {
-        self.blocks.clear();
-        *self = Self { page, blocks: std::mem::take(&mut self.blocks), ..Self::new() };
+    /// Where [`Self::parts`] has the blocks that begin like one at `arena`.
+    fn part(arena: u32) -> usize {
+        (arena & (PAGE - 1)) as usize * PARTS / PAGE as usize
     }
 
     /// The words of `bytes` that `first..=last` (within the page) touches, each with the mask of that part.
@@ -110,9 +127,18 @@ impl CodeMap {
         Self { index: vec![NONE; arena_len >> 12], pages: Vec::new(), free: Vec::new(), written: Vec::new() }
     }
 
+    #[inline(always)]
+    fn page(&self, page: u32) -> Option<&CodePage> {
+        self.pages.get(self.index[page as usize] as usize)
+    }
+
+    fn page_mut(&mut self, page: u32) -> Option<&mut CodePage> {
+        self.pages.get_mut(self.index[page as usize] as usize)
+    }
+
     /// A store to `len` bytes (in one page) of a page with decoded code. True if it hit any.
     pub(crate) fn wrote(&mut self, arena: u32, len: u32) -> bool {
-        let Some(p) = self.pages.get_mut(self.index[(arena >> 12) as usize] as usize) else { return false };
+        let Some(p) = self.page_mut(arena >> 12) else { return false };
         let first = arena & (PAGE - 1);
         if p.end != first {
             p.in_a_row = 0;
@@ -129,7 +155,7 @@ impl CodeMap {
 
     /// A store to `len` bytes (in one page) that is about to come hits no decoded code.
     pub(crate) fn passes(&mut self, arena: u32, len: u32) -> bool {
-        let Some(p) = self.pages.get_mut(self.index[(arena >> 12) as usize] as usize) else { return true };
+        let Some(p) = self.page_mut(arena >> 12) else { return true };
         let first = arena & (PAGE - 1);
         let hit = p.hit(first, first + (len - 1));
         if !hit && p.end == first {
@@ -140,7 +166,7 @@ impl CodeMap {
 
     /// Of the `len` bytes at `arena` (in one page), those in front of the first that a block came from.
     pub(crate) fn clear_before(&self, arena: u32, len: u32) -> u32 {
-        let Some(p) = self.pages.get(self.index[(arena >> 12) as usize] as usize) else { return len };
+        let Some(p) = self.page(arena >> 12) else { return len };
         let first = arena & (PAGE - 1);
         let hit = CodePage::words(first, first + (len - 1)).find_map(|(w, mask)| {
             (p.bytes[w] & mask != 0).then(|| w as u32 * 64 + (p.bytes[w] & mask).trailing_zeros())
@@ -151,44 +177,55 @@ impl CodeMap {
     /// A block may have come from this byte.
     fn has(&self, arena: u32) -> bool {
         let bit = (arena & (PAGE - 1)) as usize;
-        let page = self.pages.get(self.index[(arena >> 12) as usize] as usize);
-        page.is_some_and(|p| p.bytes[bit >> 6] & 1 << (bit & 63) != 0)
+        self.page(arena >> 12).is_some_and(|p| p.bytes[bit >> 6] & 1 << (bit & 63) != 0)
     }
 
     pub(crate) fn anything_written(&self) -> bool {
         !self.written.is_empty()
     }
 
-    /// Enters a block's piece in one page. True if it is the page's first.
-    fn add(&mut self, id: u32, arena: u32, len: u32) -> bool {
+    /// Notes a block's piece of `len` bytes in a page. Returns the page, and whether it is new.
+    fn add(&mut self, arena: u32, len: u32) -> (&mut CodePage, bool) {
         let page = arena >> 12;
         let mut at = self.index[page as usize];
         let new = at == NONE;
         if new {
             at = self.free.pop().unwrap_or(self.pages.len() as u32);
             if at as usize == self.pages.len() {
-                self.pages.push(CodePage::new());
+                self.pages.push(CodePage::new(page));
+            } else {
+                self.pages[at as usize] = CodePage::new(page);
             }
-            self.pages[at as usize].begin(page);
             self.index[page as usize] = at;
         }
         let p = &mut self.pages[at as usize];
         p.hits = 0;
+        p.blocks += 1;
         p.mark(arena & (PAGE - 1), (arena & (PAGE - 1)) + (len - 1));
-        p.blocks.push(id);
-        new
+        (p, new)
+    }
+
+    /// A block of a page is gone. Without any, it is plain memory.
+    fn remove(&mut self, arena: &Arena, page: u32) {
+        let at = self.index[page as usize];
+        let Some(p) = self.pages.get_mut(at as usize) else { return };
+        p.blocks -= 1;
+        if p.blocks == 0 {
+            self.index[page as usize] = NONE;
+            self.free.push(at);
+            arena.set_code(page, false);
+        }
     }
 
     /// All translations of an arena page, for one privilege, are for one place in linear space, if there are any.
     #[inline]
     pub(crate) fn base(&self, page: u32, user: bool) -> Option<Base> {
-        let p = self.pages.get(self.index[page as usize] as usize)?;
-        Some(p.bases[usize::from(user)]).filter(|b| b.lin != NONE)
+        Some(self.page(page)?.bases[usize::from(user)]).filter(|b| b.lin != NONE)
     }
 
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "there is no translator"))]
     pub(crate) fn set_base(&mut self, page: u32, user: bool, base: Base) {
-        if let Some(p) = self.pages.get_mut(self.index[page as usize] as usize) {
+        if let Some(p) = self.page_mut(page) {
             p.bases[usize::from(user)] = base;
         }
     }
@@ -197,11 +234,8 @@ impl CodeMap {
     #[inline(always)]
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "there is no translator"))]
     pub(crate) fn eip(&self, b: &Block) -> u32 {
-        self.pages[b.place as usize].bases[usize::from(b.is_users())].lin | b.arena & (PAGE - 1)
-    }
-
-    fn blocks(&self, page: u32) -> &[u32] {
-        self.pages.get(self.index[page as usize] as usize).map_or(&[], |p| &p.blocks)
+        let p = &self.pages[self.index[(b.arena >> 12) as usize] as usize];
+        p.bases[usize::from(b.is_users())].lin | b.arena & (PAGE - 1)
     }
 }
 
@@ -210,11 +244,21 @@ impl CodeMap {
 struct Link {
     /// Epoch of the address translation, then the linear address.
     key: u64,
-    id: u32,
-    serial: u32,
+    /// The block's number, and above that its key.
+    to: u32,
+    /// Where it begins in the arena.
+    arena: u32,
 }
 
-const NO_LINK: Link = Link { key: 0, id: 0, serial: u32::MAX };
+/// Bits of a block's number.
+const ID_BITS: u32 = 24;
+const NO_LINK: Link = Link { key: 0, to: u32::MAX, arena: NONE };
+
+impl Link {
+    fn new(key: u64, id: u32, b: &Block) -> Self {
+        Self { key, to: id | u32::from(b.key) << ID_BITS, arena: b.arena }
+    }
+}
 
 /// Where a transfer to linear address `lin` goes, as long as the translation's epoch is `epoch`.
 #[inline(always)]
@@ -223,35 +267,51 @@ pub(crate) fn link_key(epoch: u32, lin: u32) -> u64 {
 }
 
 pub(crate) struct Block {
-    /// Place of the first instruction in the ring, counted from the beginning of time.
-    first: u64,
-    /// Instructions.
-    pub(crate) n: u16,
-    /// Bytes.
-    pub(crate) len: u16,
+    /// Where it begins in the arena; [`NONE`]: it was dropped.
     arena: u32,
-    /// Which of [`CodeMap::pages`] it begins in.
-    place: u32,
-    /// The second page of an instruction that crosses, or [`NONE`].
-    second: u32,
-    /// Moves when the block is dropped. Never 0 for a live block.
-    serial: u32,
-    /// Next of the same hash.
+    /// The next that begins in this part of the page; of those that were dropped, the next.
     next: u32,
-    key: u8,
-    /// The last instruction is such that the run loop must look at everything: no links.
-    pub(crate) leaves: bool,
-    /// Executions, as far as the translator wants to know.
-    pub(crate) heat: u8,
-    /// Much of what it accesses can't be in a view.
-    pub(crate) careful: bool,
     /// The translation's number, or 0. [`CodeMap::eip`] says what it is for.
     pub(crate) code: u32,
+    /// Bytes.
+    pub(crate) len: u16,
+    /// Place of the first instruction in the ring, if that says so.
+    first: u16,
+    /// Instructions.
+    pub(crate) n: u8,
+    key: u8,
+    /// Executions, as far as the translator wants to know.
+    pub(crate) heat: u8,
+    marks: u8,
 }
 
+const _: () = assert!(size_of::<Block>() == 20);
+
 impl Block {
-    pub(crate) fn second(&self) -> Option<u32> {
-        (self.second != NONE).then_some(self.second)
+    /// The last instruction is such that the run loop must look at everything: no links.
+    const LEAVES: u8 = 1 << 0;
+    /// The only instruction ends in another page.
+    const CROSSES: u8 = 1 << 1;
+    /// Much of what it accesses can't be in a view.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "there is no translator"))]
+    const CAREFUL: u8 = 1 << 2;
+
+    pub(crate) fn leaves(&self) -> bool {
+        self.marks & Self::LEAVES != 0
+    }
+
+    pub(crate) fn crosses(&self) -> bool {
+        self.marks & Self::CROSSES != 0
+    }
+
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "there is no translator"))]
+    pub(crate) fn is_careful(&self) -> bool {
+        self.marks & Self::CAREFUL != 0
+    }
+
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "there is no translator"))]
+    pub(crate) fn be_careful(&mut self) {
+        self.marks |= Self::CAREFUL;
     }
 
     /// Where it begins in the arena.
@@ -262,13 +322,10 @@ impl Block {
     pub(crate) fn is_users(&self) -> bool {
         self.key & key::USER != 0
     }
-}
 
-/// Entry of the jump cache, for transfers with many targets.
-#[derive(Clone, Copy)]
-struct Jump {
-    link: Link,
-    key: u8,
+    fn is_live(&self) -> bool {
+        self.arena != NONE
+    }
 }
 
 /// A new block on its way into the cache.
@@ -283,10 +340,11 @@ pub(crate) struct NewBlock<'a> {
 }
 
 /// Decoded instructions; a power of two.
-const RING: usize = 128 * 1024;
-/// Blocks of all sizes.
+pub(crate) const RING: usize = 32 * 1024;
+/// Blocks of all sizes: as many as there may be, and as there is room for at first.
 const MAX_BLOCKS: usize = 128 * 1024;
-const BUCKETS: usize = 256 * 1024;
+pub(crate) const FEW_BLOCKS: usize = 64 * 1024;
+/// For transfers with many targets.
 const JUMPS: usize = 16384;
 /// Most instructions of a block; a power of two.
 pub(crate) const MAX_INSNS: usize = 64;
@@ -298,17 +356,22 @@ pub(crate) const MAX_BRANCHES: usize = 7;
 
 pub(crate) struct Cache {
     ring: Vec<Insn>,
-    /// Where the next instructions go: a place in the ring is this modulo its length.
-    head: u64,
+    /// The block whose first instruction is at a place in the ring, or [`NONE`].
+    owners: Box<[u32]>,
+    /// Where the next instructions go.
+    head: usize,
     blocks: Vec<Block>,
-    free_blocks: Vec<u32>,
+    /// The first of those that were dropped, or [`NONE`].
+    dropped_blocks: u32,
+    /// Those without a translation may go when there are so many.
+    room: usize,
+    /// The second pages of blocks that have one.
+    seconds: HashMap<u32, u32>,
     /// The blocks' successors, as far as any were remembered: code that is translated does without.
     links: Vec<[Link; LINKS]>,
-    /// Pages that lost blocks, while they do.
-    touched: Vec<u32>,
-    buckets: Box<[u32]>,
-    jumps: Box<[Jump]>,
-    serial: u32,
+    /// Blocks that are to be dropped, while they are.
+    hit: Vec<u32>,
+    jumps: Box<[Link]>,
     pub(crate) built: u64,
     pub(crate) dropped: u64,
     pub(crate) flushes: u64,
@@ -322,14 +385,15 @@ impl Cache {
         Self {
             // Room that the host gives as it is used, and that never moves.
             ring: Vec::with_capacity(RING),
+            owners: vec![NONE; RING].into(),
             head: 0,
             blocks: Vec::with_capacity(MAX_BLOCKS),
-            free_blocks: Vec::new(),
+            dropped_blocks: NONE,
+            room: FEW_BLOCKS,
+            seconds: HashMap::new(),
             links: Vec::new(),
-            touched: Vec::new(),
-            buckets: vec![NONE; BUCKETS].into(),
-            jumps: vec![Jump { link: NO_LINK, key: 0 }; JUMPS].into(),
-            serial: 0,
+            hit: Vec::new(),
+            jumps: vec![NO_LINK; JUMPS].into(),
             built: 0,
             dropped: 0,
             flushes: 0,
@@ -356,17 +420,22 @@ impl Cache {
         }
     }
 
-    /// Are the instructions of block `id` in the ring?
+    /// The second page of a block whose only instruction ends there.
+    pub(crate) fn second(&self, id: u32) -> Option<u32> {
+        if self.blocks[id as usize].crosses() { self.seconds.get(&id).copied() } else { None }
+    }
+
+    /// Are the instructions of block `id` in the ring? It is filled from front to back, so the first goes first.
     #[inline(always)]
     pub(crate) fn is_decoded(&self, id: u32) -> bool {
-        self.head - self.blocks[id as usize].first <= RING as u64
+        self.owners[usize::from(self.blocks[id as usize].first)] == id
     }
 
     /// The instructions of a block that [`Self::is_decoded`].
     #[inline(always)]
     pub(crate) fn insns(&self, id: u32) -> &[Insn] {
         let b = &self.blocks[id as usize];
-        &self.ring[b.first as usize % RING..][..usize::from(b.n)]
+        &self.ring[usize::from(b.first)..][..usize::from(b.n)]
     }
 
     /// Decodes block `id` again, from bytes that have not changed since it was built.
@@ -375,7 +444,7 @@ impl Cache {
         let b = &self.blocks[id as usize];
         let mut bytes = [0; MAX_INSNS * MAX_LEN];
         let mut len = 0;
-        for (piece, n) in pieces(b) {
+        for (piece, n) in self.pieces(id) {
             arena.copy_out(piece, &mut bytes[len..][..n as usize]);
             len += n as usize;
         }
@@ -388,30 +457,33 @@ impl Cache {
             end += usize::from(d.insn.len);
             insn.end = end as u16;
         }
-        self.blocks[id as usize].first = self.keep(insns);
+        self.keep(id, insns);
     }
 
-    /// Puts instructions into the ring. Returns where.
-    fn keep(&mut self, insns: &[Insn]) -> u64 {
-        let room = RING - self.head as usize % RING;
-        if room < insns.len() {
+    /// Puts the instructions of block `id` into the ring.
+    fn keep(&mut self, id: u32, insns: &[Insn]) {
+        if RING - self.head < insns.len() {
             // They lie in one piece.
             self.ring.resize(RING, blank());
-            self.head += room as u64;
+            self.head = 0;
         }
-        let (first, at) = (self.head, self.head as usize % RING);
-        self.head += insns.len() as u64;
-        if self.ring.len() < at + insns.len() {
+        let at = self.head;
+        self.head += insns.len();
+        if self.ring.len() < self.head {
             self.ring.extend_from_slice(insns);
         } else {
-            self.ring[at..][..insns.len()].copy_from_slice(insns);
+            self.ring[at..self.head].copy_from_slice(insns);
         }
-        first
+        self.owners[at..self.head].fill(NONE);
+        self.owners[at] = id;
+        self.blocks[id as usize].first = at as u16;
     }
 
     #[inline(always)]
     fn live(&self, l: Link) -> Option<u32> {
-        (self.blocks.get(l.id as usize)?.serial == l.serial).then_some(l.id)
+        let id = l.to & ((1 << ID_BITS) - 1);
+        let b = self.blocks.get(id as usize)?;
+        (b.arena == l.arena && u32::from(b.key) == l.to >> ID_BITS).then_some(id)
     }
 
     /// The successor that block `id` remembers.
@@ -428,7 +500,7 @@ impl Cache {
     /// Notes a successor of block `from` in the place of one that is gone. If all stand, the oldest makes room, but not
     /// for a target that `jump` knows anyway (`known`): returns have more targets than there are links.
     pub(crate) fn remember(&mut self, from: u32, key: u64, to: u32, known: bool) {
-        let serial = self.blocks[to as usize].serial;
+        let to = Link::new(key, to, &self.blocks[to as usize]);
         if self.links.len() <= from as usize {
             self.links.resize(from as usize + 1, [NO_LINK; LINKS]);
         }
@@ -441,7 +513,7 @@ impl Cache {
         let links = &mut self.links[from as usize];
         let at = free.unwrap_or(LINKS - 1);
         links.copy_within(..at, 1);
-        links[0] = Link { key, id: to, serial };
+        links[0] = to;
     }
 
     #[inline(always)]
@@ -454,18 +526,11 @@ impl Cache {
     #[inline(always)]
     pub(crate) fn jump(&self, link: u64, key: u8) -> Option<u32> {
         let j = &self.jumps[Self::jump_index(link)];
-        if j.link.key == link && j.key == key { self.live(j.link) } else { None }
+        if j.key == link && j.to >> ID_BITS == u32::from(key) { self.live(*j) } else { None }
     }
 
-    pub(crate) fn remember_jump(&mut self, link: u64, key: u8, to: u32) {
-        let serial = self.blocks[to as usize].serial;
-        self.jumps[Self::jump_index(link)] = Jump { link: Link { key: link, id: to, serial }, key };
-    }
-
-    /// What lies together in memory does so here.
-    fn bucket(arena: u32, key: u8) -> usize {
-        let page = (arena >> 12 ^ u32::from(key) << 29).wrapping_mul(0x9e37_79b1) >> (32 - BUCKETS.ilog2());
-        (page + (arena & (PAGE - 1)) / 8) as usize % BUCKETS
+    pub(crate) fn remember_jump(&mut self, link: u64, to: u32) {
+        self.jumps[Self::jump_index(link)] = Link::new(link, to, &self.blocks[to as usize]);
     }
 
     pub(crate) fn find(&self, code: &CodeMap, arena: u32, key: u8) -> Option<u32> {
@@ -473,7 +538,7 @@ impl Cache {
             // New code: nothing that is cold is looked at.
             return None;
         }
-        let mut id = self.buckets[Self::bucket(arena, key)];
+        let mut id = code.page(arena >> 12)?.parts[CodePage::part(arena)];
         while id != NONE {
             let b = &self.blocks[id as usize];
             if b.arena == arena && b.key == key {
@@ -492,32 +557,30 @@ impl Cache {
         new: &NewBlock<'_>,
         mut first: impl FnMut(u32),
     ) -> u32 {
-        if self.blocks.len() == MAX_BLOCKS && self.free_blocks.is_empty() {
+        if self.blocks.len() >= self.room && self.dropped_blocks == NONE {
             self.make_room(code, arena);
         }
-        let first_insn = self.keep(new.insns);
-        self.serial = (self.serial + 1) % u32::MAX;
-        self.serial = self.serial.max(1);
         self.built += 1;
-        let bucket = Self::bucket(new.arena, new.key);
+        let mut marks = if new.leaves { Block::LEAVES } else { 0 };
+        if new.second.is_some() {
+            marks |= Block::CROSSES;
+        }
         let b = Block {
-            first: first_insn,
-            n: new.insns.len() as u16,
-            len: new.len as u16,
             arena: new.arena,
-            place: NONE,
-            second: new.second.unwrap_or(NONE),
-            serial: self.serial,
-            next: self.buckets[bucket],
-            key: new.key,
-            leaves: new.leaves,
-            heat: 0,
-            careful: false,
+            next: NONE,
             code: 0,
+            len: new.len as u16,
+            first: 0,
+            n: new.insns.len() as u8,
+            key: new.key,
+            heat: 0,
+            marks,
         };
-        let id = match self.free_blocks.pop() {
-            Some(id) => {
-                self.blocks[id as usize] = b;
+        let id = self.dropped_blocks;
+        let id = match self.blocks.get_mut(id as usize) {
+            Some(old) => {
+                self.dropped_blocks = old.next;
+                *old = b;
                 if let Some(l) = self.links.get_mut(id as usize) {
                     *l = [NO_LINK; LINKS];
                 }
@@ -528,135 +591,157 @@ impl Cache {
                 self.blocks.len() as u32 - 1
             }
         };
-        self.buckets[bucket] = id;
-        for (piece, len) in pieces(&self.blocks[id as usize]) {
-            if code.add(id, piece, len) {
+        self.keep(id, new.insns);
+        if let Some(second) = new.second {
+            self.seconds.insert(id, second);
+        }
+        for (n, (piece, len)) in self.pieces(id).enumerate() {
+            let (p, is_first) = code.add(piece, len);
+            if n == 0 {
+                let part = &mut p.parts[CodePage::part(piece)];
+                self.blocks[id as usize].next = std::mem::replace(part, id);
+            } else {
+                p.crossing.push(id);
+            }
+            if is_first {
                 arena.set_code(piece >> 12, true);
                 first(piece >> 12);
             }
         }
-        self.blocks[id as usize].place = code.index[(new.arena >> 12) as usize];
         id
     }
 
-    fn unhash(&mut self, id: u32) {
+    /// The bytes of a block, page by page: arena offset and length.
+    fn pieces(&self, id: u32) -> impl Iterator<Item = (u32, u32)> + use<> {
         let b = &self.blocks[id as usize];
-        let (bucket, next) = (Self::bucket(b.arena, b.key), b.next);
-        let mut at = self.buckets[bucket];
-        if at == id {
-            self.buckets[bucket] = next;
-            return;
+        let len = u32::from(b.len);
+        let room = PAGE - (b.arena & (PAGE - 1));
+        let second = self.second(id).map(|second| (second, len.saturating_sub(room)));
+        std::iter::once((b.arena, len.min(room))).chain(second)
+    }
+
+    /// The blocks of a page.
+    fn of_page(&self, code: &CodeMap, page: u32) -> impl Iterator<Item = u32> {
+        let some = |id| (id != NONE).then_some(id);
+        code.page(page).into_iter().flat_map(move |p| {
+            let part = move |first: &u32| {
+                std::iter::successors(some(*first), move |id| some(self.blocks[*id as usize].next))
+            };
+            p.parts.iter().flat_map(part).chain(p.crossing.iter().copied())
+        })
+    }
+
+    /// Takes block `id` out of its pages. Their bytes stay marked.
+    fn discard(&mut self, code: &mut CodeMap, arena: &Arena, id: u32) {
+        for (n, (piece, _)) in self.pieces(id).enumerate() {
+            let Some(p) = code.page_mut(piece >> 12) else { continue };
+            if n == 0 {
+                self.unchain(&mut p.parts[CodePage::part(piece)], id);
+            } else {
+                p.crossing.retain(|&x| x != id);
+            }
+            code.remove(arena, piece >> 12);
         }
-        while at != NONE {
-            let following = self.blocks[at as usize].next;
-            if following == id {
-                self.blocks[at as usize].next = next;
+        let b = &mut self.blocks[id as usize];
+        if b.code != 0 {
+            self.dropped_code.push((b.code, b.arena));
+        }
+        if b.crosses() {
+            self.seconds.remove(&id);
+        }
+        (b.arena, b.code) = (NONE, 0);
+        b.next = std::mem::replace(&mut self.dropped_blocks, id);
+        self.dropped += 1;
+    }
+
+    /// Takes block `id` out of the list that begins with `first`.
+    fn unchain(&mut self, first: &mut u32, id: u32) {
+        let next = self.blocks[id as usize].next;
+        let mut at = first;
+        while *at != id {
+            if *at == NONE {
                 return;
             }
-            at = following;
+            let n = *at as usize;
+            at = &mut self.blocks[n].next;
         }
-    }
-
-    /// Takes block `id` out of all but its pages, which are noted. Their bytes stay marked.
-    fn discard(&mut self, id: u32) {
-        self.unhash(id);
-        let b = &mut self.blocks[id as usize];
-        b.serial = 0;
-        if b.code != 0 {
-            self.dropped_code.push((std::mem::take(&mut b.code), b.arena));
-        }
-        self.free_blocks.push(id);
-        self.dropped += 1;
-        for (piece, _) in pieces(&self.blocks[id as usize]) {
-            if self.touched.last() != Some(&(piece >> 12)) {
-                self.touched.push(piece >> 12);
-            }
-        }
-    }
-
-    /// Forgets discarded blocks in the pages that had them.
-    fn tidy(&mut self, code: &mut CodeMap, arena: &Arena) {
-        let blocks = &self.blocks;
-        for page in self.touched.drain(..) {
-            let at = code.index[page as usize];
-            let Some(p) = code.pages.get_mut(at as usize) else { continue };
-            p.blocks.retain(|&id| blocks[id as usize].serial != 0);
-            if p.blocks.is_empty() {
-                code.index[page as usize] = NONE;
-                code.free.push(at);
-                arena.set_code(page, false);
-            }
-        }
+        *at = next;
     }
 
     pub(crate) fn drop_block(&mut self, code: &mut CodeMap, arena: &Arena, id: u32) {
-        self.discard(id);
-        self.tidy(code, arena);
+        self.discard(code, arena, id);
     }
 
     /// Drops the blocks that stores since the last call hit.
     #[cold]
     pub(crate) fn drop_written(&mut self, code: &mut CodeMap, arena: &Arena) {
         let mut written = std::mem::take(&mut code.written);
+        let mut hit = std::mem::take(&mut self.hit);
         for (at, len) in written.drain(..) {
             let page = at >> 12;
             let all = self.is_filled(code, page);
-            let mut found = false;
-            for &id in code.blocks(page) {
-                if all || pieces(&self.blocks[id as usize]).any(|(p, n)| p < at + len && at < p + n) {
-                    found = true;
-                    self.discard(id);
-                }
-            }
-            if found {
-                self.tidy(code, arena);
-            } else {
+            let is_hit = |id: &u32| all || self.pieces(*id).any(|(p, n)| p < at + len && at < p + n);
+            hit.extend(self.of_page(code, page).filter(is_hit));
+            if hit.is_empty() {
                 // What marked these bytes was dropped before.
                 self.remark(code, page);
             }
+            for id in hit.drain(..) {
+                // Both pages of one that crosses may be the same.
+                if self.blocks[id as usize].is_live() {
+                    self.discard(code, arena, id);
+                }
+            }
         }
         code.written = written;
+        self.hit = hit;
     }
 
     /// The page gets other code: it is better dropped as a whole, and plain memory again, than block by block.
     fn is_filled(&self, code: &CodeMap, page: u32) -> bool {
-        let Some(p) = code.pages.get(code.index[page as usize] as usize) else { return false };
+        let Some(p) = code.page(page) else { return false };
         if p.in_a_row >= HITS_OF_A_FILL {
             return true;
         }
         let Some(more) = p.hits.checked_sub(HITS_OF_A_FILL) else { return false };
-        let translated = p.blocks.iter().filter(|&&id| self.blocks[id as usize].code != 0);
+        let translated = self.of_page(code, page).filter(|&id| self.blocks[id as usize].code != 0);
         more >= translated.count() as u32 * HITS_PER_TRANSLATION
     }
 
     /// Marks what the blocks of a page came from, and nothing else.
     fn remark(&self, code: &mut CodeMap, page: u32) {
-        let Some(p) = code.pages.get_mut(code.index[page as usize] as usize) else { return };
-        p.bytes = [0; 64];
-        for i in 0..p.blocks.len() {
-            for (piece, len) in pieces(&self.blocks[p.blocks[i] as usize]) {
-                if piece >> 12 == page {
-                    p.mark(piece & (PAGE - 1), (piece & (PAGE - 1)) + (len - 1));
-                }
+        let mut fresh = CodePage::new(page);
+        for (piece, len) in self.of_page(code, page).flat_map(|id| self.pieces(id)) {
+            if piece >> 12 == page {
+                fresh.mark(piece & (PAGE - 1), (piece & (PAGE - 1)) + (len - 1));
             }
+        }
+        if let Some(p) = code.page_mut(page) {
+            p.bytes = fresh.bytes;
         }
     }
 
-    /// The table of blocks is full: those that were never worth a translation go, or all.
+    /// The table of blocks is full: those go that were never worth a translation and were not decoded lately. If these are
+    /// few, it becomes larger; if it can't, all go.
     #[cold]
     fn make_room(&mut self, code: &mut CodeMap, arena: &Arena) {
-        let cold = self.blocks.iter().filter(|b| b.code == 0).count();
-        if cold < MAX_BLOCKS / 8 {
-            self.flush(code, arena);
+        let cold = |c: &Self, id| c.blocks[id as usize].code == 0 && !c.is_decoded(id);
+        let ids = 0..self.blocks.len() as u32;
+        let few = self.room / 8;
+        if ids.clone().filter(|&id| cold(self, id)).count() < few {
+            if self.room == MAX_BLOCKS {
+                self.flush(code, arena);
+            } else {
+                self.room = (self.room + few).min(MAX_BLOCKS);
+            }
             return;
         }
         self.flushes += 1;
-        for id in 0..MAX_BLOCKS as u32 {
-            if self.blocks[id as usize].code == 0 {
-                self.discard(id);
+        for id in ids {
+            if cold(self, id) {
+                self.discard(code, arena, id);
             }
         }
-        self.tidy(code, arena);
     }
 
     /// Drops everything.
@@ -664,7 +749,7 @@ impl Cache {
         self.flushes += 1;
         self.all_dropped = true;
         for p in &code.pages {
-            if !p.blocks.is_empty() {
+            if p.blocks != 0 {
                 code.index[p.page as usize] = NONE;
                 arena.set_code(p.page, false);
             }
@@ -672,18 +757,12 @@ impl Cache {
         code.pages.clear();
         code.free.clear();
         code.written.clear();
-        // Serial numbers go on, so that links from before find nothing.
         self.blocks.clear();
-        self.free_blocks.clear();
+        self.dropped_blocks = NONE;
+        self.room = FEW_BLOCKS;
+        self.seconds.clear();
         self.links.clear();
-        self.buckets.fill(NONE);
+        self.owners.fill(NONE);
+        self.jumps.fill(NO_LINK);
     }
-}
-
-/// The bytes of a block, page by page: arena offset and length.
-fn pieces(b: &Block) -> impl Iterator<Item = (u32, u32)> + use<> {
-    let len = u32::from(b.len);
-    let room = PAGE - (b.arena & (PAGE - 1));
-    let second = (b.second != NONE).then(|| (b.second, len.saturating_sub(room)));
-    std::iter::once((b.arena, len.min(room))).chain(second)
 }

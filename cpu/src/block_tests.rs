@@ -2,7 +2,7 @@
 
 use ram::GuestRam;
 
-use crate::block::{Cache, CodeMap, NewBlock};
+use crate::block::{Cache, CodeMap, FEW_BLOCKS, NewBlock, RING};
 use crate::decode::blank;
 
 const PAGE: u32 = 0x20_5000;
@@ -29,6 +29,14 @@ impl Page {
 
     fn decode(&mut self, at: u32) -> u32 {
         let new = NewBlock { insns: &[blank()], arena: at, second: None, len: 8, key: 0, leaves: false };
+        self.cache.insert(&mut self.code, self.ram.arena(), &new, |_| {})
+    }
+
+    /// A block of one instruction of eight bytes, of which `n` lie in another page.
+    fn decode_across(&mut self, second: u32, n: u32) -> u32 {
+        let arena = PAGE + 0x1000 - (8 - n);
+        let second = Some(second);
+        let new = NewBlock { insns: &[blank()], arena, second, len: 8, key: 0, leaves: false };
         self.cache.insert(&mut self.code, self.ram.arena(), &new, |_| {})
     }
 
@@ -116,4 +124,47 @@ fn stores_beside_code_pass() {
     assert_eq!(p.code.clear_before(PAGE + 60, 16), 4);
     assert_eq!(p.code.clear_before(PAGE - 16, 16), 16);
     assert_eq!(p.left(), 64);
+}
+
+#[test]
+fn blocks_across_pages_go_with_either_of_them() {
+    const OTHER: u32 = 0x30_0000;
+    for (at, hits) in [(OTHER, true), (OTHER + 4, true), (OTHER + 5, false), (PAGE + 0x1000 - 3, true)] {
+        let mut p = Page { cache: Cache::new(), ..Page::new() };
+        p.code = CodeMap::new(p.ram.arena().len());
+        let id = p.decode_across(OTHER, 5);
+        assert_eq!(p.cache.second(id), Some(OTHER));
+        assert!(p.ram.arena().is_watched(OTHER >> 12));
+        p.code.wrote(at, 1);
+        p.cache.drop_written(&mut p.code, p.ram.arena());
+        assert_eq!(p.cache.dropped, u64::from(hits));
+        assert_eq!(p.ram.arena().is_watched(OTHER >> 12), !hits);
+    }
+    // Its two pages may be one.
+    let mut p = Page::new();
+    p.decode_across(PAGE, 5);
+    p.store(0, 0);
+    assert_eq!((p.left(), p.cache.dropped), (63, 2));
+}
+
+#[test]
+fn what_was_neither_translated_nor_decoded_lately_makes_room() {
+    let mut p = Page::new();
+    let begin = 0x40_0000;
+    let at = |n: u32| begin + n * 32;
+    let n = FEW_BLOCKS as u32 - BLOCKS;
+    for n in 0..n {
+        let id = p.decode(at(n));
+        p.cache.block_mut(id).code = n % 4;
+    }
+    assert_eq!((p.cache.dropped, p.left()), (0, 64));
+    p.decode(at(n));
+    assert_eq!(p.left(), 0);
+    for n in 0..=n {
+        let found = p.cache.find(&p.code, at(n), 0);
+        let stays = !n.is_multiple_of(4) || n >= FEW_BLOCKS as u32 - BLOCKS - RING as u32;
+        assert_eq!(found.is_some(), stays, "{n}");
+        assert!(found.is_none_or(|id| p.cache.block(id).arena() == at(n)));
+    }
+    assert!(p.cache.dropped_code.is_empty());
 }

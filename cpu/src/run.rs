@@ -169,7 +169,7 @@ impl Engine {
         if beyond_limit(cpu, b) {
             return self.near_limit(io).map(|()| false);
         }
-        let leaves = b.leaves;
+        let leaves = b.leaves();
         self.decoded(id);
         let cpu = &mut self.cpu;
         let mut insns = self.cache.insns(id);
@@ -369,7 +369,7 @@ impl Engine {
         let arena = page | lin & 0xfff;
         let mut found = self.cache.find(&self.cpu.code, arena, key);
         if let Some(id) = found
-            && let Some(second) = self.cache.block(id).second()
+            && let Some(second) = self.cache.second(id)
             && self.cpu.fetch_page(io, (lin & !0xfff).wrapping_add(0x1000))? != CodePage::Arena(second)
         {
             // The same first page, followed by another one.
@@ -384,7 +384,7 @@ impl Engine {
                 single @ Next::Single(_) => return Ok(single),
             },
         };
-        self.cache.remember_jump(link_key(self.cpu.tlb.epoch(key & key::USER != 0), lin), key, id);
+        self.cache.remember_jump(link_key(self.cpu.tlb.epoch(key & key::USER != 0), lin), id);
         Ok(Next::Block(id))
     }
 

@@ -25,7 +25,7 @@ impl Engine {
         let io = unsafe { &mut *io };
         self.decoded(id);
         let b = self.cache.block(id);
-        let (leaves, start) = (b.leaves, self.cpu.code.eip(b));
+        let (leaves, start) = (b.leaves(), self.cpu.code.eip(b));
         let insns = self.cache.insns(id);
         let (n, insn) = (insns.len(), insns[k]);
         self.count_site(n, k);
@@ -99,7 +99,7 @@ impl Engine {
     /// Before instruction `k` of block `id`, which may change the privilege: what ran goes on its view's account.
     fn settle(&mut self, id: u32, k: usize) {
         let b = self.cache.block(id);
-        let (n, leaves) = (usize::from(b.n), b.leaves);
+        let (n, leaves) = (usize::from(b.n), b.leaves());
         if leaves && k + 1 == n && !self.cache.insns(id).get(k).is_some_and(effects::goes_on) {
             self.count_site(n, k);
             let now = self.cpu.retired();

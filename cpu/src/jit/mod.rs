@@ -302,7 +302,7 @@ impl Jit {
         // No instruction becomes longer than this, out-of-line parts included.
         const LONGEST: usize = 256;
         self.survey.of(insns);
-        let view = how.world & VIEW != 0 && !b.careful;
+        let view = how.world & VIEW != 0 && !b.is_careful();
         let how = How { hot: how.hot && !view, ..how };
         let at = self.used.next_multiple_of(16);
         if at as usize + (insns.len() + 2) * LONGEST > self.buffer.len() {
@@ -313,7 +313,7 @@ impl Jit {
             insns,
             id,
             eip,
-            leaves: b.leaves,
+            leaves: b.leaves(),
             user: how.world & USER != 0,
             view,
             at,
@@ -484,7 +484,7 @@ impl Engine {
         let b = self.cache.block_mut(id);
         let next_page = (eip & !0xfff).wrapping_add(0x1000);
         let slot = self.cpu.tlb.slot(next_page);
-        let second = b.second().map(|_| page_of(slot));
+        let second = b.crosses().then(|| page_of(slot));
         if second.is_some() && slot.fetch != next_page {
             return 0;
         }
@@ -610,12 +610,12 @@ impl Engine {
         let Some(jit) = &mut self.jit else { return Left::Boundary };
         let b = self.cache.block(id);
         self.cpu.eip = self.cpu.code.eip(b);
-        let (n, crosses) = (u64::from(b.n), b.second().is_some());
+        let (n, crosses) = (u64::from(b.n), b.crosses());
         self.cpu.icount -= n;
         let c = jit.codes.get_mut(b.code);
         c.seen = c.seen.saturating_add(1);
         // In a view there is nothing that could be put in line.
-        let better = c.world & VIEW == 0 || b.careful;
+        let better = c.world & VIEW == 0 || b.is_careful();
         if c.seen == jit.hot_at && !c.hot && better {
             self.translate(id, true);
         }

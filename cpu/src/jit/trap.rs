@@ -273,7 +273,7 @@ impl Engine {
             let b = self.cache.block_mut(id);
             // Its code stays until the buffer is flushed, so it can be left as usual.
             jit.retire(number, b.arena());
-            b.careful = true;
+            b.be_careful();
             b.code = 0;
             b.heat = u8::MAX;
             // Its own code may be a loop that goes on without another look.
