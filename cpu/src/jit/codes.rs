@@ -15,7 +15,7 @@ pub(super) const NOBODY: u32 = u32::MAX;
 /// of a call.
 const GUARD: u32 = 22;
 const OUT: u32 = 4;
-const CALL_OUT: u32 = 9;
+const CALL_OUT: u32 = 53;
 
 /// A direct exit.
 pub(super) struct Link {
@@ -30,9 +30,8 @@ pub(super) struct Link {
 
 impl Link {
     /// Offsets are from the block's entry.
-    pub(super) fn new(target: u32, jump: u32, guard: Option<u32>, out: u32) -> Self {
-        let call = out == jump + CALL_OUT;
-        assert!((call || out == jump + OUT) && guard.is_none_or(|g| g + GUARD == jump));
+    pub(super) fn new(target: u32, jump: u32, guard: Option<u32>, call: bool) -> Self {
+        assert!(guard.is_none_or(|g| g + GUARD == jump));
         Self { target, jump, guarded: guard.is_some(), call }
     }
 
@@ -42,7 +41,7 @@ impl Link {
     }
 
     /// The way out of translated code.
-    fn out(&self) -> u32 {
+    pub(super) fn out(&self) -> u32 {
         self.jump + if self.call { CALL_OUT } else { OUT }
     }
 

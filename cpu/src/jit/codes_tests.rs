@@ -14,7 +14,7 @@ const PAGE: u64 = 0x1234_5678_9abc_def0;
 /// Where link `k` of a translation has its displacement, and its way out; the second one has a page check.
 fn parts(k: u32) -> (u32, u32, Option<u32>) {
     let jump = 40 * k + 30;
-    (jump, jump + 4 + if k == 2 { 5 } else { 0 }, (k == 1).then_some(jump - 22))
+    (jump, jump + if k == 2 { 53 } else { 4 }, (k == 1).then_some(jump - 22))
 }
 
 struct World {
@@ -33,7 +33,9 @@ impl World {
             assert_eq!(w.codes.next_link(), (number - 1) * LINKS);
             let link = |k| {
                 let (jump, out, guard) = parts(k);
-                Link::new(k.wrapping_sub(1) << 20, jump, guard, out)
+                let l = Link::new(k.wrapping_sub(1) << 20, jump, guard, k == 2);
+                assert_eq!(l.out(), out);
+                l
             };
             let lowered = Lowered {
                 links: (0..LINKS).map(link).collect(),

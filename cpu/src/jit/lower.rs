@@ -49,10 +49,8 @@ enum Later {
 
 /// A direct way to another block.
 struct Way {
-    target: u32,
-    /// Where the page check's immediate and the jump's displacement are.
-    guard: Option<u32>,
-    jump: u32,
+    /// Among the block's links.
+    link: usize,
     /// Where it leads while it is not linked.
     out: Label,
 }
@@ -337,7 +335,7 @@ impl<'a> Lower<'a> {
         self.save_flags();
         self.emit_note();
         let same_page = target >> 12 == self.s.eip >> 12;
-        let way = self.way_to(target, !same_page, Asm::call);
+        let way = self.way_to(target, !same_page, true);
         self.come_back(back);
         self.way_out(&way);
     }
@@ -371,12 +369,12 @@ impl<'a> Lower<'a> {
     /// A jump that can be linked to the block at `target`; `guarded`: where it leads to may have been mapped elsewhere
     /// since. Uses RAX.
     fn link_to(&mut self, target: u32, guarded: bool) {
-        let way = self.way_to(target, guarded, Asm::jmp);
+        let way = self.way_to(target, guarded, false);
         self.way_out(&way);
     }
 
-    /// The jump or call of that; [`Self::way_out`] of it must follow soon.
-    fn way_to(&mut self, target: u32, guarded: bool, go: impl FnOnce(&mut Asm, Label)) -> Way {
+    /// The jump or call of that; [`Self::way_out`] of it follows, for a call behind what [`Self::come_back`] emits.
+    fn way_to(&mut self, target: u32, guarded: bool, call: bool) -> Way {
         let out = self.a.label();
         let guard = if !guarded {
             None
@@ -386,18 +384,22 @@ impl<'a> Lower<'a> {
             self.a.jcc(cond::NE, out);
             Some(guard)
         };
-        go(self.a, out);
-        Way { target, guard, jump: self.a.here() - 4, out }
+        if call {
+            self.a.call(out);
+        } else {
+            self.a.jmp(out);
+        }
+        let from_here = target.wrapping_sub(self.s.eip);
+        self.links.push(Link::new(from_here, self.a.here() - 4, guard, call));
+        Way { link: self.links.len() - 1, out }
     }
 
     fn way_out(&mut self, way: &Way) {
         self.a.bind(way.out);
-        let out = self.a.here();
-        self.a.mov_imm(RCX, self.s.links + self.links.len() as u32);
+        assert_eq!(self.links[way.link].out(), self.a.here());
+        self.a.mov_imm(RCX, self.s.links + way.link as u32);
         let link = self.thunk(self.thunks.link);
         self.a.jmp_to(link);
-        let from_here = way.target.wrapping_sub(self.s.eip);
-        self.links.push(Link::new(from_here, way.jump, way.guard, out));
     }
 
     /// The conditional jump `k` goes to `target` if `cc` holds.
