@@ -7,6 +7,7 @@
 
 mod host;
 mod lines;
+mod load;
 mod machines;
 mod parse;
 mod pass;
@@ -50,6 +51,8 @@ const CLOCK_ERROR: f64 = 0.1;
 pub(crate) enum What {
     /// Processor speed, boot and start-up time, idle cost, memory
     Cpu(Cpu),
+    /// Memory and speed of one machine that works for an hour
+    Load(load::Load),
 }
 
 #[derive(Args)]
@@ -95,7 +98,13 @@ fn name(s: &str) -> Result<&'static str, String> {
 }
 
 pub(crate) fn run(what: What) -> Result<()> {
-    let What::Cpu(args) = what;
+    match what {
+        What::Cpu(args) => cpu(&args),
+        What::Load(args) => load::run(&args),
+    }
+}
+
+fn cpu(args: &Cpu) -> Result<()> {
     if args.list {
         let all = LINES.iter().map(|l| (l.name, l.what)).chain(PARTS.iter().copied());
         all.for_each(|(n, w)| say(&format!("{n:16} {w}")));
@@ -107,7 +116,7 @@ pub(crate) fn run(what: What) -> Result<()> {
     let debian = if wanted(BOOT_LOGIN) { Some(guests::make_debian()?) } else { None };
     let machines = Machines::new(build_heirloom()?, !args.without_qemu && has("qemu-system-i386"))?;
     let mut notes = Vec::new();
-    let columns = columns(&args, &machines, &guest, &mut notes);
+    let columns = columns(args, &machines, &guest, &mut notes);
     let (mut r, mut results) = (Report::default(), Results::default());
     if wanted("start") {
         machines.start(&mut r)?;
@@ -150,7 +159,7 @@ pub(crate) fn run(what: What) -> Result<()> {
         "about": about, "repeats": repeats, "limit_s": limit, "judged_by": format!("{by:?}").to_lowercase(),
         "results": table::json(&results, by), "readings": r.json(), "notes": notes,
     });
-    write(&args, &about, &text, &all)?;
+    write(args, &about, &text, &all)?;
     if !wrong.is_empty() {
         bail!("checksums differ: {}", wrong.join(", "));
     }
@@ -233,13 +242,17 @@ fn clocks(results: &Results, notes: &mut Vec<String>) {
     }
 }
 
-fn whole_text(about: &serde_json::Value, results: &Results, r: &Report, by: By, notes: &[String]) -> String {
+fn text_of(about: &serde_json::Value) -> String {
     let mut t = String::new();
     for (k, v) in about.as_object().into_iter().flatten() {
         let v = v.as_str().map_or_else(|| v.to_string(), str::to_owned);
         t += &format!("\n- {k}: {v}");
     }
-    t.push('\n');
+    t + "\n"
+}
+
+fn whole_text(about: &serde_json::Value, results: &Results, r: &Report, by: By, notes: &[String]) -> String {
+    let mut t = text_of(about);
     if results.lines().next().is_some() {
         t += &table::text(results, by);
     }
@@ -251,13 +264,14 @@ fn whole_text(about: &serde_json::Value, results: &Results, r: &Report, by: By, 
     t
 }
 
+fn put(file: &Path, what: &str) -> Result<()> {
+    fs::write(file, what).with_context(|| format!("cannot write {}", file.display()))?;
+    say(&format!("bench: written {}", file.strip_prefix(root()).unwrap_or(file).display()));
+    Ok(())
+}
+
 fn write(args: &Cpu, about: &serde_json::Value, text: &str, all: &serde_json::Value) -> Result<()> {
     let json = serde_json::to_string_pretty(all)? + "\n";
-    let put = |file: &Path, what: &str| {
-        fs::write(file, what).with_context(|| format!("cannot write {}", file.display()))?;
-        say(&format!("bench: written {}", file.strip_prefix(root()).unwrap_or(file).display()));
-        anyhow::Ok(())
-    };
     if let Some(file) = &args.json {
         put(file, &json)?;
     }

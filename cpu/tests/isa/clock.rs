@@ -1,6 +1,6 @@
 //! The instruction count: exact, and the same however the run is cut into pieces.
 
-use hv_vcpu::CpuState;
+use hv_vcpu::{CpuState, Stop, Vcpu};
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 
@@ -125,4 +125,30 @@ fn polls_may_come_early_where_nobody_counts() {
             );
         }
     }
+}
+
+#[test]
+fn a_kick_that_a_poll_gives_stops_the_processor_there() {
+    let mut m = machine();
+    m.io.every = 1000;
+    m.io.kick = Some((20_000, m.cpu.kicker()));
+    assert_eq!(m.cpu.run(&mut m.io).unwrap(), Stop::Kicked);
+    assert_eq!(m.io.now, 20_000);
+    assert_eq!(m.cpu.run(&mut m.io).unwrap(), Stop::HaltedForGood);
+}
+
+#[test]
+fn a_port_access_that_kicks_brings_the_next_poll_forward() {
+    const AFTER: u64 = 150;
+    let mut m = machine();
+    m.io.every = u64::MAX;
+    m.io.timer = Some((AFTER, m.cpu.kicker()));
+    let mut kicked = Vec::new();
+    while m.cpu.run(&mut m.io).unwrap() == Stop::Kicked {
+        kicked.push(m.io.now);
+    }
+    assert_eq!(kicked.len(), 25);
+    // An access is not counted yet when the port sees it.
+    let due: Vec<u64> = kicked.iter().map(|at| at - 1 + AFTER).collect();
+    assert_eq!(m.io.taken, due);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cpu::{SoftCpu, Software};
-use hv_vcpu::{CpuState, CpuidTable, GuestIo, Hypervisor, Segment, Stop, Vcpu, Vm, Width};
+use hv_vcpu::{CpuState, CpuidTable, GuestIo, Hypervisor, Kicker, Segment, Stop, Vcpu, Vm, Width};
 use iced_x86::IcedError;
 use iced_x86::code_asm::CodeAssembler;
 use ram::GuestRam;
@@ -32,6 +32,10 @@ pub struct Clock {
     pub reads: u32,
     /// Written into memory by the next OUT, as a bus master does.
     pub dma: Option<(u64, Vec<u8>, Arc<GuestRam>)>,
+    /// The first poll from this count on kicks.
+    pub kick: Option<(u64, Kicker)>,
+    /// Each OUT makes an interrupt due after so many instructions, and kicks.
+    pub timer: Option<(u64, Kicker)>,
 }
 
 impl Clock {
@@ -46,6 +50,8 @@ impl Clock {
             ports: Vec::new(),
             reads: 0,
             dma: None,
+            kick: None,
+            timer: None,
         }
     }
 }
@@ -60,6 +66,10 @@ impl GuestIo for Clock {
         self.ports.push((port, v));
         if let Some((at, bytes, ram)) = self.dma.take() {
             ram.write(at, &bytes);
+        }
+        if let Some((after, kicker)) = &self.timer {
+            self.interrupts.push(self.now + after);
+            kicker.kick();
         }
     }
 
@@ -86,6 +96,9 @@ impl GuestIo for Clock {
     /// The next poll is when the next interrupt is due, or sooner.
     fn poll(&mut self) -> u64 {
         self.polled.push(self.now);
+        if let Some((_, kicker)) = self.kick.take_if(|k| k.0 <= self.now) {
+            kicker.kick();
+        }
         let due = self.interrupts.first().map_or(u64::MAX, |&at| at.saturating_sub(self.now));
         self.every.min(due).max(1)
     }

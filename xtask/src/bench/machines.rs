@@ -81,8 +81,18 @@ impl Machines {
             c.arg(here.join("lines.sh")).arg(limit.to_string()).args(names).env("BENCH_TMP", &self.scratch);
             return Ok(c);
         }
+        self.append_lines(column, guest, &format!("limit={limit} lines={}", names.join(",")))
+    }
+
+    /// The same without end.
+    pub(crate) fn lines_again(&self, guest: &Path, limit: f64, names: &[&str]) -> Result<Command> {
+        let append = format!("limit={limit} again=1 lines={}", names.join(","));
+        self.append_lines(Column::Heirloom, guest, &append)
+    }
+
+    fn append_lines(&self, column: Column, guest: &Path, append: &str) -> Result<Command> {
         let disk = self.disk()?.display().to_string();
-        let mut c = self.linux(column, guest, &format!("limit={limit} lines={}", names.join(",")));
+        let mut c = self.linux(column, guest, append);
         match column {
             Column::Qemu => c.args(["-drive", &format!("file={disk},format=raw,if=ide,snapshot=on")]),
             _ => c.args(["--disk", &format!("{disk},ro")]),

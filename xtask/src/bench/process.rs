@@ -178,17 +178,24 @@ impl Process {
         Ok(kib.context("/proc/PID/status has no VmHWM")? / 1024.0)
     }
 
-    /// Memory without the guest's own, MiB. Pages that are mapped twice count once (proportional set size): translated code
-    /// is.
-    pub(crate) fn overhead_mib(&self, guest_mib: u64) -> Result<f64> {
-        overhead_mib(&fs::read_to_string(format!("/proc/{}/smaps", self.pid()))?, guest_mib)
+    /// Memory without the guest's own. Pages that are mapped twice count once (proportional set size): translated code is.
+    pub(crate) fn overhead(&self, guest_mib: u64) -> Result<Overhead> {
+        overhead(&fs::read_to_string(format!("/proc/{}/smaps", self.pid()))?, guest_mib)
     }
 }
 
+/// What a machine takes besides its guest's memory, MiB.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Overhead {
+    pub(crate) all: f64,
+    /// Translated code's part of it
+    pub(crate) code: f64,
+}
+
 /// The guest's memory is the smallest mapping that can hold it; if that has a file, all of the file's mappings are: views
-/// map pages of it again.
-fn overhead_mib(smaps: &str, guest_mib: u64) -> Result<f64> {
-    let (mut file, mut size) = ("", 0.0);
+/// map pages of it again. Translated code is what can be run from shared memory.
+fn overhead(smaps: &str, guest_mib: u64) -> Result<Overhead> {
+    let (mut file, mut size, mut code) = ("", 0.0, "0");
     // Of each mapping: file, size, proportional set size.
     let mut all = Vec::new();
     for l in smaps.lines() {
@@ -199,14 +206,19 @@ fn overhead_mib(smaps: &str, guest_mib: u64) -> Result<f64> {
         } else if let Some(inode) = l.split_whitespace().nth(4).filter(|_| !l.ends_with(" kB")) {
             // ADDRESSES RIGHTS OFFSET DEVICE INODE [PATH]
             file = inode;
+            if l.split_whitespace().nth(1) == Some("r-xs") {
+                code = inode;
+            }
         }
     }
     let large = all.iter().filter(|m| m.1 >= guest_mib as f64 * 1024.0);
     let guest =
         *large.min_by(|a, b| a.1.total_cmp(&b.1)).context("no mapping is as large as the guest's memory")?;
-    let is_guest = |m: &&(&str, f64, f64)| if guest.0 == "0" { **m == guest } else { m.0 == guest.0 };
-    let total: f64 = all.iter().map(|m| m.2).sum();
-    Ok((total - all.iter().filter(is_guest).map(|m| m.2).sum::<f64>()) / 1024.0)
+    let is_guest = |m: &(&str, f64, f64)| if guest.0 == "0" { *m == guest } else { m.0 == guest.0 };
+    let mib = |of: &dyn Fn(&(&str, f64, f64)) -> bool| {
+        all.iter().filter(|m| of(m)).map(|m| m.2).sum::<f64>() / 1024.0
+    };
+    Ok(Overhead { all: mib(&|m| !is_guest(m)), code: mib(&|m| code != "0" && m.0 == code) })
 }
 
 impl Drop for Process {
@@ -244,7 +256,7 @@ fn cpu_of(stat: &str) -> Result<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::overhead_mib;
+    use super::{Overhead, overhead};
 
     #[test]
     fn all_mappings_of_the_guests_memory_are_the_guests() {
@@ -262,10 +274,18 @@ Pss:                   0 kB
 7f0203000000-7f0203100000 rw-p 00000000 00:00 0                          [heap]
 Size:               1024 kB
 Pss:                 512 kB
+7f0204000000-7f0204800000 r-xs 00000000 00:01 78                         /dev/zero (deleted)
+Size:               8192 kB
+Pss:                 128 kB
+7f0205000000-7f0205800000 rw-s 00000000 00:01 78                         /dev/zero (deleted)
+Size:               8192 kB
+Pss:                 384 kB
 ";
-        assert_eq!(overhead_mib(smaps, 16).unwrap(), 0.5);
+        assert_eq!(overhead(smaps, 16).unwrap(), Overhead { all: 1.0, code: 0.5 });
         let anonymous = smaps.replace("00:01 77", "00:00 0");
-        assert_eq!(overhead_mib(&anonymous, 16).unwrap(), 514.0 / 1024.0);
-        assert!(overhead_mib("", 16).is_err());
+        assert_eq!(overhead(&anonymous, 16).unwrap().all, 1026.0 / 1024.0);
+        let interpreter = smaps.replace("r-xs", "rw-s");
+        assert_eq!(overhead(&interpreter, 16).unwrap(), Overhead { all: 1.0, code: 0.0 });
+        assert!(overhead("", 16).is_err());
     }
 }

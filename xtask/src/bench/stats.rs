@@ -19,6 +19,16 @@ pub(crate) fn geometric_mean(values: &[f64]) -> Option<f64> {
     Some((values.iter().map(|v| v.ln()).sum::<f64>() / values.len() as f64).exp())
 }
 
+/// Slope of the line through points with the least squares; none where all are at one place.
+pub(crate) fn slope(points: &[(f64, f64)]) -> Option<f64> {
+    let n = points.len() as f64;
+    let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), p| (x + p.0 / n, y + p.1 / n));
+    let (both, wide) = points
+        .iter()
+        .fold((0.0, 0.0), |(both, wide), p| (both + (p.0 - x) * (p.1 - y), wide + (p.0 - x) * (p.0 - x)));
+    (wide > 0.0).then(|| both / wide)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +43,15 @@ mod tests {
     #[test]
     fn one_disturbed_reading_of_three_does_not_move_the_median() {
         assert_eq!(median(&[1.0, 100.0, 1.1]), Some(1.1));
+    }
+
+    #[test]
+    fn slope_is_that_of_the_line_and_of_noise_around_it() {
+        assert_eq!(slope(&[(1.0, 5.0), (2.0, 7.0), (4.0, 11.0)]), Some(2.0));
+        let s = slope(&[(0.0, 0.0), (1.0, 2.0), (2.0, 0.0), (3.0, 2.0)]).expect("four places");
+        assert!((s - 0.4).abs() < 1e-12, "{s}");
+        assert_eq!(slope(&[(1.0, 5.0), (1.0, 7.0)]), None);
+        assert_eq!(slope(&[]), None);
     }
 
     #[test]

@@ -25,12 +25,12 @@ const STARTS: usize = 11;
 const CODE_CACHE_MIB: f64 = 14.0;
 
 impl Machines {
-    fn instructions(&self) -> Result<u64> {
+    /// A counter of the machine that runs.
+    pub(crate) fn counter(&self, name: &str) -> Result<u64> {
         let out = quiet(&mut command(&self.heirloom.to_string_lossy(), ["ctl", &self.name, "metrics"]))?;
         let text = String::from_utf8_lossy(&out).into_owned();
-        let line = text.lines().find(|l| l.contains("cpu") && l.contains("instructions"));
-        let n = line.and_then(|l| l.split_whitespace().last()).and_then(|n| n.parse().ok());
-        n.with_context(|| format!("the machine counts no instructions:\n{text}"))
+        let n = text.lines().find_map(|l| l.strip_prefix(&format!("heirloom_{name} "))?.trim().parse().ok());
+        n.with_context(|| format!("the machine counts no {name}:\n{text}"))
     }
 
     /// How many instructions a second the interpreter does, on a shell's loop.
@@ -41,7 +41,7 @@ impl Machines {
         let mut c = self.linux(Column::Interpreter, &guests::folder().join("linux"), "spin=1");
         let mut p = Process::start(c.arg("--stats"))?;
         p.expect("spin begins", LONG)?;
-        let before = self.instructions()?;
+        let before = self.counter("cpu_instructions")?;
         let begin = p.now()?;
         p.expect("spin ends at 300000", LONG)?;
         let (end, text) = p.ended(60)?;
@@ -64,7 +64,7 @@ impl Machines {
         c.arg("--disk").arg(format!("{},overlay", vhd.display()));
         let mut p = Process::start(&mut c)?;
         results.add(line.name, Column::Heirloom, Sample::of_boot(p.started.to(p.expect("login:", LONG)?)));
-        let ours = p.overhead_mib(MEMORY_MIB)?;
+        let ours = p.overhead(MEMORY_MIB)?.all;
         drop(p);
         if last {
             let wall = results.median(line.name, Column::Heirloom, By::Clock).unwrap_or(f64::NAN);
@@ -79,7 +79,7 @@ impl Machines {
             let mut p = Process::start(&mut c)?;
             results.add(line.name, Column::Qemu, Sample::of_boot(p.started.to(p.expect("login:", LONG)?)));
             if last {
-                r.add("QEMU: memory above the guest's", p.overhead_mib(MEMORY_MIB)?, "MiB", Bar::None);
+                r.add("QEMU: memory above the guest's", p.overhead(MEMORY_MIB)?.all, "MiB", Bar::None);
             }
         }
         Ok(())
