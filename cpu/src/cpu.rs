@@ -239,7 +239,8 @@ pub(crate) struct Cpu {
     pub(crate) code: CodeMap,
 
     // The clock: instructions retired. Each iteration of a repeated string instruction counts.
-    /// Up to the start of the running block.
+    /// Up to the start of the running block. Where translated code skipped instructions of it, as if that lay so much
+    /// earlier: below zero, perhaps, so sums with it wrap.
     pub(crate) icount: u64,
     /// In the running block, before the instruction that executes.
     pub(crate) done: u32,
@@ -254,7 +255,7 @@ impl Cpu {
     /// Instructions retired so far, while one executes.
     #[inline(always)]
     pub(crate) fn retired(&self) -> u64 {
-        self.icount + u64::from(self.done)
+        self.icount.wrapping_add(u64::from(self.done))
     }
 
     /// Tells the machine how far the program is: before every call out that may look at the clock. As the call may

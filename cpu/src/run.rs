@@ -311,7 +311,7 @@ impl Engine {
     fn fault(&mut self, io: &mut dyn GuestIo, n: usize, f: Fault) -> Result<(), Stop> {
         let cpu = &mut self.cpu;
         // A fault counts as one instruction: a guest whose handlers fault must not stop the clock.
-        cpu.icount += n as u64 + 1;
+        cpu.icount = cpu.icount.wrapping_add(n as u64 + 1);
         cpu.done = 0;
         cpu.mov_ss_shadow = false;
         cpu.sti_shadow = false;

@@ -105,7 +105,7 @@ fn repeat(
         }
         left -= n;
         cpu.gpr[ECX] = cpu.gpr[ECX] & !i.amask | left;
-        cpu.icount += u64::from(n);
+        cpu.icount = cpu.icount.wrapping_add(u64::from(n));
         if left == 0 || over(cpu.flags) {
             break;
         }
@@ -120,7 +120,7 @@ fn repeat(
         }
     }
     // The run loop counts one for the instruction.
-    cpu.icount -= 1;
+    cpu.icount = cpu.icount.wrapping_sub(1);
     // It cut the block to what was left before the elements were counted.
     cpu.end_block |= cpu.poll_at.saturating_sub(cpu.retired()) <= MAX_INSNS as u64;
     Ok(())

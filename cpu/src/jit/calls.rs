@@ -45,7 +45,7 @@ impl Engine {
             Ok(()) if effects::goes_on(&insn) => {
                 // The shadow of STI keeps nothing away where nothing waits, and nothing comes before the next call out:
                 // which must not be the poll that is due right behind it.
-                let due = cpu.icount + k as u64 + 1 >= cpu.poll_at;
+                let due = cpu.icount.wrapping_add(k as u64 + 1) >= cpu.poll_at;
                 self.hot.intr = io.intr_pending();
                 cpu.sti_shadow &= due || self.hot.intr;
                 let quiet = !waiting && cpu.ram_generation == generation && self.is_quiet();
@@ -62,7 +62,7 @@ impl Engine {
         };
         let cpu = &mut self.cpu;
         if gone || cpu.end_block {
-            cpu.icount += k as u64 + 1;
+            cpu.icount = cpu.icount.wrapping_add(k as u64 + 1);
             cpu.done = 0;
             self.hot.left = self.hot.until.wrapping_sub(cpu.icount) as i64;
             return if leaves && k + 1 == n || cpu.end_block { Exit::Boundary } else { Exit::Next } as u32;

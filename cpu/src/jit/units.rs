@@ -293,7 +293,8 @@ impl Engine {
         let i = self.cache.insns(id)[k];
         let cpu = &mut self.cpu;
         cpu.eip = start.wrapping_add(u32::from(i.end)).wrapping_sub(u32::from(i.len));
-        cpu.icount = self.hot.until.wrapping_sub((self.hot.left + n as i64) as u64) + k as u64;
+        let start = self.hot.until.wrapping_sub((self.hot.left + n as i64) as u64);
+        cpu.icount = start.wrapping_add(k as u64);
         cpu.done = 0;
         self.hot.left = self.hot.until.wrapping_sub(cpu.icount) as i64;
         Exit::Refused as u32
@@ -306,7 +307,7 @@ impl Engine {
             return r;
         }
         let cpu = &mut self.cpu;
-        cpu.icount += k as u64 + 1;
+        cpu.icount = cpu.icount.wrapping_add(k as u64 + 1);
         cpu.done = 0;
         self.hot.left = self.hot.until.wrapping_sub(cpu.icount) as i64;
         Exit::Next as u32
