@@ -48,6 +48,39 @@ pub(crate) struct Base {
     pub(crate) since: u64,
 }
 
+/// 64 words, most of which are 0.
+#[derive(Default)]
+pub(crate) struct Bits {
+    /// Those that are not.
+    some: u64,
+    words: Vec<u64>,
+}
+
+impl Bits {
+    /// Where word `n` is, or would be.
+    fn place(&self, n: usize) -> usize {
+        (self.some & !(u64::MAX << n)).count_ones() as usize
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self, n: usize) -> u64 {
+        if self.some & 1 << n == 0 { 0 } else { self.words[self.place(n)] }
+    }
+
+    pub(crate) fn set(&mut self, n: usize, mask: u64) {
+        let at = self.place(n);
+        if self.some & 1 << n == 0 {
+            if self.words.len() == self.words.capacity() {
+                // There are thousands of pages: no room for twice as many.
+                self.words.reserve_exact(4);
+            }
+            self.words.insert(at, 0);
+            self.some |= 1 << n;
+        }
+        self.words[at] |= mask;
+    }
+}
+
 /// Blocks of a page are found by which part of it they begin in; a power of two.
 const PARTS: usize = 16;
 
@@ -57,7 +90,7 @@ struct CodePage {
     /// The supervisor's, and the user's.
     bases: [Base; 2],
     /// One bit for each byte that a block came from, perhaps one that was dropped.
-    bytes: [u64; 64],
+    bytes: Bits,
     /// The first block of each part, or [`NONE`]; the others follow by [`Block::next`].
     parts: [u32; PARTS],
     /// Blocks whose last instruction ends here and begins in another page.
@@ -76,7 +109,7 @@ impl CodePage {
         Self {
             page,
             bases: [Base { lin: NONE, since: 0 }; 2],
-            bytes: [0; 64],
+            bytes: Bits::default(),
             parts: [NONE; PARTS],
             crossing: Vec::new(),
             blocks: 0,
@@ -102,12 +135,12 @@ impl CodePage {
 
     /// A byte of `first..=last` is marked.
     fn hit(&self, first: u32, last: u32) -> bool {
-        Self::words(first, last).any(|(w, mask)| self.bytes[w] & mask != 0)
+        Self::words(first, last).any(|(w, mask)| self.bytes.get(w) & mask != 0)
     }
 
     fn mark(&mut self, first: u32, last: u32) {
         for (w, mask) in Self::words(first, last) {
-            self.bytes[w] |= mask;
+            self.bytes.set(w, mask);
         }
     }
 }
@@ -169,7 +202,8 @@ impl CodeMap {
         let Some(p) = self.page(arena >> 12) else { return len };
         let first = arena & (PAGE - 1);
         let hit = CodePage::words(first, first + (len - 1)).find_map(|(w, mask)| {
-            (p.bytes[w] & mask != 0).then(|| w as u32 * 64 + (p.bytes[w] & mask).trailing_zeros())
+            let hit = p.bytes.get(w) & mask;
+            (hit != 0).then(|| w as u32 * 64 + hit.trailing_zeros())
         });
         hit.map_or(len, |at| at - first)
     }
@@ -177,7 +211,7 @@ impl CodeMap {
     /// A block may have come from this byte.
     fn has(&self, arena: u32) -> bool {
         let bit = (arena & (PAGE - 1)) as usize;
-        self.page(arena >> 12).is_some_and(|p| p.bytes[bit >> 6] & 1 << (bit & 63) != 0)
+        self.page(arena >> 12).is_some_and(|p| p.bytes.get(bit >> 6) & 1 << (bit & 63) != 0)
     }
 
     pub(crate) fn anything_written(&self) -> bool {

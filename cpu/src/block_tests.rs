@@ -2,7 +2,7 @@
 
 use ram::GuestRam;
 
-use crate::block::{Cache, CodeMap, FEW_BLOCKS, NewBlock, RING};
+use crate::block::{Bits, Cache, CodeMap, FEW_BLOCKS, NewBlock, RING};
 use crate::decode::blank;
 
 const PAGE: u32 = 0x20_5000;
@@ -167,4 +167,17 @@ fn what_was_neither_translated_nor_decoded_lately_makes_room() {
         assert!(found.is_none_or(|id| p.cache.block(id).arena() == at(n)));
     }
     assert!(p.cache.dropped_code.is_empty());
+}
+
+#[test]
+fn bits_are_those_that_were_set() {
+    let mut bits = Bits::default();
+    let mut all = [0_u64; 64];
+    for n in (0..64).map(|n| n * 37 % 64).chain([63, 0, 5]) {
+        assert_eq!(bits.get(n), all[n]);
+        let mask = 0x8000_0000_0000_0001_u64.rotate_left(n as u32) ^ u64::from(all[n] != 0) << 20;
+        bits.set(n, mask);
+        all[n] |= mask;
+        assert_eq!((0..64).map(|n| bits.get(n)).collect::<Vec<_>>(), all);
+    }
 }

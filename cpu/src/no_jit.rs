@@ -41,7 +41,7 @@ impl Engine {
         false
     }
 
-    pub(crate) fn find_translation(&self) -> Option<(u32, u32)> {
+    pub(crate) fn find_translation(&self) -> Option<u32> {
         None
     }
 

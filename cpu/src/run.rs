@@ -193,10 +193,10 @@ impl Engine {
         loop {
             let mut cut = false;
             if self.know_page(io)
-                && let Some((number, code)) = self.find_translation()
+                && let Some(code) = self.find_translation()
             {
                 if let Some(link) = link.take() {
-                    self.link(link, number);
+                    self.link(link, code);
                 }
                 match self.enter(io, code) {
                     Left::Boundary => return Ok(()),

@@ -124,7 +124,7 @@ impl Engine {
         if !self.select_world() {
             return false;
         }
-        let Some((_, code)) = self.find_translation() else { return false };
+        let Some(code) = self.find_translation() else { return false };
         let Some(jit) = &mut self.jit else { return false };
         self.hot.resume = jit.buffer.address(code);
         jit.counters.elsewhere += 1;

@@ -224,7 +224,7 @@ impl Codes {
 
     /// The translation that an offset lies in: that of an instruction, or one that a call returns to, which may be the
     /// first behind the block.
-    fn of_place(&self, off: u32) -> u32 {
+    pub(super) fn of_place(&self, off: u32) -> u32 {
         let at = ((off / PLACES) as usize).min(self.places.len() - 1);
         let first = self.places[at];
         let end = self.places.get(at + 1).map_or(self.codes.len(), |n| *n as usize + 1);

@@ -28,6 +28,7 @@ pub(super) const LEFT: i32 = offset_of!(Hot, left) as i32;
 pub(super) const SET: i32 = offset_of!(Hot, set) as i32;
 pub(super) const RESUME: i32 = offset_of!(Hot, resume) as i32;
 pub(super) const JUMPS: i32 = offset_of!(Hot, jumps) as i32;
+pub(super) const CODE: i32 = offset_of!(Hot, code) as i32;
 pub(super) const TRAP_RAX: i32 = offset_of!(Hot, trap) as i32 + offset_of!(Trapped, rax) as i32;
 pub(super) const TRAP_RCX: i32 = offset_of!(Hot, trap) as i32 + offset_of!(Trapped, rcx) as i32;
 pub(super) const TRAP_RDX: i32 = offset_of!(Hot, trap) as i32 + offset_of!(Trapped, rdx) as i32;
@@ -45,7 +46,7 @@ pub(super) const SLOT_MASK: u32 = (Slot::COUNT as u32 - 1) << 4;
 pub(super) const SECOND_MASK: u32 = (Slot::SECOND_COUNT as u32 - 1) << 4;
 pub(super) const SECOND: usize = Slot::COUNT * size_of::<Slot>();
 
-const _: () = assert!(size_of::<Slot>() == 16 && size_of::<Jump>() == 16);
+const _: () = assert!(size_of::<Slot>() == 16 && size_of::<Jump>() == 8);
 const _: () = assert!(offset_of!(Slot, addend) == offset_of!(Slot, fetch) + 4);
 
 pub(super) fn gpr(r: usize) -> i32 {

@@ -128,6 +128,8 @@ pub(crate) struct Hot {
     /// A place in translated code: where to go on; which call it was.
     resume: *const u8,
     jumps: *const Jump,
+    /// Where the buffer is run.
+    code: *const u8,
     /// The host's stack pointer when translated code was entered.
     sp: u64,
     units: Units,
@@ -155,6 +157,7 @@ impl Default for Hot {
             intr: false,
             resume: std::ptr::null(),
             jumps: std::ptr::null(),
+            code: std::ptr::null(),
             sp: 0,
             units: Units::default(),
             io: None,
@@ -171,16 +174,12 @@ impl Default for Hot {
 #[derive(Clone, Copy)]
 struct Jump {
     arena: u32,
-    /// The translation.
-    number: u32,
-    code: *const u8,
+    /// Offset of the translation in the buffer.
+    code: u32,
 }
 
-// SAFETY: a plain address within the code buffer that the same engine owns.
-unsafe impl Send for Jump {}
-
 /// The arena does not reach so far.
-const NO_JUMP: Jump = Jump { arena: u32::MAX, number: 0, code: std::ptr::null() };
+const NO_JUMP: Jump = Jump { arena: u32::MAX, code: 0 };
 
 /// How a block is to be translated.
 #[derive(Clone, Copy)]
@@ -348,8 +347,9 @@ impl Jit {
         Some((number, site, self.buffer.address(done)))
     }
 
-    /// Lets exit `link` go straight to a translation, as long as its page is mapped as `slot` says.
-    pub(crate) fn link(&mut self, link: u32, number: u32, slot: &Slot) {
+    /// Lets exit `link` go straight to the translation at `code`, as long as its page is mapped as `slot` says.
+    pub(crate) fn link(&mut self, link: u32, code: u32, slot: &Slot) {
+        let number = self.codes.of_place(code);
         if !self.codes.get(number).live {
             return;
         }
@@ -374,7 +374,7 @@ impl Jit {
         if !c.live {
             return;
         }
-        let j = Jump { arena, number, code: self.buffer.address(c.entry) };
+        let j = Jump { arena, code: c.entry };
         let (table, at) = (&mut self.jumps[usize::from(c.world)], Self::jump_index(arena));
         if table[at].arena != j.arena {
             // Two targets that want the same place must not drive each other out.
@@ -393,7 +393,7 @@ impl Jit {
         let at = Self::jump_index(arena);
         for at in [at, at ^ 1] {
             let j = &mut self.jumps[usize::from(c.world)][at];
-            if j.number == number {
+            if j.code == c.entry {
                 *j = NO_JUMP;
             }
         }
@@ -429,18 +429,16 @@ impl Engine {
         self.jit.is_some() && self.cpu.flat() && !self.cpu.tlb.alignment_checks()
     }
 
-    /// The translation of the block at EIP, its number and where it begins, if the TLB knows the page, and there is one in
-    /// the table.
+    /// Where the translation of the block at EIP begins, if the TLB knows the page, and there is one in the table.
     #[inline(always)]
-    pub(crate) fn find_translation(&self) -> Option<(u32, u32)> {
+    pub(crate) fn find_translation(&self) -> Option<u32> {
         let eip = self.cpu.eip;
         let slot = self.cpu.tlb.slot(eip);
         if slot.fetch != eip & !0xfff {
             return None;
         }
         let jit = self.jit.as_ref()?;
-        let j = jit.jump(self.cpu.world(), eip.wrapping_add(slot.addend))?;
-        Some((j.number, jit.buffer.offset(j.code)?))
+        Some(jit.jump(self.cpu.world(), eip.wrapping_add(slot.addend))?.code)
     }
 
     /// Finds or makes the translation of block `id`, which starts at EIP. False: it has none.
@@ -524,7 +522,10 @@ impl Engine {
         }
         let world = usize::from(self.cpu.world());
         self.hot.set = self.cpu.tlb.set();
-        self.hot.jumps = self.jit.as_ref().map_or(std::ptr::null(), |jit| jit.jumps[world].as_ptr());
+        if let Some(jit) = &self.jit {
+            self.hot.jumps = jit.jumps[world].as_ptr();
+            self.hot.code = jit.buffer.address(0);
+        }
         true
     }
 
@@ -623,8 +624,8 @@ impl Engine {
         if crosses { Left::Refused } else { Left::Budget(n) }
     }
 
-    /// A translation follows at EIP over exit `link`: the next time it goes straight there.
-    pub(crate) fn link(&mut self, link: u32, number: u32) {
+    /// The translation at `code` follows at EIP over exit `link`: the next time it goes straight there.
+    pub(crate) fn link(&mut self, link: u32, code: u32) {
         let eip = self.cpu.eip;
         let slot = *self.cpu.tlb.slot(eip);
         // The page that the exit lies in may have moved on the way here, if it is that of the target.
@@ -632,7 +633,7 @@ impl Engine {
             && self.target(link) == Some(eip)
             && let Some(jit) = &mut self.jit
         {
-            jit.link(link, number, &slot);
+            jit.link(link, code, &slot);
         }
     }
 

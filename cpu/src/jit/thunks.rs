@@ -305,7 +305,9 @@ fn emit_indirect(a: &mut Asm, exit: Label) {
     a.rm(Size::D, &[0x3b], RCX, Rm::Base(RDX, at::JUMP_ARENA));
     a.jcc(cond::NE, other);
     a.bind(found);
-    a.rm(Size::D, &[0xff], 4, Rm::Base(RDX, at::JUMP_CODE));
+    a.load(Size::D, RCX, Rm::Base(RDX, at::JUMP_CODE));
+    a.rm(Size::Q, &[0x03], RCX, Rm::Base(RBP, at::CODE));
+    a.rm(Size::D, &[0xff], 4, Rm::Reg(RCX));
     // The neighbour of the place where it should be.
     a.bind(other);
     a.rm(Size::Q, &[0x2b], RDX, Rm::Base(RBP, at::JUMPS));

@@ -17,7 +17,7 @@
 //! The host takes microseconds for each page that comes or goes, so a view must pay: what it costs is held against what
 //! ran in it, and one that doesn't pay is given up.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use ram::{Arena, View};
@@ -101,8 +101,8 @@ struct Space {
     used: u64,
 }
 
-/// Where pages of the arena are mapped: space and linear page.
-type Places = HashMap<u32, Vec<(u32, u32)>>;
+/// Where pages of the arena are mapped: page, space and linear page.
+type Places = BTreeSet<(u32, u32, u32)>;
 
 impl Space {
     /// Nothing may use the pages in `range` for which `gone` holds any more. True if there were any.
@@ -118,7 +118,7 @@ impl Space {
         for lin in &self.stale[before..] {
             if let Some(m) = self.mapped.remove(lin) {
                 *pages -= 1;
-                forget_place(places, m.page, (self.id, *lin));
+                places.remove(&(m.page, self.id, *lin));
             }
         }
         self.stale.len() != before
@@ -161,7 +161,6 @@ pub(crate) struct Views {
     pages: usize,
     /// By page of the arena.
     tables: HashMap<u32, Vec<Use>>,
-    /// By page of the arena.
     places: Places,
     candidates: [Candidate; CANDIDATES],
     /// The [`ram::GuestRam::layout_generation`] that they belong to.
@@ -181,7 +180,7 @@ impl Views {
             clock: 0,
             pages: 0,
             tables: HashMap::new(),
-            places: HashMap::new(),
+            places: Places::new(),
             candidates: [Candidate::default(); CANDIDATES],
             layout: 0,
             counters: Counters::default(),
@@ -318,10 +317,10 @@ impl Views {
         for (lin, page) in (lin..lin + pages).zip(page..) {
             match s.mapped.insert(lin, Mapped { page, writable, large }) {
                 Some(old) if old.page == page => continue,
-                Some(old) => forget_place(&mut self.places, old.page, (id, lin)),
+                Some(old) => _ = self.places.remove(&(old.page, id, lin)),
                 None => self.pages += 1,
             }
-            self.places.entry(page).or_default().push((id, lin));
+            self.places.insert((page, id, lin));
         }
         true
     }
@@ -356,8 +355,8 @@ impl Views {
 
     /// Page of the arena became one that must not be written unseen.
     pub(crate) fn protect(&mut self, arena: &Arena, page: u32) {
-        let Some(places) = self.places.get(&page) else { return };
-        for (id, lin) in places.clone() {
+        let places: Vec<_> = self.places.range((page, 0, 0)..=(page, u32::MAX, u32::MAX)).copied().collect();
+        for (_, id, lin) in places {
             let Some(n) = self.spaces.iter().position(|s| s.id == id) else { continue };
             let s = &mut self.spaces[n];
             let Some(m) = s.mapped.get_mut(&lin).filter(|m| m.page == page && m.writable) else { continue };
@@ -441,7 +440,7 @@ impl Views {
         s.stale.clear();
         for (lin, m) in std::mem::take(&mut s.mapped) {
             self.pages -= 1;
-            forget_place(&mut self.places, m.page, (id, lin));
+            self.places.remove(&(m.page, id, lin));
         }
         self.tables.retain(|page, uses| {
             uses.retain(|u| u.space != id);
@@ -489,15 +488,6 @@ impl Views {
     pub(crate) fn remove_all(&mut self, arena: &Arena) {
         while !self.spaces.is_empty() {
             self.remove(arena, 0);
-        }
-    }
-}
-
-fn forget_place(places: &mut Places, page: u32, place: (u32, u32)) {
-    if let Some(p) = places.get_mut(&page) {
-        p.retain(|x| *x != place);
-        if p.is_empty() {
-            places.remove(&page);
         }
     }
 }
