@@ -22,6 +22,9 @@ use std::ops::Range;
 
 use ram::{Arena, View};
 
+#[cfg(test)]
+mod tests;
+
 /// Views at a time.
 const MAX_SPACES: usize = 16;
 /// Mapped pages of all views: hosts limit the number of mappings (65,530 on Linux), and each may be a piece of its own
@@ -44,6 +47,9 @@ const TABLE_WRITE: u64 = 400;
 const CREDIT: u64 = 10_000_000;
 /// Instructions after which what was counts half.
 const MEMORY: u64 = 50_000_000;
+/// Views that did not pay, for which the wait for the next one grows: four times each. The next program may have the same
+/// CR3 and deserve one, and this long after a failure (seconds) another costs next to nothing.
+const MOST_FAILED: u8 = 4;
 
 /// What makes an address space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -131,8 +137,10 @@ struct Candidate {
     /// CR3, and whether it is the user's.
     cr3: u32,
     ran: u64,
-    /// It had one that did not pay, so often.
+    /// It had one that did not pay, so often since one that did.
     failed: u8,
+    /// It gets no view before [`Views::ran_in_all`] is this.
+    wait_until: u64,
 }
 
 const CANDIDATES: usize = 64;
@@ -163,6 +171,8 @@ pub(crate) struct Views {
     tables: HashMap<u32, Vec<Use>>,
     places: Places,
     candidates: [Candidate; CANDIDATES],
+    /// Instructions of all address spaces.
+    ran_in_all: u64,
     /// The [`ram::GuestRam::layout_generation`] that they belong to.
     pub(crate) layout: u32,
     counters: Counters,
@@ -182,6 +192,7 @@ impl Views {
             tables: HashMap::new(),
             places: Places::new(),
             candidates: [Candidate::default(); CANDIDATES],
+            ran_in_all: 0,
             layout: 0,
             counters: Counters::default(),
         }
@@ -235,31 +246,38 @@ impl Views {
 
     /// Code ran for so many instructions. True: its address space has a view from now on, or no more.
     pub(crate) fn ran(&mut self, arena: &Arena, instructions: u64) -> bool {
+        self.ran_in_all += instructions;
         let Some(key) = self.key else { return false };
         if let Some(n) = self.current {
             let s = &mut self.spaces[n];
             s.ran += instructions;
-            if s.ran > MEMORY {
+            let pays = s.ran > MEMORY;
+            if pays {
                 s.ran /= 2;
                 s.cost /= 2;
             }
             if s.cost > CREDIT + s.ran / 2 {
                 self.counters.given_up += 1;
                 self.remove(arena, n);
+                let (now, after) = (self.ran_in_all, self.after);
                 let c = self.candidate(&key);
-                c.failed = c.failed.saturating_add(1);
+                c.failed = (c.failed + 1).min(MOST_FAILED);
                 c.ran = 0;
+                c.wait_until = now.saturating_add(after.saturating_mul(1 << (2 * c.failed)));
                 return true;
+            }
+            if pays {
+                self.candidate(&key).failed = 0;
             }
             return false;
         }
-        let after = self.after;
+        let (now, after) = (self.ran_in_all, self.after);
         if after == u64::MAX {
             return false;
         }
         let c = self.candidate(&key);
         c.ran += instructions;
-        if c.ran < after << (2 * c.failed.min(8)) {
+        if c.ran < after || now < c.wait_until {
             return false;
         }
         c.ran = 0;
