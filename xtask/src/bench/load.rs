@@ -78,19 +78,24 @@ pub(super) fn run(args: &Load) -> Result<()> {
     let made = machines.counter("cpu_jit_bytes")? as f64 / f64::from(1 << 20);
     r.add("code translated since power-on", made, "MiB", Bar::None);
     let dropped = machines.counter("cpu_jit_flushes")?;
+    let views = (machines.counter("cpu_views_made")?, machines.counter("cpu_views_given_up")?);
     drop(p);
     let paces = paces(&lines, &results);
     if let Some((line, _, _, most)) = paces.iter().max_by(|a, b| a.3.total_cmp(&b.3)) {
         r.add(&format!("most slowed line, {line}"), *most, "times", Bar::None);
     }
     let wrong = results.wrong_sums();
-    let how = format!("- {rounds} rounds over all lines; all translated code was dropped {dropped} times\n");
+    let how = format!(
+        "- {rounds} rounds over all lines; all translated code was dropped {dropped} times; {} views were made, {} of \
+         them given up\n",
+        views.0, views.1
+    );
     say(&(text_of(&about) + &how + &pace_text(&paces) + &r.text()));
     if let Some(file) = &args.json {
         let memory: Vec<_> = readings.iter().map(|m| json!([m.hours, m.took.all, m.took.code])).collect();
         let all = json!({
             "about": about, "minutes": args.minutes, "limit_s": args.limit, "rounds": rounds,
-            "code_dropped": dropped, "readings": r.json(),
+            "code_dropped": dropped, "views_made_given_up": views, "readings": r.json(),
             "memory_hours_mib_code": memory, "line_first_last_ratio": paces,
         });
         put(file, &(serde_json::to_string_pretty(&all)? + "\n"))?;
