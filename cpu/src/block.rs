@@ -666,7 +666,7 @@ impl Cache {
     }
 
     /// Takes block `id` out of its pages. Their bytes stay marked.
-    fn discard(&mut self, code: &mut CodeMap, arena: &Arena, id: u32) {
+    pub(crate) fn drop_block(&mut self, code: &mut CodeMap, arena: &Arena, id: u32) {
         for (n, (piece, _)) in self.pieces(id).enumerate() {
             let Some(p) = code.page_mut(piece >> 12) else { continue };
             if n == 0 {
@@ -702,10 +702,6 @@ impl Cache {
         *at = next;
     }
 
-    pub(crate) fn drop_block(&mut self, code: &mut CodeMap, arena: &Arena, id: u32) {
-        self.discard(code, arena, id);
-    }
-
     /// Drops the blocks that stores since the last call hit.
     #[cold]
     pub(crate) fn drop_written(&mut self, code: &mut CodeMap, arena: &Arena) {
@@ -723,7 +719,7 @@ impl Cache {
             for id in hit.drain(..) {
                 // Both pages of one that crosses may be the same.
                 if self.blocks[id as usize].is_live() {
-                    self.discard(code, arena, id);
+                    self.drop_block(code, arena, id);
                 }
             }
         }
@@ -773,7 +769,7 @@ impl Cache {
         self.flushes += 1;
         for id in ids {
             if cold(self, id) {
-                self.discard(code, arena, id);
+                self.drop_block(code, arena, id);
             }
         }
     }

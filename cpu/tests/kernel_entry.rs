@@ -40,18 +40,6 @@ fn everywhere(code: Code<'_>, set_up: &dyn Fn(&mut Machine)) -> Vec<u32> {
     left.0
 }
 
-/// Goes round `ROUNDS` times, with the count in ECX, and ends.
-fn rounds(a: &mut CodeAssembler, body: impl FnOnce(&mut CodeAssembler)) {
-    let mut again = a.create_label();
-    a.mov(ecx, ROUNDS).unwrap();
-    a.set_label(&mut again).unwrap();
-    body(a);
-    a.dec(ecx).unwrap();
-    a.jne(again).unwrap();
-    a.mov(al, 0xaa_u32).unwrap();
-    exit(a);
-}
-
 fn load(a: &mut CodeAssembler, seg: AsmRegisterSegment, selector: u16) {
     a.mov(eax, u32::from(selector)).unwrap();
     a.mov(seg, eax).unwrap();
@@ -61,7 +49,7 @@ fn load(a: &mut CodeAssembler, seg: AsmRegisterSegment, selector: u16) {
 fn a_descriptor_that_changed_is_seen() {
     let log = everywhere(
         &|a| {
-            rounds(a, |a| {
+            rounds(a, ROUNDS, |a| {
                 load(a, fs, FREE);
                 a.mov(eax, dword_ptr(0_u32).fs()).unwrap();
                 log(a);
@@ -78,7 +66,7 @@ fn a_descriptor_that_changed_is_seen() {
 fn another_table_is_seen() {
     let log = everywhere(
         &|a| {
-            rounds(a, |a| {
+            rounds(a, ROUNDS, |a| {
                 a.push(u32::from(FREE)).unwrap();
                 a.pop(gs).unwrap();
                 a.mov(eax, dword_ptr(0_u32).gs()).unwrap();
@@ -104,7 +92,7 @@ fn another_table_is_seen() {
 fn a_shorter_table_is_seen() {
     let log = everywhere(
         &|a| {
-            rounds(a, |a| {
+            rounds(a, ROUNDS, |a| {
                 load(a, fs, FREE);
                 a.mov(eax, ecx).unwrap();
                 log(a);
@@ -128,7 +116,7 @@ fn a_segment_that_is_not_flat_is_used_at_once() {
     for seg in [ds, es] {
         let log = everywhere(
             &|a| {
-                rounds(a, |a| {
+                rounds(a, ROUNDS, |a| {
                     load(a, seg, FREE);
                     let first = if seg == ds { dword_ptr(0_u32) } else { dword_ptr(0_u32).es() };
                     a.mov(eax, first).unwrap();
@@ -149,7 +137,7 @@ fn a_segment_that_is_not_flat_is_used_at_once() {
 fn all_data_segments_come_from_the_stack() {
     let log = everywhere(
         &|a| {
-            rounds(a, |a| {
+            rounds(a, ROUNDS, |a| {
                 a.push(u32::from(KDATA)).unwrap();
                 a.pop(ds).unwrap();
                 a.push(u32::from(KDATA)).unwrap();
@@ -175,7 +163,7 @@ fn all_data_segments_come_from_the_stack() {
 fn a_null_selector_takes_the_segment_away() {
     let log = everywhere(
         &|a| {
-            rounds(a, |a| {
+            rounds(a, ROUNDS, |a| {
                 for selector in [FREE, 0, FREE, 2] {
                     load(a, fs, selector);
                 }
@@ -197,7 +185,7 @@ fn a_null_selector_takes_the_segment_away() {
 fn a_descriptor_whose_accessed_bit_was_cleared_gets_it_again() {
     everywhere(
         &|a| {
-            rounds(a, |a| {
+            rounds(a, ROUNDS, |a| {
                 load(a, fs, FREE);
                 a.mov(eax, dword_ptr(at(FREE) + 4)).unwrap();
                 log(a);
@@ -212,7 +200,7 @@ fn a_descriptor_whose_accessed_bit_was_cleared_gets_it_again() {
 fn verw_sets_zf_alone_and_sees_changes() {
     let log = everywhere(
         &|a| {
-            rounds(a, |a| {
+            rounds(a, ROUNDS, |a| {
                 a.mov(edx, u32::from(FREE)).unwrap();
                 // CF and SF, not ZF.
                 a.or(eax, 1).unwrap();
@@ -248,7 +236,7 @@ fn counts_where_it_comes(m: &mut Machine) {
 fn an_interrupt_that_waits_comes_one_instruction_after_sti() {
     let log = everywhere(
         &|a| {
-            rounds(a, |a| {
+            rounds(a, ROUNDS, |a| {
                 a.cli().unwrap();
                 a.xor(ebx, ebx).unwrap();
                 // Nothing waits: it goes on.
@@ -271,7 +259,7 @@ fn an_interrupt_that_waits_comes_one_instruction_after_sti() {
 fn an_interrupt_that_waits_comes_right_after_popf() {
     let log = everywhere(
         &|a| {
-            rounds(a, |a| {
+            rounds(a, ROUNDS, |a| {
                 a.sti().unwrap();
                 a.pushfd().unwrap();
                 a.pushfd().unwrap();
@@ -307,7 +295,7 @@ fn an_interrupt_that_waits_comes_right_after_popf() {
 fn calls_of_the_kernel_come_back_to_the_caller() {
     let log = everywhere(&|a| to_user(a, USER_CODE, 0x3202), &|m| {
         let user = asm(32, USER_CODE, |a| {
-            rounds(a, |a| {
+            rounds(a, ROUNDS, |a| {
                 let (mut call, mut here, mut over) = (a.create_label(), a.create_label(), a.create_label());
                 a.push(ecx).unwrap();
                 a.call(call).unwrap();

@@ -14,15 +14,7 @@ fn everywhere(body: &dyn Fn(&mut CodeAssembler)) -> Vec<u32> {
     let left = on_each_processor(|_, engine| {
         let mut m = Machine::with(engine, &CpuidTable::pentium4(false));
         m.catch_all();
-        m.flat_code(|a| {
-            let mut again = a.create_label();
-            a.mov(ecx, ROUNDS).unwrap();
-            a.set_label(&mut again).unwrap();
-            body(a);
-            a.dec(ecx).unwrap();
-            a.jne(again).unwrap();
-            exit(a);
-        });
+        m.flat_code(|a| rounds(a, ROUNDS, body));
         m.run();
         (m.io.log.clone(), m.io.exited, m.io.retired, m.caught())
     });
@@ -129,21 +121,18 @@ fn a_fault_behind_a_skip_has_its_place_and_flags() {
         let mut m = Machine::with(engine, &CpuidTable::pentium4(false));
         m.catch_all();
         m.flat_code(|a| {
-            let (mut again, mut over) = (a.create_label(), a.create_label());
-            a.mov(ecx, ROUNDS).unwrap();
-            a.set_label(&mut again).unwrap();
-            a.mov(eax, 1).unwrap();
-            a.cdq().unwrap();
-            a.cmp(ecx, 2).unwrap();
-            a.jbe(over).unwrap();
-            a.inc(ebx).unwrap();
-            a.add(edi, ebx).unwrap();
-            a.set_label(&mut over).unwrap();
-            a.lea(esi, dword_ptr(ecx - 1)).unwrap();
-            a.div(esi).unwrap();
-            a.dec(ecx).unwrap();
-            a.jne(again).unwrap();
-            exit(a);
+            rounds(a, ROUNDS, |a| {
+                let mut over = a.create_label();
+                a.mov(eax, 1).unwrap();
+                a.cdq().unwrap();
+                a.cmp(ecx, 2).unwrap();
+                a.jbe(over).unwrap();
+                a.inc(ebx).unwrap();
+                a.add(edi, ebx).unwrap();
+                a.set_label(&mut over).unwrap();
+                a.lea(esi, dword_ptr(ecx - 1)).unwrap();
+                a.div(esi).unwrap();
+            });
         });
         m.run();
         let caught = m.caught();

@@ -86,20 +86,8 @@ fn everywhere(user: Code<'_>, kernel: Code<'_>, set_up: &dyn Fn(&mut Machine)) -
     last.unwrap()
 }
 
-/// Goes round `ROUNDS` times and ends.
-fn rounds(a: &mut CodeAssembler, body: impl FnOnce(&mut CodeAssembler)) {
-    let mut again = a.create_label();
-    a.mov(ecx, ROUNDS).unwrap();
-    a.set_label(&mut again).unwrap();
-    body(a);
-    a.dec(ecx).unwrap();
-    a.jne(again).unwrap();
-    a.mov(al, 0xaa_u32).unwrap();
-    exit(a);
-}
-
 fn reads(a: &mut CodeAssembler) {
-    rounds(a, |a| {
+    rounds(a, ROUNDS, |a| {
         a.mov(eax, dword_ptr(WIN)).unwrap();
         log(a);
         a.int(i32::from(VECTOR)).unwrap();
@@ -144,7 +132,7 @@ fn address_spaces_are_kept_apart() {
 fn tables_can_be_written_by_the_program_that_runs_on_them() {
     // PT1 lies in the first 4 MiB, which the user may write.
     let user = |a: &mut CodeAssembler| {
-        rounds(a, |a| {
+        rounds(a, ROUNDS, |a| {
             a.mov(eax, dword_ptr(WIN)).unwrap();
             log(a);
             a.xor(dword_ptr(PT1), PHYS ^ OTHER).unwrap();
@@ -164,7 +152,7 @@ fn accessed_and_dirty_bits_are_set_each_time_they_were_cleared() {
         a.invlpg(byte_ptr(WIN)).unwrap();
     };
     let user = |a: &mut CodeAssembler| {
-        rounds(a, |a| {
+        rounds(a, ROUNDS, |a| {
             a.mov(eax, dword_ptr(WIN)).unwrap();
             a.int(i32::from(VECTOR)).unwrap();
             a.mov(dword_ptr(WIN), ecx).unwrap();
@@ -183,7 +171,7 @@ fn a_right_that_is_taken_faults_at_once() {
     };
     let user = |a: &mut CodeAssembler| {
         let mut ahead = a.create_label();
-        rounds(a, |a| {
+        rounds(a, ROUNDS, |a| {
             a.add(dword_ptr(WIN + 8), 1).unwrap();
             a.cmp(ecx, 2).unwrap();
             a.jne(ahead).unwrap();
@@ -200,7 +188,7 @@ fn a_right_that_is_taken_faults_at_once() {
 #[test]
 fn code_that_writes_itself_runs_as_written() {
     let user = |a: &mut CodeAssembler| {
-        rounds(a, |a| {
+        rounds(a, ROUNDS, |a| {
             let mut here = a.create_label();
             a.call(here).unwrap();
             a.set_label(&mut here).unwrap();
@@ -218,7 +206,7 @@ fn code_that_writes_itself_runs_as_written() {
 #[test]
 fn one_page_at_two_addresses_is_one_page() {
     let user = |a: &mut CodeAssembler| {
-        rounds(a, |a| {
+        rounds(a, ROUNDS, |a| {
             a.mov(dword_ptr(WIN + 16), ecx).unwrap();
             a.mov(eax, dword_ptr(PHYS + 16)).unwrap();
             log(a);
@@ -247,7 +235,7 @@ fn a_watchpoint_that_is_set_later_is_hit() {
     };
     let user = |a: &mut CodeAssembler| {
         let mut ahead = a.create_label();
-        rounds(a, |a| {
+        rounds(a, ROUNDS, |a| {
             a.mov(dword_ptr(WIN + 4), ecx).unwrap();
             a.cmp(ecx, 3).unwrap();
             a.jne(ahead).unwrap();
@@ -264,7 +252,7 @@ fn a_watchpoint_that_is_set_later_is_hit() {
 fn a_table_that_a_bus_master_writes_is_seen() {
     let user = |a: &mut CodeAssembler| {
         a.mov(ebx, PHYS | USER).unwrap();
-        rounds(a, |a| {
+        rounds(a, ROUNDS, |a| {
             a.mov(eax, dword_ptr(WIN)).unwrap();
             log(a);
             a.xor(ebx, PHYS ^ OTHER).unwrap();
@@ -284,7 +272,7 @@ fn the_supervisors_view_follows_invlpg_and_global_flushes() {
             let mut m = Machine::with(&Software::named(name).unwrap(), &CpuidTable::pentium4(false));
             m.catch_all();
             m.flat_code(|a| {
-                rounds(a, |a| {
+                rounds(a, ROUNDS, |a| {
                     a.mov(eax, dword_ptr(WIN)).unwrap();
                     log(a);
                     a.xor(dword_ptr(PT1), PHYS ^ OTHER).unwrap();

@@ -60,15 +60,13 @@ impl Engine {
                 return Exit::Fault as u32;
             }
         };
-        let cpu = &mut self.cpu;
-        if gone || cpu.end_block {
-            cpu.icount = cpu.icount.wrapping_add(k as u64 + 1);
-            cpu.done = 0;
-            self.hot.left = self.hot.until.wrapping_sub(cpu.icount) as i64;
-            return if leaves && k + 1 == n || cpu.end_block { Exit::Boundary } else { Exit::Next } as u32;
+        if gone || self.cpu.end_block {
+            self.leave_after(k + 1);
+            return if leaves && k + 1 == n || self.cpu.end_block { Exit::Boundary } else { Exit::Next }
+                as u32;
         }
         // A repeated instruction has counted its elements.
-        self.hot.left = self.hot.until.wrapping_sub(cpu.icount) as i64 - n as i64;
+        self.hot.left = self.hot.until.wrapping_sub(self.cpu.icount) as i64 - n as i64;
         0
     }
 
@@ -136,6 +134,14 @@ impl Engine {
         let cpu = &mut self.cpu;
         cpu.icount = self.hot.until.wrapping_sub((self.hot.left + n as i64) as u64);
         cpu.done = k as u32;
+    }
+
+    /// The block is left after so many of its instructions.
+    pub(super) fn leave_after(&mut self, executed: usize) {
+        let cpu = &mut self.cpu;
+        cpu.icount = cpu.icount.wrapping_add(executed as u64);
+        cpu.done = 0;
+        self.hot.left = self.hot.until.wrapping_sub(cpu.icount) as i64;
     }
 
     fn memory_site(&mut self, lin: u32, access: u32, ret: *const u8) -> u32 {

@@ -42,7 +42,7 @@ enum Later {
     /// A conditional jump that is taken, after so many instructions.
     Side { from: Label, target: u32, executed: usize, saved: bool, note: Note },
     /// The same where it leads to a later instruction of the block, over `skipped` others.
-    Skip { from: Label, to: Label, skipped: usize, saved: bool, save: bool },
+    Skip { from: Label, join: usize, skipped: usize, saved: bool },
     /// A unit that is not live.
     Unit { from: Label, back: Label, k: usize, unit: u8 },
 }
@@ -59,10 +59,11 @@ struct Way {
 struct Join {
     k: usize,
     at: Label,
-    /// Those jumps, among what is [`Later`], and where all of them have the guest's flags.
-    skips: Vec<usize>,
+    /// On all of them so far the host has the guest's flags; memory has.
     host_flags: bool,
     saved: bool,
+    /// That is where the flags are expected.
+    in_memory: bool,
 }
 
 /// A call of a thunk, by which its return address is understood.
@@ -414,36 +415,31 @@ impl<'a> Lower<'a> {
         }
         let n = self.joins.iter().position(|j| j.k == to).unwrap_or_else(|| {
             let at = self.a.label();
-            self.joins.push(Join { k: to, at, skips: Vec::new(), host_flags: true, saved: true });
+            self.joins.push(Join { k: to, at, host_flags: true, saved: true, in_memory: false });
             self.joins.len() - 1
         });
         let join = &mut self.joins[n];
-        join.skips.push(self.later.len());
         join.host_flags &= self.host_flags;
         join.saved &= self.saved;
-        let (to_label, skipped) = (join.at, to - k - 1);
-        self.later.push(Later::Skip { from, to: to_label, skipped, saved: self.saved, save: false });
+        self.later.push(Later::Skip { from, join: n, skipped: to - k - 1, saved: self.saved });
     }
 
     /// Jumps of this block lead to instruction `k`: what is known of the flags there holds on all ways. They are in the
     /// host's if all ways have them there, else in memory.
     fn join(&mut self, k: usize) {
         let Some(n) = self.joins.iter().position(|j| j.k == k) else { return };
-        let join = self.joins.swap_remove(n);
+        let join = &mut self.joins[n];
+        let (at, host_flags) = (join.at, self.host_flags && join.host_flags);
         if self.needs[k - 1] == 0 {
             (self.host_flags, self.saved) = (false, true);
-        } else if self.host_flags && join.host_flags {
+        } else if host_flags {
             self.saved &= join.saved;
         } else {
+            join.in_memory = true;
             self.save_flags();
             self.host_flags = false;
-            for n in join.skips {
-                if let Later::Skip { saved, save, .. } = &mut self.later[n] {
-                    *save = !*saved;
-                }
-            }
         }
-        self.a.bind(join.at);
+        self.a.bind(at);
     }
 
     /// Goes to the EIP in RAX, at the end of the block. The flags have been saved.
@@ -634,9 +630,10 @@ impl<'a> Lower<'a> {
                     (self.saved, self.note) = (saved, note);
                     self.exit_to(target, executed);
                 }
-                Later::Skip { from, to, skipped, save, .. } => {
+                Later::Skip { from, join, skipped, saved } => {
+                    let Join { at: to, in_memory, .. } = self.joins[join];
                     self.a.bind(from);
-                    self.saved = !save;
+                    self.saved = saved || !in_memory;
                     self.save_flags();
                     // LEA leaves the flags.
                     self.a.lea(Size::Q, R14, Rm::Base(R14, skipped as i32));

@@ -291,12 +291,9 @@ impl Engine {
         let b = self.cache.block(id);
         let (start, n) = (self.cpu.code.eip(b), self.cache.insns(id).len());
         let i = self.cache.insns(id)[k];
-        let cpu = &mut self.cpu;
-        cpu.eip = start.wrapping_add(u32::from(i.end)).wrapping_sub(u32::from(i.len));
-        let start = self.hot.until.wrapping_sub((self.hot.left + n as i64) as u64);
-        cpu.icount = start.wrapping_add(k as u64);
-        cpu.done = 0;
-        self.hot.left = self.hot.until.wrapping_sub(cpu.icount) as i64;
+        self.cpu.eip = start.wrapping_add(u32::from(i.end)).wrapping_sub(u32::from(i.len));
+        self.count_site(n, k);
+        self.leave_after(k);
         Exit::Refused as u32
     }
 
@@ -306,10 +303,7 @@ impl Engine {
         if r != 0 || live == 0 || self.give_units(live) {
             return r;
         }
-        let cpu = &mut self.cpu;
-        cpu.icount = cpu.icount.wrapping_add(k as u64 + 1);
-        cpu.done = 0;
-        self.hot.left = self.hot.until.wrapping_sub(cpu.icount) as i64;
+        self.leave_after(k + 1);
         Exit::Next as u32
     }
 }

@@ -105,15 +105,21 @@ fn set_pte(cpu: &mut Cpu, at: u32, v: u32) {
     cpu.ram.write(u64::from(at), &v.to_le_bytes());
 }
 
-fn machine(rng: &mut Rng) -> Cpu {
-    let ram = Arc::new(GuestRam::new(16 << 20, 0).unwrap());
+/// A supervisor with flat segments, and so many MiB.
+fn flat(mib: u64, cr0: u32) -> Cpu {
+    let ram = Arc::new(GuestRam::new(mib << 20, 0).unwrap());
     let mut cpu = Cpu::new(ram, &CpuidTable::pentium4(false), 0);
     let mut s = CpuState::reset(CpuidTable::SIGNATURE);
     s.seg = [Segment { selector: 0x10, base: 0, limit: u32::MAX, attr: 0xc093 }; 6];
-    s.cr0 = 0x8000_0011;
+    s.cr0 = cr0;
     s.cr3 = DIRS[0];
     s.cr4 = cr4::PSE | cr4::PGE;
     cpu.restore(&s);
+    cpu
+}
+
+fn machine(rng: &mut Rng) -> Cpu {
+    let mut cpu = flat(16, 0x8000_0011);
     for (d, dir) in DIRS.into_iter().enumerate() {
         for (t, slot) in SLOTS.into_iter().enumerate() {
             let table = TABLES + ((d * 8 + t) << 12) as u32;
@@ -225,13 +231,7 @@ fn sharing(n: u32) -> u32 {
 }
 
 fn unpaged() -> Cpu {
-    let ram = Arc::new(GuestRam::new(64 << 20, 0).unwrap());
-    let mut cpu = Cpu::new(ram, &CpuidTable::pentium4(false), 0);
-    let mut s = CpuState::reset(CpuidTable::SIGNATURE);
-    s.seg = [Segment { selector: 0x10, base: 0, limit: u32::MAX, attr: 0xc093 }; 6];
-    s.cr0 = 0x11;
-    cpu.restore(&s);
-    cpu
+    flat(64, 0x11)
 }
 
 #[test]

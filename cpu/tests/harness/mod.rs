@@ -449,6 +449,19 @@ pub fn log(a: &mut CodeAssembler) {
     if a.bitness() == 16 { a.out(u32::from(LOG), ax) } else { a.out(u32::from(LOG), eax) }.unwrap();
 }
 
+/// A program that goes round so many times, with the count in ECX, and ends.
+pub fn rounds(a: &mut CodeAssembler, n: u32, body: impl FnOnce(&mut CodeAssembler)) {
+    use iced_x86::code_asm::*;
+    let mut again = a.create_label();
+    a.mov(ecx, n).unwrap();
+    a.set_label(&mut again).unwrap();
+    body(a);
+    a.dec(ecx).unwrap();
+    a.jne(again).unwrap();
+    a.mov(al, 0xaa_u32).unwrap();
+    exit(a);
+}
+
 /// JMP ptr16:32 in 32-bit code, ptr16:16 in 16-bit code.
 pub fn jmp_far(a: &mut CodeAssembler, selector: u16, offset: u32) {
     far(a, 0xea, selector, offset);
