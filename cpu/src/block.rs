@@ -288,6 +288,15 @@ struct Link {
 const ID_BITS: u32 = 24;
 const NO_LINK: Link = Link { key: 0, to: u32::MAX, arena: NONE };
 
+/// What a block remembers.
+#[derive(Clone, Copy)]
+struct Successors {
+    of: u32,
+    links: [Link; LINKS],
+}
+
+const NO_SUCCESSORS: Successors = Successors { of: NONE, links: [NO_LINK; LINKS] };
+
 impl Link {
     fn new(key: u64, id: u32, b: &Block) -> Self {
         Self { key, to: id | u32::from(b.key) << ID_BITS, arena: b.arena }
@@ -385,6 +394,8 @@ pub(crate) const MAX_INSNS: usize = 64;
 
 /// Successors that a block remembers.
 const LINKS: usize = 4;
+/// Blocks whose successors are remembered at a time; a power of two.
+const SUCCESSORS: usize = 8192;
 /// Most conditional jumps of a block. Translated code skips within a block, so there it pays that blocks are long.
 pub(crate) const MAX_BRANCHES: usize = 7;
 
@@ -401,8 +412,8 @@ pub(crate) struct Cache {
     room: usize,
     /// The second pages of blocks that have one.
     seconds: HashMap<u32, u32>,
-    /// The blocks' successors, as far as any were remembered: code that is translated does without.
-    links: Vec<[Link; LINKS]>,
+    /// By the low bits of the blocks' numbers: code that is translated does without, so few suffice.
+    links: Box<[Successors]>,
     /// Blocks that are to be dropped, while they are.
     hit: Vec<u32>,
     jumps: Box<[Link]>,
@@ -425,7 +436,7 @@ impl Cache {
             dropped_blocks: NONE,
             room: FEW_BLOCKS,
             seconds: HashMap::new(),
-            links: Vec::new(),
+            links: vec![NO_SUCCESSORS; SUCCESSORS].into(),
             hit: Vec::new(),
             jumps: vec![NO_LINK; JUMPS].into(),
             built: 0,
@@ -523,7 +534,11 @@ impl Cache {
     /// The successor that block `id` remembers.
     #[inline(always)]
     pub(crate) fn follow(&self, id: u32, key: u64) -> Option<u32> {
-        for l in self.links.get(id as usize)? {
+        let known = &self.links[id as usize & (SUCCESSORS - 1)];
+        if known.of != id {
+            return None;
+        }
+        for l in &known.links {
             if l.key == key {
                 return self.live(*l);
             }
@@ -535,16 +550,17 @@ impl Cache {
     /// for a target that `jump` knows anyway (`known`): returns have more targets than there are links.
     pub(crate) fn remember(&mut self, from: u32, key: u64, to: u32, known: bool) {
         let to = Link::new(key, to, &self.blocks[to as usize]);
-        if self.links.len() <= from as usize {
-            self.links.resize(from as usize + 1, [NO_LINK; LINKS]);
+        let place = from as usize & (SUCCESSORS - 1);
+        if self.links[place].of != from {
+            self.links[place] = Successors { of: from, ..NO_SUCCESSORS };
         }
-        let links = self.links[from as usize];
+        let links = self.links[place].links;
         let gone = |l: &Link| l.key >> 32 != key >> 32 || self.live(*l).is_none();
         let free = links.iter().position(gone);
         if known && free.is_none() {
             return;
         }
-        let links = &mut self.links[from as usize];
+        let links = &mut self.links[place].links;
         let at = free.unwrap_or(LINKS - 1);
         links.copy_within(..at, 1);
         links[0] = to;
@@ -615,8 +631,9 @@ impl Cache {
             Some(old) => {
                 self.dropped_blocks = old.next;
                 *old = b;
-                if let Some(l) = self.links.get_mut(id as usize) {
-                    *l = [NO_LINK; LINKS];
+                let known = &mut self.links[id as usize & (SUCCESSORS - 1)];
+                if known.of == id {
+                    *known = NO_SUCCESSORS;
                 }
                 id
             }
@@ -791,7 +808,7 @@ impl Cache {
         self.dropped_blocks = NONE;
         self.room = FEW_BLOCKS;
         self.seconds.clear();
-        self.links.clear();
+        self.links.fill(NO_SUCCESSORS);
         self.owners.fill(NONE);
         self.jumps.fill(NO_LINK);
     }

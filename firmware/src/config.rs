@@ -1,5 +1,10 @@
 //! What the machine tells its firmware.
 
+use std::fmt::Debug;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+
 /// A kind of device that INT 19h tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BootDevice {
@@ -23,16 +28,55 @@ impl BootDevice {
     }
 }
 
+/// What is loaded into the guest from outside of the machine, anew at each start: so nobody keeps it.
+pub trait BootFile: Debug + Send + Sync {
+    /// Bytes that it has now.
+    ///
+    /// # Errors
+    /// The host's.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Fills `to` with what is `at` bytes from its beginning.
+    ///
+    /// # Errors
+    /// The host's; it ends within `to`.
+    fn read(&self, at: u64, to: &mut [u8]) -> io::Result<()>;
+}
+
+impl BootFile for File {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read(&self, at: u64, to: &mut [u8]) -> io::Result<()> {
+        let mut file = self;
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(to)
+    }
+}
+
+impl BootFile for Vec<u8> {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+
+    fn read(&self, at: u64, to: &mut [u8]) -> io::Result<()> {
+        let from = usize::try_from(at).ok().and_then(|at| self.get(at..)?.get(..to.len()));
+        to.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
 /// A Linux kernel to start instead of a boot sector, after POST.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct LinuxImage {
     /// A bzImage.
-    pub kernel: Vec<u8>,
-    pub initrd: Vec<u8>,
+    pub kernel: Arc<dyn BootFile>,
+    pub initrd: Option<Arc<dyn BootFile>>,
     pub command_line: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Main RAM, all of it.
     pub ram_bytes: u64,

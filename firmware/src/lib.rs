@@ -32,7 +32,7 @@ mod world;
 
 use post::memory::put as post_put;
 
-pub use config::{BootDevice, Config, LinuxImage};
+pub use config::{BootDevice, BootFile, Config, LinuxImage};
 pub use state::{Drive, Shared};
 pub use trap::{Firmware, TRAP, TRAP_AT};
 pub use world::World;

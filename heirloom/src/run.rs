@@ -2,6 +2,7 @@
 
 mod ports;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -11,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use host_io::display::{Frame, write_png};
 use vmm::spec::{self, DiskSpec, DisplaySpec, EngineSpec, MachineSpec, SerialSpec};
-use vmm::{BuildError, Choice, ClockKind, LinuxBoot, Machine, Outcome, Parts};
+use vmm::{BootFile, BuildError, Choice, ClockKind, LinuxBoot, Machine, Outcome, Parts};
 
 use crate::control::{Server, Target};
 use crate::terminal::Raw;
@@ -299,11 +300,18 @@ fn parts(s: &MachineSpec) -> Result<Parts> {
         std::fs::read(p)
             .map_err(|e| anyhow::anyhow!("cannot read {what} {}: {e}; check the path", p.display()))
     };
+    // What is no plain file (a pipe) can be read once only.
+    let open = |p: &PathBuf, what: &str| -> Result<Arc<dyn BootFile>> {
+        Ok(match File::open(p) {
+            Ok(f) if f.metadata().is_ok_and(|m| m.is_file()) => Arc::new(f),
+            _ => Arc::new(read(p, what)?),
+        })
+    };
     let linux = match &s.kernel {
         None => None,
         Some(k) => Some(LinuxBoot {
-            kernel: read(k, "kernel")?,
-            initrd: s.initrd.as_ref().map(|i| read(i, "initrd")).transpose()?,
+            kernel: open(k, "kernel")?,
+            initrd: s.initrd.as_ref().map(|i| open(i, "initrd")).transpose()?,
             cmdline: s.append.clone(),
             kernel_path: k.clone(),
         }),

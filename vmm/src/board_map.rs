@@ -253,7 +253,7 @@ fn firmware_config(parts: &Parts, vram: u32) -> firmware::Config {
         vram_bytes: vram,
         linux: parts.linux.as_ref().map(|l| firmware::LinuxImage {
             kernel: l.kernel.clone(),
-            initrd: l.initrd.clone().unwrap_or_default(),
+            initrd: l.initrd.clone(),
             command_line: l.cmdline.clone(),
         }),
         // No floppy controller is on this board yet.

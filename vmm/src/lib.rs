@@ -23,6 +23,7 @@ pub mod spec;
 pub use api::{Command, Event, Handle, NoAnswer, Outcome, Phase, Status, Unknown};
 pub use clock::ClockKind;
 pub use engine::{Choice, Engine, EngineReport, engines, pick};
+pub use firmware::BootFile;
 pub use linux::LinuxBoot;
 pub use machine::{BuildError, Drive, Machine, Parts, Ports};
 
