@@ -314,3 +314,22 @@ fn a_user_that_may_clear_if_keeps_the_units() {
     assert_eq!((word(&fx, 40), fx[39]), (0x4000, 0x80));
     assert_eq!(dword(&fx, 160 + 36), 0x4018_0000);
 }
+
+#[test]
+fn a_string_move_from_another_segment_keeps_the_units() {
+    // The interpreter does it, between two instructions that take it for granted that the units are live.
+    let mut m = quiet(|a| {
+        a.fld1().unwrap();
+        a.mov(eax, 3_u32).unwrap();
+        a.cvtsi2sd(xmm2, eax).unwrap();
+        a.mov(esi, DATA + 0x100).unwrap();
+        a.mov(edi, DATA + 0x200).unwrap();
+        a.mov(ecx, 4_u32).unwrap();
+        // REP MOVSD from FS
+        a.db(&[0x64, 0xf3, 0xa5]).unwrap();
+        a.fstp(qword_ptr(DATA)).unwrap();
+        a.movsd_2(qword_ptr(DATA + 8), xmm2).unwrap();
+    });
+    assert_eq!((m.r32(DATA), m.r32(DATA + 4)), (0, 0x3ff0_0000));
+    assert_eq!((m.r32(DATA + 8), m.r32(DATA + 12)), (0, 0x4008_0000));
+}

@@ -594,7 +594,7 @@ impl<'a> Lower<'a> {
     /// REP MOVS or STOS, if its source is flat.
     pub(super) fn repeat(&mut self, k: usize, i: &Insn, movs: bool, w: Size) {
         if movs && !matches!(usize::from(i.seg), DS | ES | SS) {
-            self.interpret(k);
+            self.interpret_keep(k);
             return;
         }
         self.lose_flags(k);

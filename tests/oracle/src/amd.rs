@@ -1,7 +1,7 @@
 //! What AMD's processors (seen: family 25) do otherwise than Intel's, instruction by instruction.
 
 use iced_x86::{
-    Code, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind,
+    Code, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
     UsedMemory,
 };
 
@@ -91,7 +91,16 @@ impl Look<'_> {
         let mut info = InstructionInfoFactory::new();
         let used = info.info(self.i).used_memory();
         let write = |u: &UsedMemory| !matches!(u.access(), OpAccess::Read | OpAccess::CondRead);
-        used.iter().filter_map(|u| Access::of(u, &self.found, write(u))).collect()
+        used.iter().filter_map(|u| self.access(u, write(u))).collect()
+    }
+
+    /// The library takes a stack to be as wide as the code.
+    fn access(&self, u: &UsedMemory, write: bool) -> Option<Access> {
+        let a = Access::of(u, &self.found, write)?;
+        if u.base() != Register::SP || self.stack_is_small() {
+            return Some(a);
+        }
+        Some(self.on_stack(u.displacement() as i16 as u32, a.size, write))
     }
 
     /// The next elements of a string instruction, [ESI] first.
@@ -493,6 +502,14 @@ mod tests {
         let general = stopped(r, Stop::Fault { vector: 13, error: 0, address: 0 });
         let page = stopped(r, Stop::Fault { vector: 14, error: 4, address: u32::MAX });
         assert_eq!(of((&r, &m, &i), (&general, &m), (&page, &m)), Some("access past FFFFFFFFh"));
+        // data32 push 0, at 1 in 16-bit code on a flat stack
+        let code = [0x66, 0x68, 0, 0, 0, 0];
+        let (mut r, m, _) = start(&code);
+        r.gpr[ESP] = 1;
+        let i = [Decoder::with_ip(16, &code, u64::from(CODE), DecoderOptions::NONE).decode()];
+        let stack = stopped(r, Stop::Fault { vector: 12, error: 0, address: 0 });
+        let page = stopped(r, Stop::Fault { vector: 14, error: 6, address: 0xffff_fffd });
+        assert_eq!(of((&r, &m, &i), (&stack, &m), (&page, &m)), Some("access past FFFFFFFFh"));
         // mov al, [ffffffffh] ends there.
         let (r, m, i) = start(&[0xa0, 0xff, 0xff, 0xff, 0xff]);
         assert_eq!(of((&r, &m, &i), (&general, &m), (&page, &m)), None);
