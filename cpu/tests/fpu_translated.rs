@@ -318,7 +318,7 @@ fn a_user_that_may_clear_if_keeps_the_units() {
 #[test]
 fn a_string_move_from_another_segment_keeps_the_units() {
     // The interpreter does it, between two instructions that take it for granted that the units are live.
-    let mut m = quiet(|a| {
+    let m = quiet(|a| {
         a.fld1().unwrap();
         a.mov(eax, 3_u32).unwrap();
         a.cvtsi2sd(xmm2, eax).unwrap();

@@ -52,9 +52,8 @@ impl Access {
         let write = self.write && self.seg == 1;
         let Some(e) = ldt::of_selector(selector) else { return selector > 3 && !write };
         match e.kind {
-            Kind::Read | Kind::ReadDown | Kind::Execute | Kind::ExecuteRead | Kind::ExecuteReadConforming
-                if self.write =>
-            {
+            Kind::Execute => false,
+            Kind::Read | Kind::ReadDown | Kind::ExecuteRead | Kind::ExecuteReadConforming if self.write => {
                 false
             }
             Kind::ReadDown | Kind::WriteDown => self.offset > e.byte_limit() && (e.big || last <= 0xffff),
