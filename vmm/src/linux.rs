@@ -75,10 +75,13 @@ impl LinuxBoot {
         }
         let initrd = self.initrd.as_ref().map_or(Ok(0), |i| i.size());
         let initrd = initrd.map_err(|e| bad(format!("nor can its initrd be read: {e}")))?;
-        let needs = LOADED_HIGH + u64::from(needs).max(kernel.len() as u64) + initrd + MIB;
+        let needs = (LOADED_HIGH + u64::from(needs).max(len) + MIB).saturating_add(initrd);
         if needs > memory_mib * MIB {
             return too_big(needs);
         }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
