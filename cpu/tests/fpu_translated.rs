@@ -333,3 +333,29 @@ fn a_string_move_from_another_segment_keeps_the_units() {
     assert_eq!((m.r32(DATA), m.r32(DATA + 4)), (0, 0x3ff0_0000));
     assert_eq!((m.r32(DATA + 8), m.r32(DATA + 12)), (0, 0x4008_0000));
 }
+
+#[test]
+fn fds_is_what_the_register_held_when_the_operand_was_read() {
+    for (other, split) in [(0, false), (0, true), (UDATA, false), (UDATA, true)] {
+        let m = quiet(|a| {
+            let (mut again, mut next) = (a.create_label(), a.create_label());
+            a.mov(ebp, 4_u32).unwrap();
+            a.set_label(&mut again).unwrap();
+            a.mov(eax, u32::from(KDATA)).unwrap();
+            a.mov(gs, eax).unwrap();
+            a.fld(dword_ptr(DATA).gs()).unwrap();
+            a.fstp(st0).unwrap();
+            a.mov(eax, u32::from(other)).unwrap();
+            if split {
+                a.jmp(next).unwrap();
+            }
+            a.set_label(&mut next).unwrap();
+            a.mov(gs, eax).unwrap();
+            a.fxsave(ptr(IMAGE)).unwrap();
+            a.dec(ebp).unwrap();
+            a.jne(again).unwrap();
+        });
+        let image = m.read::<0x200>(IMAGE);
+        assert_eq!((dword(&image, 16), word(&image, 20)), (DATA, KDATA), "{other:x} {split}");
+    }
+}

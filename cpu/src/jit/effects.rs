@@ -171,6 +171,11 @@ pub(super) fn goes_on(i: &Insn) -> bool {
     }
 }
 
+/// A load of a segment register that has a translation.
+pub(super) fn loads_selector(i: &Insn) -> bool {
+    matches!(i.opcode, 0x07 | 0x1f | 0x0fa1 | 0x0fa9 | 0x8e)
+}
+
 /// A conditional jump by EIP's displacement.
 fn is_conditional(i: &Insn) -> bool {
     matches!(i.opcode, 0x70..=0x7f | 0x0f80..=0x0f8f | 0xe2 | 0xe3)

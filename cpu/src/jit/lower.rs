@@ -202,6 +202,11 @@ impl<'a> Lower<'a> {
                 }
             } else {
                 self.want_units(k, self.survey.checks[k]);
+                if effects::loads_selector(&i) {
+                    // FDS is what the register held before.
+                    self.emit_note();
+                    self.note = Note::default();
+                }
                 open = self.op(k, &i);
             }
             let done = self.done;

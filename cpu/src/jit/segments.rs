@@ -6,6 +6,7 @@ use std::mem::offset_of;
 use super::asm::{Asm, R15, RAX, RBP, RCX, RDX, Rm, Size, cond};
 use super::layout as at;
 use super::thunks::emit_lookup;
+use super::units;
 use crate::cpu::{DS, ES, FS, GS, SegReg};
 use crate::seen::{For, PLACES, Seen};
 
@@ -54,6 +55,9 @@ fn emit(a: &mut Asm, whom: For, seg: Option<usize>) -> u32 {
     a.load(Size::Q, RAX, Rm::Index(R15, RAX, 0, 0));
     a.load(Size::D, RDX, Rm::Base(RBP, at::SPILL));
     find(a);
+    if let Some(seg) = seg {
+        units::emit_keep_selector(a, seg, RCX);
+    }
     a.rm(Size::Q, &[0x3b], RAX, Rm::Base(RDX, offset_of!(Seen, descriptor) as i32));
     if let Some(seg) = seg {
         a.jcc(cond::NE, out);
@@ -67,6 +71,8 @@ fn emit(a: &mut Asm, whom: For, seg: Option<usize>) -> u32 {
     a.ret();
     a.bind(null);
     if let Some(seg) = may_be_null {
+        units::emit_keep_selector(a, seg, RAX);
+        a.rm(Size::D, &[0x33], RAX, Rm::Reg(RAX));
         a.store(Size::W, Rm::Base(RBP, at::segment_selector(seg)), RCX);
         a.store_imm(Size::D, Rm::Base(RBP, at::segment_base(seg)), SegReg::NULL.base);
         a.store_imm(

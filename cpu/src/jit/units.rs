@@ -12,7 +12,7 @@
 use std::arch::asm;
 use std::mem::offset_of;
 
-use super::asm::{Asm, RBP, Rm, Size, cond};
+use super::asm::{Asm, RBP, Reg, Rm, Size, cond};
 use super::{Exit, effects, layout as at, x87};
 use crate::cpu::{CS, Cpu, cr0, cr4};
 use crate::fpu::{FXSAVE_LEN, Fpu, MXCSR_MASK, MXCSR_RESET, sw};
@@ -28,6 +28,8 @@ pub(super) const MXCSR_MASKED: u32 = 0x1f80;
 
 /// No x87 instruction with a memory operand has run since the unit was given.
 const NO_SEGMENT: u8 = 0xff;
+/// Its segment register was loaded since: the selector is kept in [`Units::fds`].
+const KEPT: u8 = 0xfe;
 
 /// What FXSAVE writes and FXRSTOR reads.
 #[repr(C, align(16))]
@@ -41,9 +43,10 @@ pub(super) struct Units {
     data_seg: u8,
     host_cw: u16,
     host_mxcsr: u32,
-    /// FIP and FDP. The host's own lead to translated code.
+    /// FIP, FDP and FDS. The host's own lead to translated code.
     fip: u32,
     fdp: u32,
+    fds: u16,
     image: Image,
 }
 
@@ -57,6 +60,7 @@ impl Default for Units {
             host_mxcsr: MXCSR_RESET,
             fip: 0,
             fdp: 0,
+            fds: 0,
             image: Image([0; FXSAVE_LEN]),
         }
     }
@@ -66,6 +70,8 @@ pub(super) const LIVE: i32 = at::UNITS + offset_of!(Units, live) as i32;
 pub(super) const NOTED: i32 = at::UNITS + offset_of!(Units, noted) as i32;
 pub(super) const FIP: i32 = at::UNITS + offset_of!(Units, fip) as i32;
 pub(super) const FDP: i32 = at::UNITS + offset_of!(Units, fdp) as i32;
+const DATA_SEG: i32 = at::UNITS + offset_of!(Units, data_seg) as i32;
+const FDS: i32 = at::UNITS + offset_of!(Units, fds) as i32;
 const HOST_CW: i32 = at::UNITS + offset_of!(Units, host_cw) as i32;
 const HOST_MXCSR: i32 = at::UNITS + offset_of!(Units, host_mxcsr) as i32;
 const IMAGE: i32 = at::UNITS + offset_of!(Units, image) as i32;
@@ -217,6 +223,17 @@ fn quiet(f: &Fpu) -> bool {
     f.cw & sw::EXCEPTIONS == sw::EXCEPTIONS && f.sw & sw::ES == 0
 }
 
+/// A segment register is about to be loaded that FDS may be that of. Uses `free`; the flags are lost.
+pub(super) fn emit_keep_selector(a: &mut Asm, seg: usize, free: Reg) {
+    let other = a.label();
+    a.alu_imm(Size::B, 7, Rm::Base(RBP, DATA_SEG), seg as u32);
+    a.jcc(cond::NE, other);
+    a.load(Size::W, free, Rm::Base(RBP, at::segment_selector(seg)));
+    a.store(Size::W, Rm::Base(RBP, FDS), free);
+    a.store_imm(Size::B, Rm::Base(RBP, DATA_SEG), u32::from(KEPT));
+    a.bind(other);
+}
+
 impl Engine {
     /// After [`emit_spill`]: the guest's state is in `cpu` again. With the instruction that is about to run, if code
     /// is still in its block. Returns what was live.
@@ -236,7 +253,10 @@ impl Engine {
         }
         if u.data_seg != NO_SEGMENT {
             cpu.fpu.fdp = u.fdp;
-            cpu.fpu.fds = cpu.seg[usize::from(u.data_seg & 7)].selector;
+            cpu.fpu.fds = match u.data_seg {
+                KEPT => u.fds,
+                seg => cpu.seg[usize::from(seg & 7)].selector,
+            };
         }
         live
     }
@@ -248,8 +268,8 @@ impl Engine {
         let u = &mut self.hot.units;
         let mut found = false;
         for i in self.cache.insns(id)[..k].iter().rev() {
-            if effects::effects(i).is_none() {
-                // The interpreter ran it, and had the units.
+            // The interpreter ran it, and had the units; or code has told of what came before.
+            if effects::effects(i).is_none() || effects::loads_selector(i) {
                 return;
             }
             if !x87::is_noted(i) {
