@@ -125,6 +125,20 @@ impl Arena {
         unsafe { std::ptr::copy(self.base.add(from as usize), self.base.add(to as usize), len) }
     }
 
+    /// Where in a range a byte comes first.
+    ///
+    /// # Panics
+    /// If the range does not lie inside the arena.
+    pub fn find(&self, off: u32, len: usize, v: u8) -> Option<usize> {
+        assert!(len <= self.len && off as usize <= self.len - len);
+        // SAFETY: the range is inside the mapping by the check above. No reference is made to memory that others write.
+        unsafe {
+            let start = self.base.add(off as usize).cast_const();
+            let found = find_raw(v, start, start.add(len))?;
+            Some(found.offset_from_unsigned(start))
+        }
+    }
+
     /// Fills a range with one byte.
     ///
     /// # Panics
@@ -193,6 +207,27 @@ impl Arena {
     pub fn is_watched(&self, page: u32) -> bool {
         self.flag(page).load(Ordering::Relaxed) & (CODE | TABLE) != 0
     }
+}
+
+/// Where a byte comes first from `start` to before `end`.
+///
+/// # Safety
+/// All between the two can be read.
+unsafe fn find_raw(v: u8, start: *const u8, end: *const u8) -> Option<*const u8> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use memchr::arch::x86_64::{avx2, sse2};
+        if let Some(one) = avx2::memchr::One::new(v) {
+            // SAFETY: as the caller says.
+            return unsafe { one.find_raw(start, end) };
+        }
+        if let Some(one) = sse2::memchr::One::new(v) {
+            // SAFETY: as the caller says.
+            return unsafe { one.find_raw(start, end) };
+        }
+    }
+    // SAFETY: as the caller says.
+    unsafe { memchr::arch::all::memchr::One::new(v).find_raw(start, end) }
 }
 
 /// Memory that can be mapped again, or where there is none, plain memory.

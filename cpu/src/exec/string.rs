@@ -331,7 +331,16 @@ fn scas_bulk<S: Operand>(cpu: &mut Cpu, i: &Insn, max: u32) -> u32 {
     let equal = i.flags & Insn::REP != 0;
     let everywhere = u64::from(a.zext()) * (u64::MAX / (u64::MAX >> (64 - S::BITS)));
     let differs = |cpu: &Cpu, d| cpu.ram.arena().load_u64(to + d) ^ everywhere;
-    let k = search::<S>(cpu, max.min(space / S::BYTES), equal, differs, |cpu, d| (a, element(cpu, to + d)));
+    let n = max.min(space / S::BYTES);
+    let k = if S::BYTES == 1 && !equal && n != 0 {
+        // The last one is looked at for its flags anyway.
+        let found = cpu.ram.arena().find(to, n as usize - 1, a.zext() as u8);
+        let k = found.map_or(n - 1, |d| d as u32);
+        cpu.flags = compare(a, element(cpu, to + k));
+        k + 1
+    } else {
+        search::<S>(cpu, n, equal, differs, |cpu, d| (a, element(cpu, to + d)))
+    };
     add(cpu, i, EDI, k * S::BYTES);
     k
 }
