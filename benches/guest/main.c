@@ -8,10 +8,11 @@
  *
  * Each line prints, on standard output:
  *   bench begin NAME
- *   bench end NAME secs=S rounds=DONE/ALL sum=HEX [more=NUMBER]... cpu=S
- * With a limit, a line ends after the round in which the limit passed. secs is CLOCK_MONOTONIC's time; cpu is what the
- * program and its children used, which is for runs without an emulator. A short sleep lies between the marks and the
- * work, so that whoever reads the marks has time to note what an emulator has used so far. */
+ *   bench end NAME secs=S since=S rounds=DONE/ALL sum=HEX [more=NUMBER]... cpu=S
+ * With a limit, a line ends after the round in which the limit passed. secs is CLOCK_MONOTONIC's time, since the same
+ * from the first mark on; cpu is what the program and its children used, which is for runs without an emulator. A short
+ * sleep lies between the marks and the work, so that whoever reads the marks has time to note what an emulator has used
+ * so far. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
@@ -90,6 +91,7 @@ static void measure(const struct line *l)
 {
     if (l->prepare)
         l->prepare();
+    double shown = now();
     printf("bench begin %s\n", l->name);
     said();
     unsigned done = 0;
@@ -105,7 +107,8 @@ static void measure(const struct line *l)
         done++;
         took = now() - begin;
     } while (done < l->rounds && took < limit);
-    printf("bench end %s secs=%.9f rounds=%u/%u sum=%08x", l->name, took, done, l->rounds, sum);
+    printf("bench end %s secs=%.9f since=%.6f rounds=%u/%u sum=%08x", l->name, took, now() - shown, done,
+           l->rounds, sum);
     if (l->finish)
         l->finish();
     printf(" cpu=%.6f\n", used(RUSAGE_SELF) + used(RUSAGE_CHILDREN) - used_before);

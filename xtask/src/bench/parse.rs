@@ -16,6 +16,8 @@ pub(crate) struct End {
     pub(crate) name: String,
     /// By the clock of the system that the program runs on
     pub(crate) secs: f64,
+    /// The same since the line's beginning was said
+    pub(crate) since: f64,
     /// Of the program and its children
     pub(crate) cpu: f64,
     pub(crate) rounds: (u32, u32),
@@ -55,6 +57,7 @@ fn end<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<End> {
                 e.secs = value.parse().ok()?;
                 timed = true;
             }
+            "since" => e.since = value.parse().ok()?,
             "cpu" => e.cpu = value.parse().ok()?,
             "rounds" => {
                 let (done, all) = value.split_once('/')?;
@@ -67,6 +70,9 @@ fn end<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<End> {
             _ => e.more.push((key.to_owned(), value.parse().ok()?)),
         }
     }
+    if e.since == 0.0 {
+        e.since = e.secs;
+    }
     let whole = timed && summed && e.secs > 0.0 && (1..=e.rounds.1).contains(&e.rounds.0);
     whole.then_some(e)
 }
@@ -78,12 +84,12 @@ mod tests {
     #[test]
     fn a_line_with_counts_of_its_own() {
         let m = mark(
-            "bench end timer-signals secs=0.5 rounds=10/20 sum=3cc32c6b signals=7 interrupts=9 cpu=0.25",
+            "bench end timer-signals secs=0.5 since=0.75 rounds=10/20 sum=3cc32c6b signals=7 interrupts=9 cpu=0.25",
         );
         let Some(Mark::End(e)) = m else { panic!("{m:?}") };
         assert_eq!(
-            (e.name.as_str(), e.secs, e.cpu, e.rounds, e.sum),
-            ("timer-signals", 0.5, 0.25, (10, 20), 0x3cc3_2c6b)
+            (e.name.as_str(), e.secs, e.since, e.cpu, e.rounds, e.sum),
+            ("timer-signals", 0.5, 0.75, 0.25, (10, 20), 0x3cc3_2c6b)
         );
         assert_eq!(e.more, [("signals".to_owned(), 7), ("interrupts".to_owned(), 9)]);
     }

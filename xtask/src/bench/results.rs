@@ -73,7 +73,7 @@ impl Sample {
             clock: e.secs * e.scale(),
             processor: processor * e.scale(),
             host: host.wall,
-            guest: e.secs,
+            guest: e.since,
             rounds: e.rounds,
             sum: Some(e.sum),
             more: e.more.clone(),

@@ -100,9 +100,9 @@ fn a_host_with_other_work_shows_in_the_time_that_lines_had_a_processor() {
 
 #[test]
 fn times_of_a_line_that_stopped_early_are_for_all_rounds_but_its_clock_is_judged_as_it_ran() {
-    let e = End { name: "fib".into(), secs: 1.0, cpu: 0.5, rounds: (5, 20), ..End::default() };
+    let e = End { name: "fib".into(), secs: 1.0, since: 1.05, cpu: 0.5, rounds: (5, 20), ..End::default() };
     let s = Sample::of_line(Column::Qemu, &e, Took { wall: 1.1, cpu: 0.9 });
-    assert_eq!((s.clock, s.host, s.guest), (4.0, 1.1, 1.0));
+    assert_eq!((s.clock, s.host, s.guest), (4.0, 1.1, 1.05));
     assert!((s.processor - 3.6).abs() < 1e-9, "the emulator's, not what the guest believes");
     let s = Sample::of_line(Column::Native, &e, Took { wall: 1.1, cpu: 0.0 });
     assert_eq!(s.processor, 2.0);
