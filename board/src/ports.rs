@@ -124,6 +124,8 @@ pub enum HostEvent {
     },
     /// Bytes arrived for a serial port.
     Serial(Vec<u8>),
+    /// A network port may have frames for the guest, or its link changed.
+    Network,
     Key {
         key: Key,
         down: bool,
@@ -163,6 +165,21 @@ pub trait SerialPort: Send {
     fn modem(&mut self, _dtr: bool, _rts: bool) {}
     /// True if somebody is at the other end (then CTS, DSR and DCD are on).
     fn connected(&self) -> bool {
+        true
+    }
+}
+
+/// The far end of a network cable. It is asked for frames, so that nothing is lost where the guest has no room for them;
+/// [`HostEvent::Network`] says that asking is worth while. Frames are Ethernet's, without preamble and checksum.
+pub trait NetPort: Send {
+    /// A frame from the guest: 14 to 1518 bytes (four more with a VLAN tag), padded or not.
+    fn send(&mut self, frame: &[u8]);
+    /// The guest has given all frames that it had to give: what was held back to be done together is done now.
+    fn flush(&mut self) {}
+    /// The next frame for the guest, into `frame` (room for the longest); its length, or `None`: there is none now.
+    fn receive(&mut self, frame: &mut [u8]) -> Option<usize>;
+    /// The cable is plugged in, and somebody is at the other end.
+    fn link(&self) -> bool {
         true
     }
 }
