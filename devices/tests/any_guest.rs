@@ -7,11 +7,11 @@
 
 use board::testkit::Bench;
 use board::{
-    Decode, Device, Dir, Dreq, HostEvent, IntCtl, IsaDma, Key, Pointer, Reset, Route, SerialPort, StateOut,
-    Width, Win, WinKind,
+    Decode, Device, Dir, DiskDone, DiskFault, DiskOp, Dreq, HostEvent, HostJob, IntCtl, IsaDma, Key, Media,
+    Pointer, Reset, Route, SerialPort, StateOut, Width, Win, WinKind,
 };
 use devices::chipset::{i440bx, piix4};
-use devices::isa::{i8042, i8237, i8254, i8259, mc146818, ns16550, w83977};
+use devices::isa::{i8042, i8237, i8254, i8259, i82077, mc146818, ns16550, w83977};
 use seeded::Rng;
 
 const ROUNDS: u32 = 60_000;
@@ -222,6 +222,46 @@ fn i8237_takes_anything() {
         let moved = b.dev.transfer(dreq, &b.ram, &mut data, dir);
         assert!(moved.bytes <= data.len());
         assert!(moved.bytes <= left.unwrap_or(0), "not beyond the terminal count");
+    });
+}
+
+/// With a host that answers late, wrongly or not at all, and diskettes that come and go.
+#[test]
+fn i82077_takes_anything() {
+    use i82077::media::{DriveKind, FORMATS, FloppySpec};
+    let media = |sectors| Some(Media { sectors, read_only: false });
+    let drives = [
+        Some(FloppySpec { kind: DriveKind::Mini1440, media: media(2880) }),
+        Some(FloppySpec { kind: DriveKind::Wide1200, media: None }),
+    ];
+    let b = Bench::new(|l| i82077::I82077::new(l.connect(Route::Isa(6)), drives));
+    torment(b, &[(i82077::LOW, 0x3f0), (i82077::HIGH, 0x3f7)], |b, r| {
+        if r.below(8) == 0 {
+            // Out of reset, motors on; whole commands rather than bytes.
+            b.out8(0x3f2, 0x3c | r.below(2) as u8);
+            b.out8(0x3f5, [0xe6, 0xc5, 0x4d, 0x42, 0x51, 0x56, 0x0f, 0x08][r.below(8) as usize]);
+            for v in [r.below(8) as u8, 0, r.below(2) as u8, r.below(20) as u8, 2, 18, 0x1b, 0xff] {
+                b.out8(0x3f5, v);
+            }
+        }
+        if r.below(40) == 0 {
+            (b.dma.left, b.dma.masked) = (r.below(20_000) as usize, r.below(3) == 0);
+            b.dma.taken.clear();
+        }
+        if r.below(200) == 0 {
+            let sectors = FORMATS[r.below(12) as usize].sectors();
+            let media = (r.below(3) != 0).then_some(Media { sectors, read_only: r.below(4) == 0 });
+            b.host(HostEvent::Media { unit: r.below(6) as u8, media, forced: true });
+        }
+        for HostJob::Disk(job) in b.jobs() {
+            let result = match job.op {
+                _ if r.below(8) == 0 => Err(DiskFault::Io),
+                DiskOp::Read { count, .. } => Ok(vec![1; (count as usize - r.below(2) as usize) * 512]),
+                _ => Ok(Vec::new()),
+            };
+            let unit = if r.below(20) == 0 { 3 } else { job.unit };
+            b.host(HostEvent::Disk(DiskDone { unit, tag: job.tag, result }));
+        }
     });
 }
 

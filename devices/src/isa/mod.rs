@@ -1,6 +1,7 @@
 //! Chips at fixed ports, as an AT has them.
 
 pub mod i8042;
+pub mod i82077;
 pub mod i8237;
 pub mod i8254;
 pub mod i8259;
