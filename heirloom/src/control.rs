@@ -50,6 +50,20 @@ pub(crate) struct MouseBody {
     pub(crate) buttons: u8,
 }
 
+/// A medium for a drive: `a`, `b`, `cdrom` (the first CD-ROM drive) or `cdrom2` to `cdrom4`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct InsertBody {
+    pub(crate) drive: String,
+    pub(crate) path: PathBuf,
+    #[serde(default)]
+    pub(crate) read_only: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct EjectBody {
+    pub(crate) drive: String,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct UnknownBody {
     pub(crate) chip: String,

@@ -7,12 +7,12 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::Usage;
-use crate::control::{self, KeyBody, MouseBody, StatusBody, TypeBody, UnknownBody};
+use crate::control::{self, EjectBody, InsertBody, KeyBody, MouseBody, StatusBody, TypeBody, UnknownBody};
 use crate::doctor::say;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  heirloom ctl accounts screenshot now.png\n  heirloom ctl accounts key ctrl-alt-del\n  heirloom ctl accounts type 'hello\\n'"
+    after_help = "Examples:\n  heirloom ctl accounts screenshot now.png\n  heirloom ctl accounts key ctrl-alt-del\n  heirloom ctl accounts type 'hello\\n'\n  heirloom ctl accounts insert a drivers.img"
 )]
 pub(crate) struct Args {
     /// The machine's name (see `heirloom list`)
@@ -50,6 +50,16 @@ enum What {
         #[arg(value_name = "X,Y[,BUTTONS]")]
         to: String,
     },
+    /// Put an image into a drive: a, b (diskettes), cdrom, or cdrom2 to cdrom4. What was in it is taken out
+    Insert {
+        drive: String,
+        image: PathBuf,
+        /// Write-protect a diskette
+        #[arg(long)]
+        ro: bool,
+    },
+    /// Take the medium out of a drive
+    Eject { drive: String },
     /// List accesses that no emulated register answered
     Unknowns {
         /// Print JSON
@@ -94,6 +104,12 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         }
         What::Key { chord } => drop(control::post(name, "/v1/key", &KeyBody { chord })?),
         What::Mouse { to } => drop(control::post(name, "/v1/mouse", &mouse(&to)?)?),
+        What::Insert { drive, image, ro } => {
+            // The machine's process may have another working directory.
+            let path = std::path::absolute(&image)?;
+            drop(control::post(name, "/v1/insert", &InsertBody { drive, path, read_only: ro })?);
+        }
+        What::Eject { drive } => drop(control::post(name, "/v1/eject", &EjectBody { drive })?),
         What::Unknowns { json } => {
             let all: Vec<UnknownBody> = control::get(name, "/v1/unknowns")?;
             if json {

@@ -1,6 +1,6 @@
 //! `heirloom run`: builds a machine from a spec file and flags, runs it in this process until it is off.
 
-mod ports;
+pub(crate) mod ports;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use host_io::display::{Frame, write_png};
-use vmm::spec::{self, DiskSpec, DisplaySpec, EngineSpec, MachineSpec, SerialSpec};
+use vmm::spec::{self, DiskSpec, DisplaySpec, EngineSpec, FloppySpec, MachineSpec, SerialSpec};
 use vmm::{BootFile, BuildError, Choice, ClockKind, LinuxBoot, Machine, Outcome, Parts};
 
 use crate::control::{Server, Target};
@@ -48,6 +48,9 @@ pub(crate) struct Args {
     /// A CD-ROM drive with this ISO image in it ("none": empty)
     #[arg(long, value_name = "ISO")]
     cdrom: Vec<PathBuf>,
+    /// A diskette drive (A:, then B:) with this raw image in it ("none": empty). ro: write-protected
+    #[arg(long, value_name = "IMG[,ro]", value_parser = spec::floppy)]
+    floppy: Vec<FloppySpec>,
     /// Boot order: a floppy, c hard disk, d CD, n network
     #[arg(long, value_parser = spec::boot)]
     boot: Option<String>,
@@ -173,7 +176,7 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     let link = ports::Link::default();
 
     let opened = ports::open(&spec, &frame, &link, &ender, expect.as_deref())?;
-    let ports::Opened { ports, terminal, viewers, control } = opened;
+    let ports::Opened { ports, cdroms, terminal, viewers, control } = opened;
     let mut machine = Machine::build(&parts, ports).map_err(|e| explain(e, &spec))?;
     if let Some(ns) = stop_after {
         machine.stop_after(ns);
@@ -185,6 +188,7 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         machine: handle.clone(),
         frame: frame.clone(),
         pointer: Arc::default(),
+        cdroms,
     };
     let server = Server::start(control, target)?;
     let viewers = ports::displays(viewers, &spec.name, &frame, &handle)?;
@@ -284,6 +288,9 @@ fn resolve(a: Args) -> Result<MachineSpec> {
     }
     if !a.cdrom.is_empty() {
         s.cdroms = a.cdrom.into_iter().map(|p| (p.as_os_str() != "none").then_some(p)).collect();
+    }
+    if !a.floppy.is_empty() {
+        s.floppies = a.floppy;
     }
     if !a.serial.is_empty() {
         s.serial = a.serial;

@@ -60,6 +60,15 @@ pub struct Status {
     pub eip: u32,
 }
 
+/// A drive whose medium can be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bay {
+    /// A CD-ROM drive: IDE channel * 2 + device.
+    Cdrom(u8),
+    /// A diskette drive: 0 is A:, 1 is B:.
+    Floppy(u8),
+}
+
 /// A wish of the embedder; answers go through the senders inside.
 pub enum Command {
     Pause(Sender<()>),
@@ -79,7 +88,7 @@ pub enum Command {
     Metrics(Sender<Vec<(String, u64)>>),
     /// Puts a medium into a drive, or takes it out.
     Insert {
-        unit: u8,
+        bay: Bay,
         disk: Option<(Box<dyn board::Disk>, Media)>,
         done: Sender<Result<(), String>>,
     },
@@ -209,14 +218,14 @@ impl Handle {
         self.ask(Command::Metrics)
     }
 
-    /// Puts a disk into a CD-ROM drive (channel * 2 + device), or takes out what is there. The inner error: the unit is
-    /// no such drive, or the host has no thread for the disk.
+    /// Puts a disk into a drive, or takes out what is there. The inner error: the machine has no such drive, the disk does
+    /// not fit into it, or the host has no thread for the disk.
     pub fn insert(
         &self,
-        unit: u8,
+        bay: Bay,
         disk: Option<(Box<dyn board::Disk>, Media)>,
     ) -> Result<Result<(), String>, NoAnswer> {
-        self.ask(|done| Command::Insert { unit, disk, done })
+        self.ask(|done| Command::Insert { bay, disk, done })
     }
 
     /// Bytes for the guest's COM port `n` (0 or 1).

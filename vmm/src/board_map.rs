@@ -13,6 +13,7 @@
 //! | MC146818 | 70h-77h | 8 |
 //! | 8042 | 60h, 64h | 1, 12 |
 //! | 16550 x 2 | 3F8h, 2F8h | 4, 3 |
+//! | i82077 | 3F0h-3F5h, 3F7h | 6; DMA 2 |
 //! | W83977 | 370h | |
 //! | firmware trap | 580h-5FFh | |
 
@@ -24,12 +25,14 @@ use devices::ata::atapi::CdSpec;
 use devices::ata::hard_disk::DiskSpec;
 use devices::chipset::i440bx::{self, I440bx, RomPages};
 use devices::chipset::piix4::{ide, isa, pm};
-use devices::isa::{i8042, i8237, i8254, i8259, mc146818, ns16550, w83977};
+use devices::isa::i82077::media::FloppySpec;
+use devices::isa::{i8042, i8237, i8254, i8259, i82077, mc146818, ns16550, w83977};
 use devices::video::s3trio64::{self, S3Trio64};
 use firmware::{BootDevice, Firmware};
 use ram::{GuestRam, Slot};
 
 use crate::board_io::{Board, Built};
+use crate::floppy::FLOPPIES;
 use crate::machine::Parts;
 
 /// IDE units.
@@ -53,6 +56,14 @@ pub(crate) enum Found {
     Cdrom(Option<Media>),
 }
 
+/// What the chips are connected to.
+pub(crate) struct Outside {
+    pub(crate) drives: [Option<Found>; DRIVES],
+    pub(crate) floppies: [Option<FloppySpec>; FLOPPIES],
+    pub(crate) serial: [Option<Box<dyn SerialPort>>; 2],
+    pub(crate) display: Box<dyn Scanout>,
+}
+
 /// Slots of chips that commands from outside go to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Roles {
@@ -60,6 +71,7 @@ pub(crate) struct Roles {
     pub(crate) vga: SlotId,
     pub(crate) com: [SlotId; 2],
     pub(crate) ide: SlotId,
+    pub(crate) fdc: SlotId,
     pub(crate) pm: SlotId,
     pub(crate) rtc: SlotId,
 }
@@ -125,14 +137,9 @@ fn rom(ram: &GuestRam, image: &[u8], own: bool) -> (Slot, Vec<RomPages>) {
     (slot, pages)
 }
 
-pub(crate) fn build(
-    parts: &Parts,
-    ram: &Arc<GuestRam>,
-    drives: [Option<Found>; DRIVES],
-    serial: [Option<Box<dyn SerialPort>>; 2],
-    display: Box<dyn Scanout>,
-) -> (Built, Roles) {
+pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Built, Roles) {
     use Decode::Pio;
+    let Outside { drives, floppies, serial, display } = outside;
     let mut k = Kit::default();
     let vram = parts.vram_mib << 20;
     let image = parts.bios.clone().unwrap_or_else(firmware::rom_image);
@@ -194,7 +201,8 @@ pub(crate) fn build(
     let irq8 = k.irq(8);
     let mut rtc = mc146818::Mc146818::new(irq8, parts.start_seconds.min(LAST_SECOND) as i64);
     if parts.bios.is_some() {
-        // Other BIOSes read the memory size here; ours is told, and writes it.
+        // Other BIOSes read the memory size and the diskette drives here; ours is told, and writes it.
+        rtc.set_floppies(floppy_types(&floppies));
         rtc.set_memory(parts.memory_mib << 20);
     }
     let rtc = k.add(rtc, &[(mc146818::RTC, Pio(0x70))]);
@@ -207,9 +215,12 @@ pub(crate) fn build(
         k.add(ns16550::Ns16550::new(name, line, end), &[(ns16550::UART, Pio(port))])
     };
     let com = [uart("com1", 4, 0x3f8, com1), uart("com2", 3, 0x2f8, com2)];
+    let irq6 = k.irq(6);
+    let [fdc_low, fdc_high] = i82077::PORTS;
+    let fdc = k.add(i82077::I82077::new(irq6, floppies), &[(i82077::LOW, fdc_low), (i82077::HIGH, fdc_high)]);
     k.add(w83977::W83977::new(), &[(w83977::CONFIG, Pio(0x370))]);
     // With another BIOS the services of the video BIOS are left.
-    let bios = Firmware::new(firmware_config(parts, vram), ram.clone());
+    let bios = Firmware::new(firmware_config(parts, vram, floppy_types(&floppies)), ram.clone());
     k.add(bios, &[(firmware::TRAP, Pio(firmware::TRAP_AT))]);
 
     let Kit { chips, places, lines } = k;
@@ -221,7 +232,7 @@ pub(crate) fn build(
         places,
         lines,
     };
-    (built, Roles { kbc, vga, com, ide: ide_slot, pm: pm_slot, rtc })
+    (built, Roles { kbc, vga, com, ide: ide_slot, fdc, pm: pm_slot, rtc })
 }
 
 /// Nothing in the socket: bytes go nowhere, modem inputs are off.
@@ -245,7 +256,12 @@ fn drive(unit: usize, d: Found) -> DriveSpec {
     }
 }
 
-fn firmware_config(parts: &Parts, vram: u32) -> firmware::Config {
+/// CMOS types of the diskette drives.
+fn floppy_types(drives: &[Option<FloppySpec>; FLOPPIES]) -> [u8; FLOPPIES] {
+    drives.map(|d| d.map_or(0, |d| d.kind.cmos_type()))
+}
+
+fn firmware_config(parts: &Parts, vram: u32, floppies: [u8; FLOPPIES]) -> firmware::Config {
     firmware::Config {
         ram_bytes: parts.memory_mib << 20,
         boot_order: parts.boot.chars().filter_map(BootDevice::from_letter).collect(),
@@ -256,8 +272,7 @@ fn firmware_config(parts: &Parts, vram: u32) -> firmware::Config {
             initrd: l.initrd.clone(),
             command_line: l.cmdline.clone(),
         }),
-        // No floppy controller is on this board yet.
-        floppies: [0, 0],
+        floppies,
         ..firmware::Config::default()
     }
 }

@@ -1,5 +1,6 @@
 //! Disk jobs: on a thread per disk, or at once when the run must be repeatable.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
@@ -9,7 +10,6 @@ use crate::mailbox::{Mailbox, Message};
 
 /// What serves one drive's jobs.
 enum Worker {
-    Empty,
     /// Jobs run inside `submit`; the machine delivers the answer at a fixed guest time.
     Inline(Box<dyn Disk>),
     Thread {
@@ -18,42 +18,38 @@ enum Worker {
     },
 }
 
-/// All drives of the machine, by unit number.
+/// All drives of the machine, by controller and the controller's own unit number.
 pub(crate) struct Disks {
-    units: Vec<Worker>,
+    units: BTreeMap<(SlotId, u8), Worker>,
     mailbox: Mailbox,
     inline: bool,
 }
 
 impl Disks {
-    pub(crate) fn new(units: usize, mailbox: Mailbox, inline: bool) -> Self {
-        Self { units: (0..units).map(|_| Worker::Empty).collect(), mailbox, inline }
+    pub(crate) fn new(mailbox: Mailbox, inline: bool) -> Self {
+        Self { units: BTreeMap::new(), mailbox, inline }
     }
 
     /// Puts a disk behind a drive.
-    pub(crate) fn insert(&mut self, unit: u8, disk: Box<dyn Disk>) -> std::io::Result<()> {
+    pub(crate) fn insert(&mut self, slot: SlotId, unit: u8, disk: Box<dyn Disk>) -> std::io::Result<()> {
         let worker =
             if self.inline { Worker::Inline(disk) } else { spawn(unit, disk, self.mailbox.clone())? };
-        if let Some(u) = self.units.get_mut(usize::from(unit)) {
-            *u = worker;
-        }
+        self.units.insert((slot, unit), worker);
         Ok(())
     }
 
     /// Lets go of the disk behind a drive, once what is queued for it is done.
-    pub(crate) fn remove(&mut self, unit: u8) {
-        if let Some(u) = self.units.get_mut(usize::from(unit)) {
-            *u = Worker::Empty;
-        }
+    pub(crate) fn remove(&mut self, slot: SlotId, unit: u8) {
+        self.units.remove(&(slot, unit));
     }
 
     /// Runs or queues a job. Some: the answer, to be delivered by the caller.
     pub(crate) fn submit(&mut self, slot: SlotId, job: DiskJob) -> Option<DiskDone> {
         let fault = |job: &DiskJob, f| Some(DiskDone { unit: job.unit, tag: job.tag, result: Err(f) });
-        match self.units.get_mut(usize::from(job.unit)) {
-            None | Some(Worker::Empty) => fault(&job, DiskFault::Absent),
-            Some(w) if job.op == DiskOp::Eject => {
-                *w = Worker::Empty;
+        match self.units.get_mut(&(slot, job.unit)) {
+            None => fault(&job, DiskFault::Absent),
+            Some(_) if job.op == DiskOp::Eject => {
+                self.units.remove(&(slot, job.unit));
                 Some(DiskDone { unit: job.unit, tag: job.tag, result: Ok(Vec::new()) })
             }
             Some(Worker::Inline(d)) => Some(serve(d.as_mut(), job)),

@@ -5,7 +5,7 @@ use hv_vcpu::{GuestIo, Width};
 
 use crate::clock::ClockKind;
 use crate::engine::{Choice, Engine};
-use crate::machine::{Drive, Machine, Parts, Ports};
+use crate::machine::{Drive, Floppy, Machine, Parts, Ports};
 
 const SECTORS: u64 = 2048;
 
@@ -89,7 +89,9 @@ fn machine() -> Option<Machine> {
     let disk = || Box::new(Plain(vec![0; SECTORS as usize * 512])) as Box<dyn Disk>;
     let drives =
         [Some(Drive::Disk { disk: disk() }), None, Some(Drive::Cdrom { medium: Some(disk()) }), None];
-    Machine::build(&parts, Ports { drives, serial: [None, None], display: Box::new(Seen) }).ok()
+    let diskette = Floppy { medium: Some(Box::new(Plain(vec![0; 2880 * 512]))) };
+    let floppies = [Some(diskette), Some(Floppy { medium: None })];
+    Machine::build(&parts, Ports { drives, floppies, serial: [None, None], display: Box::new(Seen) }).ok()
 }
 
 /// Five bytes an access: what, where (2), value (2).

@@ -13,6 +13,7 @@ mod board_map;
 mod clock;
 mod disks;
 mod engine;
+pub mod floppy;
 pub mod fuzz;
 mod linux;
 mod machine;
@@ -20,12 +21,13 @@ mod mailbox;
 mod run;
 pub mod spec;
 
-pub use api::{Command, Event, Handle, NoAnswer, Outcome, Phase, Status, Unknown};
+pub use api::{Bay, Command, Event, Handle, NoAnswer, Outcome, Phase, Status, Unknown};
 pub use clock::ClockKind;
 pub use engine::{Choice, Engine, EngineReport, engines, pick};
 pub use firmware::BootFile;
+pub use floppy::FloppyError;
 pub use linux::LinuxBoot;
-pub use machine::{BuildError, Drive, Machine, Parts, Ports};
+pub use machine::{BuildError, Drive, Floppy, Machine, Parts, Ports};
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use board::{Disk, HostEvent, Media, Reset, Scanout, SerialPort};
+use devices::isa::i82077::media::DriveKind;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Unavailable, Vcpu};
 use ram::{GuestRam, RamError};
 
@@ -14,6 +15,7 @@ use crate::disks::Disks;
 use cpu::Software;
 
 use crate::engine::{self, Choice, Engine};
+use crate::floppy::{self, FLOPPIES, FloppyError};
 use crate::linux::{LinuxBoot, LinuxError};
 use crate::mailbox::Mailbox;
 use crate::spec::{MEMORY_MIB, VIDEO_MIB};
@@ -29,10 +31,17 @@ pub enum Drive {
     },
 }
 
+/// A diskette drive, with or without a medium.
+pub struct Floppy {
+    pub medium: Option<Box<dyn Disk>>,
+}
+
 /// The outside world, given by the embedder.
 pub struct Ports {
     /// Primary master and slave, secondary master and slave.
     pub drives: [Option<Drive>; 4],
+    /// Diskette drives A: and B:.
+    pub floppies: [Option<Floppy>; FLOPPIES],
     pub serial: [Option<Box<dyn SerialPort>>; 2],
     pub display: Box<dyn Scanout>,
 }
@@ -94,6 +103,8 @@ pub enum BuildError {
     MemorySize { got: u64 },
     #[error("video memory of {got} MiB; need 1, 2, 4 or 8")]
     VideoMemory { got: u32 },
+    #[error("the image in diskette drive {drive}: {why}")]
+    Floppy { drive: char, why: FloppyError },
     #[error("cannot start a thread for a disk")]
     DiskThread(#[source] std::io::Error),
     #[error(transparent)]
@@ -115,6 +126,8 @@ pub struct Machine {
     shadow: Option<(u64, Vec<u8>)>,
     /// IDE units with a drive whose medium can be changed.
     pub(crate) removable: [bool; board_map::DRIVES],
+    /// Kinds of the diskette drives.
+    pub(crate) floppies: [Option<DriveKind>; FLOPPIES],
 }
 
 impl Parts {
@@ -151,10 +164,10 @@ impl Machine {
         let vram = parts.vram_mib << 20;
         let ram = Arc::new(GuestRam::new(parts.memory_mib << 20, board_map::slot_bytes(vram))?);
         let mailbox = Mailbox::default();
-        let mut disks =
-            Disks::new(board_map::DRIVES, mailbox.clone(), parts.clock == ClockKind::Instructions);
         let mut found = [const { None }; board_map::DRIVES];
-        let Ports { drives, serial, display } = ports;
+        // Whose disks they are is known once the board is built.
+        let (mut ide_disks, mut diskettes) = (Vec::new(), Vec::new());
+        let Ports { drives, floppies, serial, display } = ports;
         for (unit, d) in drives.into_iter().enumerate() {
             let (disk, seen) = match d {
                 None => continue,
@@ -169,12 +182,25 @@ impl Machine {
                 }
             };
             found[unit] = Some(seen);
-            if let Some(d) = disk {
-                disks.insert(unit as u8, d).map_err(BuildError::DiskThread)?;
-            }
+            ide_disks.extend(disk.map(|d| (unit as u8, d)));
+        }
+        let mut floppy_specs = [None; FLOPPIES];
+        for (unit, f) in floppies.into_iter().enumerate() {
+            let Some(Floppy { medium }) = f else { continue };
+            let media = medium.as_ref().map(|d| Media { sectors: d.sectors(), read_only: d.read_only() });
+            let drive = char::from(b'A' + unit as u8);
+            floppy_specs[unit] = Some(floppy::drive(media).map_err(|why| BuildError::Floppy { drive, why })?);
+            diskettes.extend(medium.map(|d| (unit as u8, d)));
         }
         let removable = found.each_ref().map(|f| matches!(f, Some(board_map::Found::Cdrom(_))));
-        let (built, roles) = board_map::build(parts, &ram, found, serial, display);
+        let outside = board_map::Outside { drives: found, floppies: floppy_specs, serial, display };
+        let (built, roles) = board_map::build(parts, &ram, outside);
+        let mut disks = Disks::new(mailbox.clone(), parts.clock == ClockKind::Instructions);
+        for (slot, all) in [(roles.ide, ide_disks), (roles.fdc, diskettes)] {
+            for (unit, d) in all {
+                disks.insert(slot, unit, d).map_err(BuildError::DiskThread)?;
+            }
+        }
         let mut board = Board::new(ram.clone(), Clock::new(parts.clock, engine.keeps_tsc()), disks, built);
 
         let cpuid = CpuidTable::pentium4(parts.nx);
@@ -195,6 +221,7 @@ impl Machine {
             phase: Phase::Built,
             asleep: false,
             removable,
+            floppies: floppy_specs.map(|f| f.map(|f| f.kind)),
             shadow: parts.bios.as_deref().map(board_map::low_image),
         };
         m.shadow_bios();

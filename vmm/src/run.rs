@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use board::{Disk, HostEvent, Media, Power, Reset};
 use hv_vcpu::{CpuState, CpuidTable, HvError, Stop};
 
-use crate::api::{Command, Event, Outcome, Phase, Status, Unknown};
+use crate::api::{Bay, Command, Event, Outcome, Phase, Status, Unknown};
+use crate::floppy;
 use crate::machine::Machine;
 use crate::mailbox::Message;
 
@@ -216,28 +217,50 @@ impl Machine {
                 all.extend(self.vcpu.metrics().into_iter().map(|(n, v)| (format!("cpu.{n}"), v)));
                 tx.send(all).ok();
             }
-            Command::Insert { unit, disk, done } => {
-                done.send(self.insert(unit, disk)).ok();
+            Command::Insert { bay, disk, done } => {
+                done.send(self.insert(bay, disk)).ok();
             }
         }
         Ok(Next::Go)
     }
 
-    fn insert(&mut self, unit: u8, disk: Option<(Box<dyn Disk>, Media)>) -> Result<(), String> {
-        if !self.removable.get(usize::from(unit)).is_some_and(|r| *r) {
-            return Err(format!("IDE unit {unit} is no CD-ROM drive"));
+    fn insert(&mut self, bay: Bay, disk: Option<(Box<dyn Disk>, Media)>) -> Result<(), String> {
+        let (slot, unit) = match bay {
+            Bay::Cdrom(unit) => (self.roles.ide, unit),
+            Bay::Floppy(unit) => (self.roles.fdc, unit),
+        };
+        let n = usize::from(unit);
+        match bay {
+            Bay::Cdrom(_) if !self.removable.get(n).is_some_and(|r| *r) => {
+                return Err(format!("IDE unit {unit} is no CD-ROM drive"));
+            }
+            Bay::Cdrom(_) => {}
+            Bay::Floppy(_) => {
+                let Some(kind) = self.floppies.get(n).copied().flatten() else {
+                    return Err(format!(
+                        "the machine has no diskette drive {}",
+                        char::from(b'A' + unit % 26)
+                    ));
+                };
+                if let Some((_, m)) = &disk {
+                    floppy::fits(kind, m.sectors).map_err(|e| e.to_string())?;
+                }
+            }
         }
         let media = match disk {
             Some((d, m)) => {
-                self.board.disks.insert(unit, d).map_err(|e| format!("cannot start a disk thread: {e}"))?;
+                self.board
+                    .disks
+                    .insert(slot, unit, d)
+                    .map_err(|e| format!("cannot start a disk thread: {e}"))?;
                 Some(m)
             }
             None => {
-                self.board.disks.remove(unit);
+                self.board.disks.remove(slot, unit);
                 None
             }
         };
-        self.board.host_event(self.roles.ide, HostEvent::Media { unit, media, forced: true });
+        self.board.host_event(slot, HostEvent::Media { unit, media, forced: true });
         Ok(())
     }
 

@@ -13,6 +13,9 @@
 //!
 //! [[cdrom]]
 //! path = "tools.iso"                # leave it out for an empty drive
+//!
+//! [[floppy]]                        # A:, then B:
+//! path = "dos.img"                  # leave it out for an empty drive
 //! ```
 
 mod reader;
@@ -23,6 +26,7 @@ use crate::clock::ClockKind;
 use cpu::Software;
 
 use crate::engine::{Choice, Engine};
+use crate::floppy::FLOPPIES;
 use reader::Reader;
 
 /// One fault of a spec: where, and what to write instead.
@@ -65,6 +69,14 @@ pub struct DiskSpec {
     pub overlay: bool,
 }
 
+/// A diskette drive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FloppySpec {
+    /// None is an empty drive.
+    pub path: Option<PathBuf>,
+    pub read_only: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SerialSpec {
     None,
@@ -95,6 +107,8 @@ pub struct MachineSpec {
     pub disks: Vec<DiskSpec>,
     /// One entry for each CD-ROM drive; None is an empty drive.
     pub cdroms: Vec<Option<PathBuf>>,
+    /// Drives A: and B:.
+    pub floppies: Vec<FloppySpec>,
     pub kernel: Option<PathBuf>,
     pub initrd: Option<PathBuf>,
     pub append: String,
@@ -116,6 +130,7 @@ impl Default for MachineSpec {
             boot: "cd".into(),
             disks: Vec::new(),
             cdroms: Vec::new(),
+            floppies: Vec::new(),
             kernel: None,
             initrd: None,
             append: String::new(),
@@ -239,6 +254,20 @@ pub fn disk(s: &str) -> Result<DiskSpec, String> {
     Ok(d)
 }
 
+pub fn floppy(s: &str) -> Result<FloppySpec, String> {
+    let (path, read_only) = match s.split_once(',') {
+        None => (s, false),
+        Some((path, "ro")) => (path, true),
+        Some((_, w)) => return Err(format!("floppy option {w:?}; use ro")),
+    };
+    match path {
+        "" => Err("floppy without a path; use none for an empty drive".into()),
+        "none" if read_only => Err("an empty drive cannot be ro; leave it out".into()),
+        "none" => Ok(FloppySpec { path: None, read_only }),
+        p => Ok(FloppySpec { path: Some(p.into()), read_only }),
+    }
+}
+
 pub fn serial(s: &str) -> Result<SerialSpec, String> {
     match s.split_once('=') {
         None if s == "none" => Ok(SerialSpec::None),
@@ -305,6 +334,12 @@ impl MachineSpec {
                 t.text("path", path, |v| p = Some(v));
                 s.cdroms.push(p);
             });
+            r.tables("floppy", |t| {
+                let mut f = FloppySpec { path: None, read_only: false };
+                t.text("path", path, |v| f.path = Some(v));
+                t.flag("read_only", |v| f.read_only = v);
+                s.floppies.push(f);
+            });
         })?;
         s.check().map_err(|what| Faults {
             source: source.into(),
@@ -316,12 +351,13 @@ impl MachineSpec {
     /// Makes relative paths relative to `base`, the spec file's folder.
     pub fn rebase(&mut self, base: &Path) {
         let paths = [&mut self.kernel, &mut self.initrd, &mut self.bios].into_iter().flatten();
+        let floppies = self.floppies.iter_mut().filter_map(|f| f.path.as_mut());
         let media = self.cdroms.iter_mut().flatten().chain(self.disks.iter_mut().map(|d| &mut d.path));
         let ports = self.serial.iter_mut().filter_map(|s| match s {
             SerialSpec::File(p) | SerialSpec::Unix(p) => Some(p),
             SerialSpec::None | SerialSpec::Stdio | SerialSpec::Tcp(_) => None,
         });
-        for p in paths.chain(media).chain(ports) {
+        for p in paths.chain(media).chain(floppies).chain(ports) {
             *p = base.join(&*p);
         }
     }
@@ -332,6 +368,9 @@ impl MachineSpec {
         let drives = self.disks.len() + self.cdroms.len();
         if drives > 4 {
             bad.push(format!("{drives} drives; the two IDE channels take 4 disks and CD-ROMs together"));
+        }
+        if self.floppies.len() > FLOPPIES {
+            bad.push(format!("{} diskette drives; the machine takes 2, A: and B:", self.floppies.len()));
         }
         if self.serial.len() > 2 {
             bad.push(format!("{} serial ports; the machine has 2", self.serial.len()));

@@ -7,7 +7,8 @@ use board::{CONFIG_ADDRESS, CONFIG_DATA, Disk, Media, Scanout, SerialPort, Video
 use hv_vcpu::{GuestIo, Width};
 
 use crate::{
-    Choice, ClockKind, Drive, Engine, Event, Handle, Machine, NoAnswer, Outcome, Parts, Phase, Ports,
+    Bay, Choice, ClockKind, Drive, Engine, Event, Floppy, Handle, Machine, NoAnswer, Outcome, Parts, Phase,
+    Ports,
 };
 
 mod bios;
@@ -83,7 +84,9 @@ fn machine_with(bios: Vec<u8>, clock: ClockKind) -> (Machine, Tape) {
         Some(Drive::Cdrom { medium: None }),
         None,
     ];
-    let ports = Ports { drives, serial: [Some(Box::new(tape.clone())), None], display: Box::new(Blind) };
+    let floppies = [Some(Floppy { medium: Some(Box::new(Sectors(2880))) }), None];
+    let ports =
+        Ports { drives, floppies, serial: [Some(Box::new(tape.clone())), None], display: Box::new(Blind) };
     (Machine::build(&parts, ports).unwrap(), tape)
 }
 
@@ -320,16 +323,85 @@ fn a_medium_goes_into_cd_rom_drives_only_and_is_let_go_of_when_taken_out() {
     };
     // Units: a hard disk, nothing, a CD-ROM drive, nothing, none at all.
     for unit in [0, 1, 3, 4] {
-        let told = h.insert(unit, medium()).unwrap().unwrap_err();
+        let told = h.insert(Bay::Cdrom(unit), medium()).unwrap().unwrap_err();
         assert!(told.contains(&format!("unit {unit} is no CD-ROM drive")), "{told}");
     }
     assert_eq!(Arc::strong_count(&held), 1);
-    h.insert(2, medium()).unwrap().unwrap();
+    h.insert(Bay::Cdrom(2), medium()).unwrap().unwrap();
     assert_eq!(Arc::strong_count(&held), 2);
-    h.insert(2, None).unwrap().unwrap();
+    h.insert(Bay::Cdrom(2), None).unwrap().unwrap();
     assert_eq!(Arc::strong_count(&held), 1, "the image can be moved or unmounted now");
     h.power_off().unwrap();
     thread.join().unwrap();
+}
+
+#[test]
+fn diskettes_go_into_drives_that_take_them() {
+    let (h, thread) = running(&[0xfa, 0xf4]);
+    let medium =
+        |sectors| Some((Box::new(Sectors(sectors)) as Box<dyn Disk>, Media { sectors, read_only: false }));
+    let told = |bay, sectors| h.insert(bay, medium(sectors)).unwrap().unwrap_err();
+    assert!(told(Bay::Floppy(1), 2880).contains("no diskette drive B"));
+    let odd = told(Bay::Floppy(0), 2881);
+    assert!(odd.contains("1475072 bytes") && odd.contains("1474560 (1.44M)"), "{odd}");
+    let misfit = told(Bay::Floppy(0), 2400);
+    assert!(misfit.contains("a 1.2M diskette does not fit into a 3.5-inch 1.44M drive"), "{misfit}");
+    h.insert(Bay::Floppy(0), medium(1440)).unwrap().unwrap();
+    h.insert(Bay::Floppy(0), None).unwrap().unwrap();
+    h.power_off().unwrap();
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_diskette_image_of_a_wrong_size_is_refused() {
+    let parts = Parts { memory_mib: 16, engine: Choice::This(Engine::Software), ..Parts::default() };
+    let floppies = [None, Some(Floppy { medium: Some(Box::new(Sectors(2881))) })];
+    let drives = [const { None }; 4];
+    let ports = Ports { drives, floppies, serial: [None, None], display: Box::new(Blind) };
+    let Err(e) = Machine::build(&parts, ports) else { panic!("2881 sectors are no diskette") };
+    assert!(e.to_string().contains("drive B: 1475072 bytes"), "{e}");
+}
+
+/// The board's own wiring: 3F6h is the IDE controller's, IRQ 6 and DMA channel 2 are the floppy controller's.
+#[test]
+fn the_floppy_controller_reads_a_sector_by_dma() {
+    let (mut m, _) = machine(&[0xf4], ClockKind::Instructions);
+    let pass = |m: &mut Machine| {
+        for _ in 0..50 {
+            m.board.retired(10_000);
+            let _ = m.board.poll();
+        }
+    };
+    let mut out = |port: u16, all: &[u32]| all.iter().for_each(|v| m.board.pio_write(port, Width::Byte, *v));
+    // 8259: edges, vectors 8 on, all but IRQ 6 masked. 8237 channel 2: 512 bytes to 2000h; the cascade open.
+    out(0x20, &[0x11]);
+    out(0x21, &[0x08, 0x04, 0x01, 0xbf]);
+    out(0xd6, &[0xc0]);
+    out(0xd4, &[0x00]);
+    out(0x0b, &[0x46]);
+    out(0x04, &[0x00, 0x20]);
+    out(0x81, &[0x00]);
+    out(0x05, &[0xff, 0x01]);
+    out(0x0a, &[0x02]);
+    out(0x3f2, &[0x1c]);
+    out(0x3f7, &[0x00]);
+    pass(&mut m);
+    assert!(m.board.intr_pending());
+    assert_eq!(m.board.ack_intr(), 0x0e);
+    m.board.pio_write(0x20, Width::Byte, 0x20);
+    for v in [0xe6, 0, 0, 0, 1, 2, 18, 0x1b, 0xff] {
+        assert_eq!(m.board.pio_read(0x3f4, Width::Byte) & 0xc0, 0x80);
+        m.board.pio_write(0x3f5, Width::Byte, v);
+    }
+    pass(&mut m);
+    pass(&mut m);
+    assert!(m.board.intr_pending());
+    let result = [0; 7].map(|_: u8| m.board.pio_read(0x3f5, Width::Byte));
+    assert_eq!(result, [0, 0, 0, 0, 0, 2, 2]);
+    let mut got = [0; 513];
+    m.board.ram.read(0x2000, &mut got);
+    assert!(got[..512].iter().all(|b| *b == 0x5a) && got[512] == 0);
+    assert_eq!(m.board.pio_read(0x3f6, Width::Byte), 0xff, "not the floppy controller's");
 }
 
 #[test]
@@ -365,7 +437,12 @@ fn the_end_of_time_does_not_hold_up_the_start() {
         start_seconds: u64::MAX / 2,
         ..Parts::default()
     };
-    let ports = Ports { drives: [const { None }; 4], serial: [None, None], display: Box::new(Blind) };
+    let ports = Ports {
+        drives: [const { None }; 4],
+        floppies: [None, None],
+        serial: [None, None],
+        display: Box::new(Blind),
+    };
     let mut m = Machine::build(&parts, ports).unwrap();
     m.board.pio_write(0x70, Width::Byte, 9);
     assert_eq!(m.board.pio_read(0x71, Width::Byte), 0x99);

@@ -14,13 +14,14 @@ use axum::extract::{Json, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use board::Pointer;
+use board::{Disk, Media, Pointer};
 use host_io::display::{Frame, encode_png};
 use host_io::input;
 use tokio::sync::oneshot;
-use vmm::{Handle, NoAnswer};
+use vmm::{Bay, Handle, NoAnswer};
 
-use super::{ErrorBody, KeyBody, MouseBody, StatusBody, TypeBody, UnknownBody};
+use super::{EjectBody, ErrorBody, InsertBody, KeyBody, MouseBody, StatusBody, TypeBody, UnknownBody};
+use crate::run::ports::open_diskette;
 
 /// What the routes act on.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub(crate) struct Target {
     pub(crate) frame: Frame,
     /// Where the pointer is as far as we sent it; None before the first movement.
     pub(crate) pointer: Arc<Mutex<Option<(i32, i32)>>>,
+    /// IDE units of the CD-ROM drives.
+    pub(crate) cdroms: Vec<u8>,
 }
 
 /// A socket's file, as long as it is held.
@@ -153,6 +156,8 @@ fn routes(t: Target) -> Router {
         .route("/v1/type", post(type_text))
         .route("/v1/key", post(key))
         .route("/v1/mouse", post(mouse))
+        .route("/v1/insert", post(insert))
+        .route("/v1/eject", post(eject))
         .route("/v1/unknowns", get(unknowns))
         .route("/v1/metrics", get(metrics))
         .with_state(t)
@@ -225,6 +230,52 @@ async fn mouse(State(t): State<Target>, Json(b): Json<MouseBody>) -> Done {
     let p = Pointer { dx: b.x - from.0, dy: b.y - from.1, wheel: 0, buttons: b.buttons };
     t.machine.pointer(p).map_err(gone)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn refused(what: impl ToString) -> Failed {
+    Failed(StatusCode::UNPROCESSABLE_ENTITY, what.to_string())
+}
+
+impl Target {
+    fn bay(&self, drive: &str) -> Result<Bay, Failed> {
+        let nth = match drive {
+            "a" => return Ok(Bay::Floppy(0)),
+            "b" => return Ok(Bay::Floppy(1)),
+            "cdrom" => 0,
+            "cdrom2" => 1,
+            "cdrom3" => 2,
+            "cdrom4" => 3,
+            _ => return Err(refused(format!("no drive {drive:?}; use a, b, cdrom, or cdrom2 to cdrom4"))),
+        };
+        let unit = self.cdroms.get(nth).copied().ok_or_else(|| match self.cdroms.len() {
+            0 => refused("the machine has no CD-ROM drive; start it with --cdrom none"),
+            n => refused(format!("the machine has no {drive}; it has {n} CD-ROM drives")),
+        })?;
+        Ok(Bay::Cdrom(unit))
+    }
+
+    fn change(&self, bay: Bay, disk: Option<(Box<dyn Disk>, Media)>) -> Done {
+        self.machine.insert(bay, disk).map_err(gone)?.map_err(refused)?;
+        Ok(StatusCode::NO_CONTENT)
+    }
+}
+
+/// The image that is in the drive stays there if the new one cannot be opened.
+async fn insert(State(t): State<Target>, Json(b): Json<InsertBody>) -> Done {
+    ask(move || {
+        let bay = t.bay(&b.drive)?;
+        let disk = match bay {
+            Bay::Floppy(_) => open_diskette(&b.path, b.read_only).map_err(refused)?,
+            Bay::Cdrom(_) => host_io::disk::open_iso(&b.path).map_err(refused)?,
+        };
+        let media = Media { sectors: disk.sectors(), read_only: disk.read_only() };
+        t.change(bay, Some((disk, media)))
+    })
+    .await
+}
+
+async fn eject(State(t): State<Target>, Json(b): Json<EjectBody>) -> Done {
+    ask(move || t.change(t.bay(&b.drive)?, None)).await
 }
 
 async fn unknowns(State(t): State<Target>) -> Result<Json<Vec<UnknownBody>>, Failed> {

@@ -1,6 +1,7 @@
 //! Opens everything outside the machine that its spec names.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
@@ -10,8 +11,8 @@ use host_io::display::Frame;
 use host_io::display::vnc::{VncConfig, VncError, VncListener, VncServer, parse_address};
 use host_io::input::InputEvent;
 use host_io::serial::{Expect, Input, Port};
-use vmm::spec::{DiskSpec, DisplaySpec, MachineSpec, SerialSpec};
-use vmm::{Drive, Handle, Ports};
+use vmm::spec::{DiskSpec, DisplaySpec, FloppySpec, MachineSpec, SerialSpec};
+use vmm::{Drive, Floppy, Handle, Ports};
 
 use super::{End, Ender, Terminal};
 use crate::terminal::{LEAVE, Raw};
@@ -55,6 +56,8 @@ impl Link {
 /// What a machine is connected to.
 pub(crate) struct Opened {
     pub(crate) ports: Ports,
+    /// IDE units of the CD-ROM drives, in the order of the spec.
+    pub(crate) cdroms: Vec<u8>,
     pub(crate) terminal: Terminal,
     pub(crate) viewers: Vec<Viewers>,
     pub(crate) control: control::Listener,
@@ -76,6 +79,12 @@ pub(crate) fn open(
 ) -> Result<Opened> {
     let addresses = vnc_addresses(s)?;
     let drives = drives(s)?;
+    let is_cdrom = |n: &u8| matches!(drives[usize::from(*n)], Some(Drive::Cdrom { .. }));
+    let cdroms = (0..drives.len() as u8).filter(is_cdrom).collect();
+    let mut floppies = [None, None];
+    for (drive, f) in floppies.iter_mut().zip(&s.floppies) {
+        *drive = Some(Floppy { medium: diskette(f)? });
+    }
     let bind = |(at, password)| Ok(Viewers { listener: VncListener::bind(at)?, password });
     let viewers = addresses.into_iter().map(bind).collect::<Result<_, VncError>>()?;
     let input = |n| -> Input {
@@ -107,8 +116,8 @@ pub(crate) fn open(
         serial[0] =
             Some(Box::new(Expect::new(serial[0].take(), want, Box::new(move || e.end(End::Expected)))));
     }
-    let ports = Ports { drives, serial, display: Box::new(frame.scanout()) };
-    Ok(Opened { ports, terminal, viewers, control })
+    let ports = Ports { drives, floppies, serial, display: Box::new(frame.scanout()) };
+    Ok(Opened { ports, cdroms, terminal, viewers, control })
 }
 
 fn vnc_addresses(s: &MachineSpec) -> Result<Vec<(SocketAddr, Option<String>)>, Usage> {
@@ -135,7 +144,11 @@ fn drives(s: &MachineSpec) -> Result<[Option<Drive>; 4]> {
         unit = unit.max(2);
     }
     // A disc that the machine has to start from must be able to.
-    let only_cd = s.disks.is_empty() && s.kernel.is_none() && s.bios.is_none() && !s.boot.contains('n');
+    let only_cd = s.disks.is_empty()
+        && s.floppies.is_empty()
+        && s.kernel.is_none()
+        && s.bios.is_none()
+        && !s.boot.contains('n');
     let mut hopeless = None;
     let mut bootable = false;
     for c in &s.cdroms {
@@ -177,6 +190,17 @@ fn open_disk(d: &DiskSpec) -> Result<Box<dyn Disk>> {
     let mode = if d.read_only || d.overlay { disk::Mode::ReadOnly } else { disk::Mode::ReadWrite };
     let image = disk::open_disk(&d.path, mode)?.into_disk();
     Ok(if d.overlay { Box::new(disk::Overlay::new(image)) } else { image })
+}
+
+fn diskette(f: &FloppySpec) -> Result<Option<Box<dyn Disk>>, DiskError> {
+    f.path.as_deref().map(|p| open_diskette(p, f.read_only)).transpose()
+}
+
+/// An image that makes a diskette.
+pub(crate) fn open_diskette(path: &Path, read_only: bool) -> Result<Box<dyn Disk>, DiskError> {
+    let mode = if read_only { disk::Mode::ReadOnly } else { disk::Mode::ReadWrite };
+    let fits = |sectors| vmm::floppy::check(sectors).map_err(|e| e.to_string());
+    disk::open_floppy(path, mode, fits).map(disk::Image::into_disk)
 }
 
 /// Starts the viewers' servers.

@@ -14,12 +14,13 @@ use super::vhd::VhdFault;
 pub enum Medium {
     Disk(Mode),
     Cd,
+    Floppy(Mode),
 }
 
 impl Medium {
     pub(crate) fn mode(self) -> Mode {
         match self {
-            Self::Disk(mode) => mode,
+            Self::Disk(mode) | Self::Floppy(mode) => mode,
             Self::Cd => Mode::ReadOnly,
         }
     }
@@ -29,13 +30,14 @@ impl Medium {
             Self::Disk(Mode::ReadWrite) => "check the path, or make one with `heirloom disk create`",
             Self::Disk(Mode::ReadOnly) => "check the path",
             Self::Cd => "check the path, or use --cdrom none for an empty drive",
+            Self::Floppy(_) => "check the path, or use --floppy none for an empty drive",
         }
     }
 
     fn mend_closed(self) -> &'static str {
         match self {
             Self::Disk(Mode::ReadWrite) => "check its permissions, or add ,ro to open it read-only",
-            Self::Disk(Mode::ReadOnly) | Self::Cd => "check its permissions",
+            Self::Disk(Mode::ReadOnly) | Self::Cd | Self::Floppy(_) => "check its permissions",
         }
     }
 
@@ -43,6 +45,7 @@ impl Medium {
         match self {
             Self::Disk(_) => "remove it, then make a new one with `heirloom disk create`",
             Self::Cd => "copy or download it again",
+            Self::Floppy(_) => "copy it again, or make an empty one with `truncate -s 1440K`",
         }
     }
 }
@@ -52,6 +55,7 @@ impl fmt::Display for Medium {
         f.write_str(match self {
             Self::Disk(_) => "disk",
             Self::Cd => "CD",
+            Self::Floppy(_) => "diskette",
         })
     }
 }
@@ -79,6 +83,8 @@ pub enum DiskError {
     Foreign { path: PathBuf, what: &'static str },
     #[error("{path} is a CD image without a partition table; attach it with --cdrom")]
     IsCd { path: PathBuf },
+    #[error("diskette image {path}: {why}")]
+    Diskette { path: PathBuf, why: String },
     #[error("VHD {path}: {fault}; {}", fault.mend())]
     Vhd { path: PathBuf, fault: VhdFault },
     #[error("CD image {path}: {fault}; {}", fault.mend())]

@@ -230,6 +230,46 @@ pub fn open_cdrom(path: &Path) -> Result<(Image, iso::IsoInfo), DiskError> {
     Ok((Image { disk: Box::new(iso::Iso::new(s)), format: Format::Iso }, info))
 }
 
+/// Opens a diskette's image: raw, of a size that `fits` takes (else it says why not). One that cannot be written is
+/// opened read-only: a write-protected diskette.
+pub fn open_floppy(
+    path: &Path,
+    mode: Mode,
+    fits: impl FnOnce(u64) -> Result<(), String>,
+) -> Result<Image, DiskError> {
+    let (mode, mut s) = match open_file(path, Medium::Floppy(mode)) {
+        Err(DiskError::Open { source, .. }) if mode == Mode::ReadWrite && protected(&source) => {
+            (Mode::ReadOnly, open_file(path, Medium::Floppy(Mode::ReadOnly))?)
+        }
+        s => (mode, s?),
+    };
+    let len = s.len();
+    if len == 0 {
+        return Err(DiskError::Empty { path: path.into(), medium: Medium::Floppy(mode) });
+    }
+    let mut head = [0; 512];
+    s.read_at(0, &mut head[..len.min(512) as usize]).map_err(|source| DiskError::Io {
+        path: path.into(),
+        doing: "reading",
+        source,
+    })?;
+    if let Some((_, what)) = FOREIGN.iter().find(|(magic, _)| head.starts_with(magic)) {
+        return Err(DiskError::Foreign { path: path.into(), what });
+    }
+    let fault = if len.is_multiple_of(SECTOR) {
+        fits(len / SECTOR)
+    } else {
+        Err(format!("{len} bytes are not a whole number of 512-byte sectors; copy it again"))
+    };
+    fault.map_err(|why| DiskError::Diskette { path: path.into(), why })?;
+    Ok(Image { disk: Box::new(Flat::raw(s, mode == Mode::ReadOnly)), format: Format::Raw })
+}
+
+/// May the file be read only?
+fn protected(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
 /// A hard disk's image as the machine wants it.
 pub fn open(path: &Path, read_only: bool) -> Result<Box<dyn Disk>, DiskError> {
     open_disk(path, if read_only { Mode::ReadOnly } else { Mode::ReadWrite }).map(Image::into_disk)

@@ -4,13 +4,15 @@ use super::*;
 fn a_whole_spec_is_read() {
     let s = MachineSpec::parse(
         "name = 'accounts'\nmemory = 0x200\nengine = 'software'\nboot = 'dc'\nserial = ['stdio', 'file=/tmp/a']\n\
-         display = ['vnc=127.0.0.1:5900,password=hunter2']\n[[disk]]\npath = 'xp.vhd'\nread_only = true\n[[cdrom]]\n",
+         display = ['vnc=127.0.0.1:5900,password=hunter2']\n[[disk]]\npath = 'xp.vhd'\nread_only = true\n[[cdrom]]\n\
+         [[floppy]]\npath = 'a.img'\nread_only = true\n[[floppy]]\n",
         "m.toml",
     )
     .unwrap();
     assert_eq!((s.name.as_str(), s.memory_mib, s.boot.as_str()), ("accounts", 512, "dc"));
     assert_eq!(s.disks, [DiskSpec { path: "xp.vhd".into(), read_only: true, overlay: false }]);
     assert_eq!(s.cdroms, [None]);
+    assert_eq!(s.floppies, [floppy("a.img,ro").unwrap(), floppy("none").unwrap()]);
     assert_eq!(s.serial, [SerialSpec::Stdio, SerialSpec::File("/tmp/a".into())]);
     let vnc = DisplaySpec::Vnc { address: "127.0.0.1:5900".into(), password: Some("hunter2".into()) };
     assert_eq!(s.display, [vnc]);
@@ -39,7 +41,17 @@ fn what_no_single_field_shows_is_checked() {
     let f =
         MachineSpec::parse("append = 'quiet'\nserial = ['stdio', 'stdio', 'none']\n", "m.toml").unwrap_err();
     assert_eq!(f.all.len(), 3, "{f}");
+    assert!(MachineSpec::parse(&"[[floppy]]\n".repeat(3), "m.toml").is_err());
     assert!(MachineSpec::parse(&"[[disk]]\npath = 'a'\n".repeat(5), "m.toml").is_err());
+}
+
+#[test]
+fn words_of_a_diskette_drive() {
+    assert_eq!(floppy("a.img"), Ok(FloppySpec { path: Some("a.img".into()), read_only: false }));
+    assert_eq!(floppy("none"), Ok(FloppySpec { path: None, read_only: false }));
+    for bad in ["", ",ro", "none,ro", "a.img,rw", "a.img,ro,ro"] {
+        assert!(floppy(bad).is_err(), "{bad}");
+    }
 }
 
 #[test]
@@ -53,7 +65,8 @@ fn boot_letters_may_not_repeat() {
 #[test]
 fn every_path_of_a_spec_is_relative_to_its_folder() {
     let mut s = MachineSpec::parse(
-        "kernel = 'k'\ninitrd = 'i'\nserial = ['file=f', 'unix=/run/u']\n[[disk]]\npath = 'd'\n[[cdrom]]\npath = 'c'\n",
+        "kernel = 'k'\ninitrd = 'i'\nserial = ['file=f', 'unix=/run/u']\n[[disk]]\npath = 'd'\n[[cdrom]]\npath = 'c'\n\
+         [[floppy]]\npath = 'f'\n[[floppy]]\n",
         "m.toml",
     )
     .unwrap();
@@ -61,6 +74,7 @@ fn every_path_of_a_spec_is_relative_to_its_folder() {
     assert_eq!((s.kernel, s.initrd), (Some("/at/k".into()), Some("/at/i".into())));
     assert_eq!(s.serial, [SerialSpec::File("/at/f".into()), SerialSpec::Unix("/run/u".into())]);
     assert_eq!((s.disks[0].path.clone(), s.cdroms), ("/at/d".into(), vec![Some("/at/c".into())]));
+    assert_eq!(s.floppies[0].path, Some("/at/f".into()));
     let mut s = MachineSpec { bios: Some("b".into()), ..MachineSpec::default() };
     s.rebase(Path::new("/at"));
     assert_eq!(s.bios, Some("/at/b".into()));

@@ -89,6 +89,15 @@ impl Mc146818 {
         }
     }
 
+    /// The diskette drives (10h, and the equipment byte 14h) as a BIOS not our own looks for them; before `set_memory`,
+    /// which makes the checksum.
+    pub fn set_floppies(&mut self, [a, b]: [u8; 2]) {
+        self.set_cmos(0x10, a << 4 | b & 0x0f);
+        let count = u8::from(a != 0) + u8::from(b != 0);
+        let equipment = self.cmos(0x14) & !0xc1;
+        self.set_cmos(0x14, equipment | if count > 0 { 1 | (count - 1) << 6 } else { 0 });
+    }
+
     /// The memory sizes that a BIOS not our own looks for: base and extended KiB (15h-18h, 30h, 31h), 64 KiB pieces
     /// above 16 MiB (34h, 35h), and the checksum over 10h-2Dh.
     pub fn set_memory(&mut self, ram: u64) {

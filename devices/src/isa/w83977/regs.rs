@@ -43,7 +43,7 @@ pub(super) fn logical_reset() -> [Device; DEVICES] {
         // 4 means no DMA channel.
         d[0x74 - GLOBAL] = dma;
     };
-    set(FDC, false, 0x3f0, 6, 2);
+    set(FDC, true, 0x3f0, 6, 2);
     set(LPT, false, 0x378, 7, 4);
     set(UART_A, true, 0x3f8, 4, 4);
     set(UART_B, true, 0x2f8, 3, 4);

@@ -8,7 +8,7 @@ use board::Disk;
 
 use super::super::vhd::{geometry, round_up};
 use super::super::{
-    DiskError, Format, Mode, Overlay, check, convert, create, info, open, open_cdrom, open_disk,
+    DiskError, Format, Mode, Overlay, check, convert, create, info, open, open_cdrom, open_disk, open_floppy,
 };
 use super::{Dir, pattern};
 
@@ -53,6 +53,45 @@ fn missing_directories_and_existing_files() {
         assert!(matches!(e, DiskError::Size { .. }));
         assert!(!dir.file("s.vhd").exists());
     }
+}
+
+#[test]
+fn a_diskette_is_raw_and_of_a_size_that_fits() {
+    let dir = Dir::new("diskette");
+    let path = dir.file("a.vfd");
+    let fits = |s| if s == 2880 { Ok(()) } else { Err(format!("{s} sectors are too odd")) };
+    let says = |mode| open_floppy(&path, mode, fits).err().unwrap().to_string();
+    assert!(says(Mode::ReadWrite).contains("--floppy none"));
+    fs::write(&path, []).unwrap();
+    assert!(says(Mode::ReadWrite).contains("is empty"));
+    fs::write(&path, vec![7; 1440 << 10]).unwrap();
+    let mut d = open_floppy(&path, Mode::ReadWrite, fits).unwrap().into_disk();
+    assert_eq!((d.sectors(), d.read_only()), (2880, false));
+    d.write(2879, &[1; 512]).unwrap();
+    assert!(says(Mode::ReadWrite).contains("in use"));
+    drop(d);
+    assert_eq!(fs::read(&path).unwrap()[2879 * 512], 1);
+    assert!(open_floppy(&path, Mode::ReadOnly, fits).unwrap().into_disk().read_only());
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    for (len, want) in [(1000 * 512, "a.vfd: 1000 sectors are too odd"), (1000, "1000 bytes are not a whole")]
+    {
+        file.set_len(len).unwrap();
+        let told = says(Mode::ReadOnly);
+        assert!(told.contains(want), "{told}");
+    }
+}
+
+/// As root every file can be written.
+#[test]
+fn a_diskette_that_cannot_be_written_is_protected() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = Dir::new("protected");
+    let path = dir.file("a.img");
+    fs::write(&path, vec![0; 1440 << 10]).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+    let can = fs::OpenOptions::new().write(true).open(&path).is_ok();
+    let d = open_floppy(&path, Mode::ReadWrite, |_| Ok(())).unwrap().into_disk();
+    assert_eq!(d.read_only(), !can);
 }
 
 #[test]
