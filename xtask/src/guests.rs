@@ -5,10 +5,13 @@
 //! | `linux/vmlinuz`, `linux/initrd.gz` | Debian's 686 kernel, and an initrd of busybox with a script for tests |
 //! | `bench/vmlinuz`, `bench/initrd.gz` | the same kernel, and an initrd with the programs of `benches/guest` |
 //! | `debian.vhd` | Debian with a login: MBR and core image of GRUB, ext4, kernel, sysvinit |
+//! | `floppy/vmlinuz`, `floppy/initrd.gz` | the kernel with its diskette driver |
+//! | `syslinux.img` | a diskette that boots SYSLINUX, with memtest86+ on it |
 //! | `memtest.iso`, `grub.iso`, `ipxe.iso`, `isolinux.iso` | what their packages ship (ISOLINUX: with a menu) |
 
 pub(crate) mod bench;
 mod debian;
+mod floppy;
 mod isos;
 mod linux;
 
@@ -37,6 +40,8 @@ pub(crate) enum Which {
     Debian,
     /// Bootable CDs
     Isos,
+    /// Diskettes and their Linux
+    Floppies,
 }
 
 /// Makes one guest and says where it is.
@@ -49,6 +54,7 @@ pub(crate) fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Bench => &["bench"],
         Which::Debian => &["debian.vhd"],
         Which::Isos => &["memtest.iso", "grub.iso", "ipxe.iso", "isolinux.iso"],
+        Which::Floppies => &["floppy", "syslinux.img"],
     };
     for p in parts.iter().map(|p| at.join(p)).filter(|p| fresh && p.exists()) {
         if p.is_dir() { fs::remove_dir_all(&p) } else { fs::remove_file(&p) }
@@ -59,6 +65,7 @@ pub(crate) fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Bench => make_bench().map(drop)?,
         Which::Debian => make_debian().map(drop)?,
         Which::Isos => run_linux().and_then(|()| isos::make(&at))?,
+        Which::Floppies => run_linux().and_then(|()| make_floppies(&at))?,
     }
     for p in parts {
         say(&format!("guests: {}", at.join(p).display()));
@@ -76,6 +83,7 @@ pub(crate) fn run(fresh: bool) -> Result<()> {
     fs::create_dir_all(&at)?;
     run_linux()?;
     isos::make(&at)?;
+    make_floppies(&at)?;
     make(&at.join("debian.vhd"), || debian::make(&at))?;
     Ok(())
 }
@@ -96,6 +104,14 @@ pub(crate) fn make_bench() -> Result<PathBuf> {
         bench::make(&at, &folder().join("linux")).context("cannot make the benchmark's guest")?;
     }
     Ok(at)
+}
+
+/// The diskette tests' guests.
+fn make_floppies(at: &Path) -> Result<()> {
+    let linux = at.join("floppy");
+    make(&linux.join("initrd.gz"), || floppy::make_linux(&linux, &at.join("linux/initrd.gz")))?;
+    let image = at.join("syslinux.img");
+    make(&image, || floppy::make_syslinux(&image))
 }
 
 /// The Debian VHD.

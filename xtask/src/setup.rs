@@ -21,8 +21,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("kmod", "/sbin/depmod"),
     ("memtest86+", "/boot/memtest86+ia32.bin"),
     ("mmdebstrap", "/usr/bin/mmdebstrap"),
+    ("mtools", "/usr/bin/mformat"),
     ("qemu-utils", "/usr/bin/qemu-img"),
     ("seabios", "/usr/share/seabios/bios-256k.bin"),
+    ("syslinux", "/usr/bin/syslinux"),
     ("syslinux-common", "/usr/lib/syslinux/modules/bios/ldlinux.c32"),
     ("xorriso", "/usr/bin/xorriso"),
 ];
