@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod bios;
+mod floppy;
 
 struct Blind;
 

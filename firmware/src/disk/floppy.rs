@@ -34,9 +34,20 @@ const fn fmt(cylinders: u16, spt: u16, rate: u8, double_step: bool, gap: u8) -> 
 const F360: &[Format] = &[fmt(40, 9, 2, false, 0x2a)];
 const F1200: &[Format] = &[fmt(80, 15, 0, false, 0x1b), fmt(40, 9, 1, true, 0x2a)];
 const F720: &[Format] = &[fmt(80, 9, 2, false, 0x2a)];
-const F1440: &[Format] = &[fmt(80, 18, 0, false, 0x1b), fmt(80, 9, 2, false, 0x2a)];
-const F2880: &[Format] =
-    &[fmt(80, 36, 3, false, 0x1b), fmt(80, 18, 0, false, 0x1b), fmt(80, 9, 2, false, 0x2a)];
+const F1440: &[Format] = &[
+    fmt(80, 18, 0, false, 0x1b),
+    fmt(80, 9, 2, false, 0x2a),
+    // Microsoft's distribution format and its like.
+    fmt(80, 21, 0, false, 0x1c),
+    fmt(80, 23, 0, false, 0x1c),
+];
+const F2880: &[Format] = &[
+    fmt(80, 36, 3, false, 0x1b),
+    fmt(80, 18, 0, false, 0x1b),
+    fmt(80, 9, 2, false, 0x2a),
+    fmt(80, 21, 0, false, 0x1c),
+    fmt(80, 23, 0, false, 0x1c),
+];
 
 /// What each CMOS drive type can hold.
 fn formats(kind: u8) -> &'static [Format] {
@@ -339,6 +350,8 @@ async fn transfer(bus: &Bus, f: &mut Frame, kind: u8) -> u8 {
         last = run(bus, f, drive, &fm, count).await;
         match last {
             0 => {
+                let known = state & 0x10 != 0;
+                let n = if known { n } else { densest(bus, f, drive, all, n).await };
                 let v = 0x10 | n as u8 | fm.rate << 6 | u8::from(fm.double_step) << 5;
                 bus.write8(bda(bda::FD_MEDIA + u16::from(drive)), v).await;
                 f.set_al(count);
@@ -349,6 +362,20 @@ async fn transfer(bus: &Bus, f: &mut Frame, kind: u8) -> u8 {
         }
     }
     last
+}
+
+/// Formats of one rate differ by what a track holds, which only a look for the next sector shows; once for a medium.
+async fn densest(bus: &Bus, f: &Frame, drive: u8, all: &[Format], works: usize) -> usize {
+    let (c, h, _) = chs(f);
+    let mut best = works;
+    for (n, x) in all.iter().enumerate() {
+        let last = all[best].spt;
+        if x.rate == all[works].rate && x.spt > last {
+            let there = one_track(bus, drive, &all[best], VERIFY, (c, h, u32::from(last) + 1), 1, 0).await;
+            best = if there.is_ok() { n } else { best };
+        }
+    }
+    best
 }
 
 async fn run(bus: &Bus, f: &Frame, drive: u8, fm: &Format, count: u8) -> u8 {
@@ -363,46 +390,62 @@ async fn tracks(bus: &Bus, f: &Frame, drive: u8, fm: &Format, count: u8) -> Resu
     let (c, mut h, mut s) = chs(f);
     bus.outb(CCR, fm.rate).await;
     let buffer = Far::new(f.es, f.bx()).linear();
-    let verify = f.ah() == 4;
+    // Verify transfers nothing: DMA verify mode. Read: to memory. Write: from memory.
+    let mode = match f.ah() {
+        2 => READ,
+        3 => WRITE,
+        _ => VERIFY,
+    };
     let mut done = 0u32;
     while done < u32::from(count) {
-        if s > u32::from(fm.spt) {
+        // A first sector beyond the track is the controller's to miss: programs count sectors that way.
+        if s > u32::from(fm.spt) && done > 0 {
             (s, h) = (1, h + 1);
         }
         if h > 1 {
             return Err(error::NOT_FOUND);
         }
-        let n = (u32::from(fm.spt) - s + 1).min(u32::from(count) - done);
+        let n = (u32::from(fm.spt) + 1).saturating_sub(s).clamp(1, u32::from(count) - done);
         let steps = if fm.double_step { c * 2 } else { c };
         if bus.read8(bda(bda::FD_TRACK + u16::from(drive))).await != steps as u8 || done == 0 {
             seek(bus, drive, h as u8, steps as u8).await?;
         }
-        // Verify transfers nothing: DMA verify mode. Read: to memory. Write: from memory.
-        let mode = match f.ah() {
-            2 => 0x46,
-            3 => 0x4a,
-            _ => 0x42,
-        };
-        let at = if verify { 0 } else { buffer + done * 512 };
-        if !dma(bus, mode, at, n * 512).await {
-            return Err(error::BOUNDARY);
-        }
-        expect_interrupt(bus).await;
-        let cmd = if f.ah() == 3 { 0xc5 } else { 0xe6 };
-        let last = (s + n - 1) as u8;
-        command(bus, &[cmd, (h as u8) << 2 | drive, c as u8, h as u8, s as u8, 2, last, fm.gap, 0xff])
-            .await?;
-        interrupt(bus).await?;
-        let r = results(bus, 7).await?;
-        // The end of the track comes with TC at the same time: not an error.
-        match outcome(&r) {
-            0 => {}
-            e => return Err(e),
-        }
+        let at = if mode == VERIFY { 0 } else { buffer + done * 512 };
+        one_track(bus, drive, fm, mode, (c, h, s), n, at).await?;
         done += n;
         s += n;
     }
     Ok(())
+}
+
+/// Modes of DMA channel 2: single, towards memory, from it, or nowhere.
+const READ: u8 = 0x46;
+const WRITE: u8 = 0x4a;
+const VERIFY: u8 = 0x42;
+
+/// So many sectors of the side of a track that the head is over.
+async fn one_track(
+    bus: &Bus,
+    drive: u8,
+    fm: &Format,
+    mode: u8,
+    (c, h, s): (u32, u32, u32),
+    n: u32,
+    at: u32,
+) -> Result<(), u8> {
+    if !dma(bus, mode, at, n * 512).await {
+        return Err(error::BOUNDARY);
+    }
+    expect_interrupt(bus).await;
+    let cmd = if mode == WRITE { 0xc5 } else { 0xe6 };
+    let last = (s + n - 1) as u8;
+    command(bus, &[cmd, (h as u8) << 2 | drive, c as u8, h as u8, s as u8, 2, last, fm.gap, 0xff]).await?;
+    interrupt(bus).await?;
+    // The end of the track comes with TC at the same time: not an error.
+    match outcome(&results(bus, 7).await?) {
+        0 => Ok(()),
+        e => Err(e),
+    }
 }
 
 /// AH=05h: the buffer holds cylinder, head, sector and size code for each sector.
