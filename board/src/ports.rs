@@ -184,6 +184,21 @@ pub trait NetPort: Send {
     }
 }
 
+/// A network cable that is not plugged in.
+pub struct NoCable;
+
+impl NetPort for NoCable {
+    fn send(&mut self, _: &[u8]) {}
+
+    fn receive(&mut self, _: &mut [u8]) -> Option<usize> {
+        None
+    }
+
+    fn link(&self) -> bool {
+        false
+    }
+}
+
 /// The far end of an LPT port.
 pub trait ParallelPort: Send {
     fn strobe(&mut self, byte: u8);

@@ -8,4 +8,5 @@
 pub mod ata;
 pub mod chipset;
 pub mod isa;
+pub mod net;
 pub mod video;

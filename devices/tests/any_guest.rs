@@ -8,10 +8,11 @@
 use board::testkit::Bench;
 use board::{
     Decode, Device, Dir, DiskDone, DiskFault, DiskOp, Dreq, HostEvent, HostJob, IntCtl, IsaDma, Key, Media,
-    Pointer, Reset, Route, SerialPort, StateOut, Width, Win, WinKind,
+    NetPort, Pointer, Reset, Route, SerialPort, StateOut, Width, Win, WinKind,
 };
 use devices::chipset::{i440bx, piix4};
 use devices::isa::{i8042, i8237, i8254, i8259, i82077, mc146818, ns16550, w83977};
+use devices::net::dec21140;
 use seeded::Rng;
 
 const ROUNDS: u32 = 60_000;
@@ -23,7 +24,7 @@ fn saved<D: Device>(b: &Bench<D>) -> (u16, Vec<u8>) {
 }
 
 fn event(r: &mut Rng) -> HostEvent {
-    match r.below(4) {
+    match r.below(5) {
         0 => HostEvent::Key { key: Key(r.next() as u16), down: r.below(2) == 0 },
         1 => HostEvent::Pointer(Pointer {
             dx: r.next() as i32,
@@ -32,6 +33,7 @@ fn event(r: &mut Rng) -> HostEvent {
             buttons: r.next() as u8,
         }),
         2 => HostEvent::Serial((0..r.below(40)).map(|_| r.next() as u8).collect()),
+        3 => HostEvent::Network,
         _ => HostEvent::PowerButton,
     }
 }
@@ -261,6 +263,40 @@ fn i82077_takes_anything() {
             };
             let unit = if r.below(20) == 0 { 3 } else { job.unit };
             b.host(HostEvent::Disk(DiskDone { unit, tag: job.tag, result }));
+        }
+    });
+}
+
+/// A wire that always has a frame, of any length.
+struct Babble(Rng);
+
+impl NetPort for Babble {
+    fn send(&mut self, frame: &[u8]) {
+        assert!((14..=1522).contains(&frame.len()));
+    }
+    fn receive(&mut self, frame: &mut [u8]) -> Option<usize> {
+        let len = self.0.index(frame.len() + 1);
+        frame[..len].fill_with(|| self.0.byte());
+        (!self.0.one_in(3)).then_some(len)
+    }
+}
+
+#[test]
+fn dec21140_takes_anything() {
+    let place = dec21140::Place { name: "dec21140-0", func: 0, many: false };
+    let mac = [0, 3, 0xff, 0, 0, 1];
+    let b = Bench::new(|l| {
+        let line = l.connect(Route::Pirq(0));
+        dec21140::Dec21140::new(place, mac, line, Box::new(Babble(Rng::new(1))))
+    });
+    // Lists that lie in memory full of what random bytes make of descriptors.
+    let mut r = Rng::new(2);
+    b.ram.write(0, &r.bytes(0x2_0000));
+    torment(b, &[(dec21140::IO, 0xec00)], |b, r| {
+        if r.below(8) == 0 {
+            b.cfg_write(dec21140::CONFIG, 4, Width::W, 7);
+            b.out32(0xec00 + r.pick(&[0x18, 0x20]), r.below(0x2_0000) as u32);
+            b.out32(0xec30, r.next() as u32 | 0x2042);
         }
     });
 }

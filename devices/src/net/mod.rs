@@ -1,0 +1,3 @@
+//! Network controllers.
+
+pub mod dec21140;
