@@ -1,6 +1,6 @@
 //! How an embedder talks to a running machine.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use board::{HostEvent, Key, Media, Pointer, SlotId};
 
 use crate::board_map::Roles;
 use crate::mailbox::{Mailbox, Message};
+use crate::spec::NETS_MOST;
 
 /// Where a machine is in its life: `Built -> Running <-> Paused -> Off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +101,8 @@ pub(crate) struct Shared {
     pub(crate) guest_ns: AtomicU64,
     pub(crate) instructions: AtomicU64,
     pub(crate) events: Mutex<Vec<Sender<Event>>>,
+    /// Adapters with a message in the mailbox.
+    pub(crate) net_told: [AtomicBool; NETS_MOST],
 }
 
 impl Shared {
@@ -133,6 +136,8 @@ pub enum NoAnswer {
     Busy,
     #[error("the machine has 2 serial ports; there is no number {0}")]
     NoPort(usize),
+    #[error("the machine has no network adapter {0}")]
+    NoAdapter(usize),
 }
 
 /// How long an answer may take.
@@ -232,6 +237,16 @@ impl Handle {
     pub fn serial_input(&self, n: usize, bytes: Vec<u8>) -> Result<(), NoAnswer> {
         let slot: SlotId = *self.roles.com.get(n).ok_or(NoAnswer::NoPort(n))?;
         self.put(Message::Chip(slot, HostEvent::Serial(bytes)))
+    }
+
+    /// The port of network adapter `n` may have frames, or its link changed. May be called for every frame: the
+    /// machine hears of it once until it has looked.
+    pub fn network(&self, n: usize) -> Result<(), NoAnswer> {
+        let told = self.shared.net_told.get(n).filter(|_| self.roles.net[n].is_some());
+        if told.ok_or(NoAnswer::NoAdapter(n))?.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.put(Message::Network(n))
     }
 
     /// Everything that happens from now on.

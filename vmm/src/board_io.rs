@@ -176,9 +176,9 @@ impl Board {
             self.power = Some(p);
             self.kicker.kick();
         }
-        // A timer that an access armed must not wait for a poll that was promised before. Accesses that arm timers are
-        // those of ports, after which every engine looks at the kicker at once. (The host's clock is asked so often
-        // that nobody could tell.)
+        // A timer that an access armed must not wait for a poll that was promised before. Every engine looks at the
+        // kicker behind the instruction that reached a port or a chip's memory. (The host's clock is asked so often that
+        // nobody could tell.)
         if self.polled_again != 0 && self.next_due().is_some_and(|t| t < self.polled_again) {
             self.polled_again = 0;
             self.kicker.kick();

@@ -9,6 +9,7 @@
 //! | PIIX4 IDE | PCI 0:7.1; puts 1F0h/3F6h, 170h/376h and its bus master where its registers say | 14, 15 |
 //! | PIIX4 power management | PCI 0:7.3, B2h; PM and SMBus blocks where its registers say | 9 (SCI) |
 //! | S3 Trio64 | PCI 0:8.0; VGA ports and memory, frame buffer where its registers say | PIRQ of device 8 |
+//! | 21140A x 0 to 4 | PCI 0:10.0 to 0:10.3; registers where its registers say | PIRQ of device 10, INTA# to INTD# |
 //! | 8254 | 40h-43h, 61h | 0 |
 //! | MC146818 | 70h-77h | 8 |
 //! | 8042 | 60h, 64h | 1, 12 |
@@ -19,7 +20,7 @@
 
 use std::sync::Arc;
 
-use board::{Decode, Device, Lines, Media, Route, Scanout, SerialPort, SlotId, Win};
+use board::{Decode, Device, Lines, Media, NetPort, Route, Scanout, SerialPort, SlotId, Win};
 use devices::ata::DriveSpec;
 use devices::ata::atapi::CdSpec;
 use devices::ata::hard_disk::DiskSpec;
@@ -27,6 +28,7 @@ use devices::chipset::i440bx::{self, I440bx, RomPages};
 use devices::chipset::piix4::{ide, isa, pm};
 use devices::isa::i82077::media::FloppySpec;
 use devices::isa::{i8042, i8237, i8254, i8259, i82077, mc146818, ns16550, w83977};
+use devices::net::dec21140::{self, Dec21140};
 use devices::video::s3trio64::{self, S3Trio64};
 use firmware::{BootDevice, Firmware};
 use ram::{GuestRam, Slot};
@@ -34,6 +36,7 @@ use ram::{GuestRam, Slot};
 use crate::board_io::{Board, Built};
 use crate::floppy::FLOPPIES;
 use crate::machine::Parts;
+use crate::spec::NETS_MOST;
 
 /// IDE units.
 pub(crate) const DRIVES: usize = 4;
@@ -61,6 +64,7 @@ pub(crate) struct Outside {
     pub(crate) drives: [Option<Found>; DRIVES],
     pub(crate) floppies: [Option<FloppySpec>; FLOPPIES],
     pub(crate) serial: [Option<Box<dyn SerialPort>>; 2],
+    pub(crate) net: [Option<Box<dyn NetPort>>; NETS_MOST],
     pub(crate) display: Box<dyn Scanout>,
 }
 
@@ -74,7 +78,13 @@ pub(crate) struct Roles {
     pub(crate) fdc: SlotId,
     pub(crate) pm: SlotId,
     pub(crate) rtc: SlotId,
+    /// By the number of the port.
+    pub(crate) net: [Option<SlotId>; NETS_MOST],
 }
+
+/// Where the network card is, and its functions' names.
+const NET_DEVICE: u8 = 10;
+const NETS: [&str; NETS_MOST] = ["dec21140-0", "dec21140-1", "dec21140-2", "dec21140-3"];
 
 /// Chips and places while the board is being put together.
 #[derive(Default)]
@@ -139,7 +149,7 @@ fn rom(ram: &GuestRam, image: &[u8], own: bool) -> (Slot, Vec<RomPages>) {
 
 pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Built, Roles) {
     use Decode::Pio;
-    let Outside { drives, floppies, serial, display } = outside;
+    let Outside { drives, floppies, serial, net, display } = outside;
     let mut k = Kit::default();
     let vram = parts.vram_mib << 20;
     let image = parts.bios.clone().unwrap_or_else(firmware::rom_image);
@@ -196,6 +206,8 @@ pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Bu
     }
     let vga = k.add(s3, &[(s3trio64::CONFIG, pci(8, 0))]);
 
+    let net = adapters(&mut k, parts, net);
+
     let irq0 = k.irq(0);
     k.add(i8254::I8254::new(irq0), &[(i8254::TIMER, Pio(0x40)), (i8254::PORT61, Pio(0x61))]);
     let irq8 = k.irq(8);
@@ -232,7 +244,27 @@ pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Bu
         places,
         lines,
     };
-    (built, Roles { kbc, vga, com, ide: ide_slot, fdc, pm: pm_slot, rtc })
+    (built, Roles { kbc, vga, com, ide: ide_slot, fdc, pm: pm_slot, rtc, net })
+}
+
+/// The adapters that have a cable, as functions one after the other: there is none without a function 0.
+fn adapters(
+    k: &mut Kit,
+    parts: &Parts,
+    ports: [Option<Box<dyn NetPort>>; NETS_MOST],
+) -> [Option<SlotId>; NETS_MOST] {
+    let many = ports.iter().flatten().count() > 1;
+    let mut slots = [None; NETS_MOST];
+    let mut func = 0;
+    for (n, port) in ports.into_iter().enumerate() {
+        let Some(port) = port else { continue };
+        let line = k.pci_irq(NET_DEVICE, func);
+        let place = dec21140::Place { name: NETS[n], func, many };
+        let chip = Dec21140::new(place, parts.macs[n], line, port);
+        slots[n] = Some(k.add(chip, &[(dec21140::CONFIG, pci(NET_DEVICE, func))]));
+        func += 1;
+    }
+    slots
 }
 
 /// Nothing in the socket: bytes go nowhere, modem inputs are off.

@@ -1,6 +1,6 @@
 //! The seam for fuzzing: random accesses of the processor to the whole board, none of which may panic.
 
-use board::{Disk, HostEvent, Scanout, VideoMode};
+use board::{Disk, HostEvent, NetPort, Scanout, VideoMode};
 use hv_vcpu::{GuestIo, Width};
 
 use crate::clock::ClockKind;
@@ -53,6 +53,26 @@ impl Scanout for Seen {
     }
 }
 
+/// A wire on which there is always something, for us or for everybody.
+struct Busy(u8);
+
+impl NetPort for Busy {
+    fn send(&mut self, frame: &[u8]) {
+        assert!((14..=1522).contains(&frame.len()), "no frame has {} bytes", frame.len());
+    }
+
+    fn receive(&mut self, frame: &mut [u8]) -> Option<usize> {
+        self.0 = self.0.wrapping_add(1);
+        let len = usize::from(self.0) * 8;
+        frame[..len].fill(self.0);
+        frame[..len.min(6)].fill(0xff);
+        (self.0 & 3 != 0).then_some(len)
+    }
+}
+
+/// Where the network adapter's registers are put before the fuzzing begins.
+const NET: u16 = 0xe000;
+
 /// Ports where chips are, as pairs of first port and mask of what is added.
 const PORTS: &[(u16, u16)] = &[
     (0x00, 0xf),
@@ -77,6 +97,8 @@ const PORTS: &[(u16, u16)] = &[
     (0x510, 0xf),
     (0xc000, 0xf),
     (0xcf8, 7),
+    (NET, 0x7f),
+    (NET, 0x7f),
 ];
 
 fn machine() -> Option<Machine> {
@@ -91,7 +113,14 @@ fn machine() -> Option<Machine> {
         [Some(Drive::Disk { disk: disk() }), None, Some(Drive::Cdrom { medium: Some(disk()) }), None];
     let diskette = Floppy { medium: Some(Box::new(Plain(vec![0; 2880 * 512]))) };
     let floppies = [Some(diskette), Some(Floppy { medium: None })];
-    Machine::build(&parts, Ports { drives, floppies, serial: [None, None], display: Box::new(Seen) }).ok()
+    let net = [Some(Box::new(Busy(0)) as Box<dyn NetPort>), None, None, None];
+    let ports = Ports { drives, floppies, serial: [None, None], net, display: Box::new(Seen) };
+    let mut m = Machine::build(&parts, ports).ok()?;
+    for (register, v) in [(0x10, u32::from(NET)), (0x14, 0xe000_0000), (0x04, 7)] {
+        m.board.pio_write(0xcf8, Width::Dword, 0x8000_5000 | register);
+        m.board.pio_write(0xcfc, Width::Dword, v);
+    }
+    Some(m)
 }
 
 /// Five bytes an access: what, where (2), value (2).
@@ -125,7 +154,7 @@ pub fn board(bytes: &[u8]) {
             }
             4..=6 => drop(m.board.pio_read(port, width)),
             7 => {
-                let function = [0x00, 0x38, 0x39, 0x3b, 0x40, 0x7f][usize::from(op[1]) % 6];
+                let function = [0x00, 0x38, 0x39, 0x3b, 0x40, 0x50, 0x7f][usize::from(op[1]) % 7];
                 let address = 0x8000_0000 | function << 8 | u32::from(op[2] & 0xfc);
                 m.board.pio_write(0xcf8, Width::Dword, address);
                 m.board.pio_write(0xcfc, Width::Dword, written);
@@ -143,6 +172,11 @@ pub fn board(bytes: &[u8]) {
                 }
             }
             13 => m.board.host_event(m.roles.com[usize::from(op[1] & 1)], HostEvent::Serial(op.to_vec())),
+            14 if op[1] & 1 != 0 => {
+                if let Some(slot) = m.roles.net[0] {
+                    m.board.host_event(slot, HostEvent::Network);
+                }
+            }
             14 => m.board.host_event(m.roles.vga, HostEvent::Redraw),
             _ => {
                 let _ = m.board.take_power();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use board::{Disk, HostEvent, Media, Reset, Scanout, SerialPort};
+use board::{Disk, HostEvent, Media, NetPort, Reset, Scanout, SerialPort};
 use devices::isa::i82077::media::DriveKind;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Unavailable, Vcpu};
 use ram::{GuestRam, RamError};
@@ -18,7 +18,7 @@ use crate::engine::{self, Choice, Engine};
 use crate::floppy::{self, FLOPPIES, FloppyError};
 use crate::linux::{LinuxBoot, LinuxError};
 use crate::mailbox::Mailbox;
-use crate::spec::{MEMORY_MIB, VIDEO_MIB};
+use crate::spec::{self, MEMORY_MIB, NETS_MOST, VIDEO_MIB};
 
 /// What is behind an IDE drive at power-on.
 pub enum Drive {
@@ -43,6 +43,9 @@ pub struct Ports {
     /// Diskette drives A: and B:.
     pub floppies: [Option<Floppy>; FLOPPIES],
     pub serial: [Option<Box<dyn SerialPort>>; 2],
+    /// The cables of the network adapters; an adapter without a port is not there ([`board::NoCable`] is a cable that
+    /// is not plugged in).
+    pub net: [Option<Box<dyn NetPort>>; NETS_MOST],
     pub display: Box<dyn Scanout>,
 }
 
@@ -65,6 +68,8 @@ pub struct Parts {
     pub nx: bool,
     pub vram_mib: u32,
     pub uuid: [u8; 16],
+    /// Addresses of the network adapters.
+    pub macs: [[u8; 6]; NETS_MOST],
 }
 
 impl Default for Parts {
@@ -81,6 +86,7 @@ impl Default for Parts {
             nx: false,
             vram_mib: 4,
             uuid: *b"heirloom-default",
+            macs: spec::macs("heirloom", &[]),
         }
     }
 }
@@ -105,6 +111,8 @@ pub enum BuildError {
     VideoMemory { got: u32 },
     #[error("the image in diskette drive {drive}: {why}")]
     Floppy { drive: char, why: FloppyError },
+    #[error("MAC address {} is a group's; the first byte of an adapter's is even", spec::show_mac(*.got))]
+    GroupAddress { got: [u8; 6] },
     #[error("cannot start a thread for a disk")]
     DiskThread(#[source] std::io::Error),
     #[error(transparent)]
@@ -139,6 +147,9 @@ impl Parts {
         if !VIDEO_MIB.contains(&self.vram_mib) {
             return Err(BuildError::VideoMemory { got: self.vram_mib });
         }
+        if let Some(&got) = self.macs.iter().find(|m| m[0] & 1 != 0) {
+            return Err(BuildError::GroupAddress { got });
+        }
         if let Some(b) = &self.bios
             && ![64 << 10, 128 << 10, 256 << 10].contains(&b.len())
         {
@@ -167,7 +178,7 @@ impl Machine {
         let mut found = [const { None }; board_map::DRIVES];
         // Whose disks they are is known once the board is built.
         let (mut ide_disks, mut diskettes) = (Vec::new(), Vec::new());
-        let Ports { drives, floppies, serial, display } = ports;
+        let Ports { drives, floppies, serial, net, display } = ports;
         for (unit, d) in drives.into_iter().enumerate() {
             let (disk, seen) = match d {
                 None => continue,
@@ -193,7 +204,7 @@ impl Machine {
             diskettes.extend(medium.map(|d| (unit as u8, d)));
         }
         let removable = found.each_ref().map(|f| matches!(f, Some(board_map::Found::Cdrom(_))));
-        let outside = board_map::Outside { drives: found, floppies: floppy_specs, serial, display };
+        let outside = board_map::Outside { drives: found, floppies: floppy_specs, serial, net, display };
         let (built, roles) = board_map::build(parts, &ram, outside);
         let mut disks = Disks::new(mailbox.clone(), parts.clock == ClockKind::Instructions);
         for (slot, all) in [(roles.ide, ide_disks), (roles.fdc, diskettes)] {

@@ -12,6 +12,8 @@ use crate::api::Command;
 pub(crate) enum Message {
     /// For a chip.
     Chip(SlotId, HostEvent),
+    /// The port of a network adapter has news.
+    Network(usize),
     Command(Command),
 }
 

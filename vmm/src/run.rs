@@ -168,6 +168,13 @@ impl Machine {
         while let Some(m) = self.mailbox.take() {
             match m {
                 Message::Chip(slot, ev) => self.board.host_event(slot, ev),
+                Message::Network(n) => {
+                    // Before the look: what comes from now on is told anew.
+                    self.shared.net_told[n].store(false, Ordering::Release);
+                    if let Some(slot) = self.roles.net[n] {
+                        self.board.host_event(slot, HostEvent::Network);
+                    }
+                }
                 Message::Command(c) => {
                     if let Next::End(o) = self.command(c)? {
                         return Ok(Next::End(o));

@@ -16,8 +16,12 @@
 //!
 //! [[floppy]]                        # A:, then B:
 //! path = "dos.img"                  # leave it out for an empty drive
+//! [[net]]
+//! kind = "tap"                      # or none: the cable is not plugged in
+//! interface = "tap0"
 //! ```
 
+mod net;
 mod reader;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +31,7 @@ use cpu::Software;
 
 use crate::engine::{Choice, Engine};
 use crate::floppy::FLOPPIES;
+pub use net::{NETS_MOST, NetKind, NetSpec, mac, mac_for, macs, net, show_mac};
 use reader::Reader;
 
 /// One fault of a spec: where, and what to write instead.
@@ -114,6 +119,8 @@ pub struct MachineSpec {
     pub append: String,
     pub bios: Option<PathBuf>,
     pub serial: Vec<SerialSpec>,
+    /// One entry for each adapter.
+    pub nets: Vec<NetSpec>,
     pub display: Vec<DisplaySpec>,
 }
 
@@ -136,6 +143,7 @@ impl Default for MachineSpec {
             append: String::new(),
             bios: None,
             serial: Vec::new(),
+            nets: vec![NetSpec::UNPLUGGED],
             display: Vec::new(),
         }
     }
@@ -329,6 +337,11 @@ impl MachineSpec {
                 t.needs("path");
                 s.disks.push(d);
             });
+            let mut nets = Vec::new();
+            r.tables("net", |t| nets.push(net::read(t)));
+            if !nets.is_empty() {
+                s.nets = nets;
+            }
             r.tables("cdrom", |t| {
                 let mut p = None;
                 t.text("path", path, |v| p = Some(v));
@@ -378,6 +391,7 @@ impl MachineSpec {
         if self.serial.iter().filter(|s| **s == SerialSpec::Stdio).count() > 1 {
             bad.push("stdio can serve one serial port only".into());
         }
+        net::check(&self.name, &self.nets, &mut bad);
         if self.kernel.is_none() && (self.initrd.is_some() || !self.append.is_empty()) {
             bad.push("initrd and append need a kernel".into());
         }

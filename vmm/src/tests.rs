@@ -13,6 +13,7 @@ use crate::{
 
 mod bios;
 mod floppy;
+mod net;
 
 struct Blind;
 
@@ -86,8 +87,13 @@ fn machine_with(bios: Vec<u8>, clock: ClockKind) -> (Machine, Tape) {
         None,
     ];
     let floppies = [Some(Floppy { medium: Some(Box::new(Sectors(2880))) }), None];
-    let ports =
-        Ports { drives, floppies, serial: [Some(Box::new(tape.clone())), None], display: Box::new(Blind) };
+    let ports = Ports {
+        drives,
+        floppies,
+        serial: [Some(Box::new(tape.clone())), None],
+        net: [const { None }; 4],
+        display: Box::new(Blind),
+    };
     (Machine::build(&parts, ports).unwrap(), tape)
 }
 
@@ -442,6 +448,7 @@ fn the_end_of_time_does_not_hold_up_the_start() {
         drives: [const { None }; 4],
         floppies: [None, None],
         serial: [None, None],
+        net: [const { None }; 4],
         display: Box::new(Blind),
     };
     let mut m = Machine::build(&parts, ports).unwrap();

@@ -79,3 +79,53 @@ fn every_path_of_a_spec_is_relative_to_its_folder() {
     s.rebase(Path::new("/at"));
     assert_eq!(s.bios, Some("/at/b".into()));
 }
+
+#[test]
+fn network_adapters_are_read_and_their_faults_name_the_mend() {
+    let s = MachineSpec::parse(
+        "[[net]]\nkind = 'none'\n[[net]]\nkind = 'tap'\ninterface = 'tap0'\nmac = '00-03-FF-00-00-07'\n",
+        "m.toml",
+    )
+    .unwrap();
+    let tap = NetSpec { kind: NetKind::Tap("tap0".into()), mac: Some([0, 3, 0xff, 0, 0, 7]) };
+    assert_eq!(s.nets, [NetSpec::UNPLUGGED, tap.clone()]);
+    assert_eq!(macs("a", &s.nets)[1], [0, 3, 0xff, 0, 0, 7]);
+    assert_eq!(MachineSpec::parse("", "m.toml").unwrap().nets, [NetSpec::UNPLUGGED], "one, unplugged");
+    assert_eq!(net("tap=tap0"), Ok(NetSpec { mac: None, ..tap }));
+    assert_eq!(net("none"), Ok(NetSpec::UNPLUGGED));
+
+    for (text, told) in [
+        ("kind = 'nat '", "m.toml:2: kind: no kind of network \"nat \"; use none or tap"),
+        ("mac = '00:03:ff:00:00:01'", "m.toml:1: kind is missing"),
+        ("kind = 'tap'", "m.toml:1: interface is missing"),
+        ("kind = 'tap'\ninterface = 'a/b'", "m.toml:3: interface: no interface can be named \"a/b\""),
+        (
+            "kind = 'none'\nmac = '01:00:00:00:00:00'",
+            "m.toml:3: mac: MAC address \"01:00:00:00:00:00\" is a group's",
+        ),
+        ("kind = 'none'\nmac = '00:00:00:00:00:00'", "is nobody's; use another, as in 00:03:ff:12:34:56"),
+        ("kind = 'none'\nmac = '0:3:ff:12:34:56:0'", "use six bytes, as in 00:03:ff:12:34:56"),
+        ("kind = 'none'\nmac = '00:03:ff:12:34:5é'", "use six bytes"),
+        ("kind = 'none'\nmac = '0003ff123456'", "use six bytes"),
+    ] {
+        let f = MachineSpec::parse(&format!("[[net]]\n{text}\n"), "m.toml").unwrap_err().to_string();
+        assert!(f.contains(told), "{f}");
+    }
+    let told = MachineSpec::parse(&"[[net]]\nkind = 'none'\n".repeat(5), "m.toml").unwrap_err().to_string();
+    assert!(told.contains("5 network adapters; the machine takes 4"), "{told}");
+    let twice = "[[net]]\nkind = 'tap'\ninterface = 't'\nmac = '00:03:ff:00:00:01'\n".repeat(2);
+    let told = MachineSpec::parse(&twice, "m.toml").unwrap_err().to_string();
+    assert!(
+        told.contains("MAC address 00:03:ff:00:00:01; give each") && told.contains("on interface t;"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_machines_name_makes_its_addresses() {
+    let all = macs("accounts", &[]);
+    assert_eq!(all, macs("accounts", &[]));
+    assert!(all.iter().all(|m| m[..3] == [0, 3, 0xff]));
+    assert!((0..4).all(|n| (0..n).all(|k| all[k] != all[n])));
+    assert_ne!(all[0], mac_for("accounts2", 0));
+}
