@@ -11,7 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use host_io::display::{Frame, write_png};
-use vmm::spec::{self, DiskSpec, DisplaySpec, EngineSpec, FloppySpec, MachineSpec, SerialSpec};
+use vmm::spec::{
+    self, DiskSpec, DisplaySpec, EngineSpec, FloppySpec, MachineSpec, NetSpec, SerialSpec,
+};
 use vmm::{BootFile, BuildError, Choice, ClockKind, LinuxBoot, Machine, Outcome, Parts};
 
 use crate::control::{Server, Target};
@@ -69,6 +71,12 @@ pub(crate) struct Args {
     /// COM1, then COM2: stdio, none, file=PATH, unix=PATH or tcp=HOST:PORT
     #[arg(long, value_parser = spec::serial)]
     serial: Vec<SerialSpec>,
+    /// A network adapter, up to four: none (not plugged in) or tap=INTERFACE; one with none if not given
+    #[arg(long, value_name = "NETWORK", value_parser = spec::net)]
+    net: Vec<NetSpec>,
+    /// The adapters' MAC addresses, in their order; else made from the machine's name
+    #[arg(long, value_name = "MAC", value_parser = spec::mac)]
+    mac: Vec<[u8; 6]>,
     /// none, or vnc=HOST:PORT[,password=WORD]
     #[arg(long, value_parser = spec::display)]
     display: Vec<DisplaySpec>,
@@ -295,6 +303,19 @@ fn resolve(a: Args) -> Result<MachineSpec> {
     if !a.serial.is_empty() {
         s.serial = a.serial;
     }
+    if !a.net.is_empty() {
+        s.nets = a.net;
+    }
+    if a.mac.len() > s.nets.len() {
+        let (macs, nets) = (a.mac.len(), s.nets.len());
+        return Err(Usage(format!(
+            "{macs} MAC addresses for {nets} network adapters; give --net once for each"
+        ))
+        .into());
+    }
+    for (net, mac) in s.nets.iter_mut().zip(a.mac) {
+        net.mac = Some(mac);
+    }
     if !a.display.is_empty() {
         s.display = a.display;
     }
@@ -335,6 +356,7 @@ fn parts(s: &MachineSpec) -> Result<Parts> {
         nx: s.nx,
         vram_mib: s.video_mib,
         uuid: uuid(&s.name),
+        macs: spec::macs(&s.name, &s.nets),
     })
 }
 

@@ -1,6 +1,7 @@
-//! The outside world behind the host-port traits of `board`: disk images, displays, input, serial ports.
+//! The outside world behind the host-port traits of `board`: disk images, displays, input, serial ports, networks.
 
 pub mod disk;
 pub mod display;
 pub mod input;
+pub mod net;
 pub mod serial;

@@ -123,7 +123,7 @@ fn gone(e: NoAnswer) -> Failed {
     let status = match e {
         NoAnswer::Gone => StatusCode::GONE,
         NoAnswer::Busy => StatusCode::SERVICE_UNAVAILABLE,
-        NoAnswer::NoPort(_) => StatusCode::NOT_FOUND,
+        NoAnswer::NoPort(_) | NoAnswer::NoAdapter(_) => StatusCode::NOT_FOUND,
     };
     Failed(status, e.to_string())
 }

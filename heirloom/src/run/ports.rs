@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
-use board::{Disk, SerialPort};
+use board::{Disk, NetPort, NoCable, SerialPort};
 use host_io::disk::{self, DiskError};
 use host_io::display::Frame;
 use host_io::display::vnc::{VncConfig, VncError, VncListener, VncServer, parse_address};
 use host_io::input::InputEvent;
+use host_io::net::Wake;
 use host_io::serial::{Expect, Input, Port};
-use vmm::spec::{DiskSpec, DisplaySpec, FloppySpec, MachineSpec, SerialSpec};
+use vmm::spec::{DiskSpec, DisplaySpec, FloppySpec, MachineSpec, NETS_MOST, NetKind, SerialSpec};
 use vmm::{Drive, Floppy, Handle, Ports};
 
 use super::{End, Ender, Terminal};
@@ -23,6 +24,8 @@ struct Line {
     machine: Option<Handle>,
     /// What came before the machine was there: port and bytes.
     early: Vec<(usize, Vec<u8>)>,
+    /// Network ports that had news by then.
+    early_nets: Vec<usize>,
 }
 
 /// Reaches the machine from ports that were opened before it.
@@ -44,8 +47,22 @@ impl Link {
         }
     }
 
+    /// Network port `n` has news.
+    fn network(&self, n: usize) {
+        let mut l = self.lock();
+        match &l.machine {
+            // A machine that is gone takes no frames.
+            Some(h) => drop(h.network(n)),
+            None if l.early_nets.contains(&n) => {}
+            None => l.early_nets.push(n),
+        }
+    }
+
     pub(crate) fn connect(&self, h: Handle) {
         let mut l = self.lock();
+        for n in std::mem::take(&mut l.early_nets) {
+            let _ = h.network(n);
+        }
         for (n, b) in std::mem::take(&mut l.early) {
             let _ = h.serial_input(n, b);
         }
@@ -99,6 +116,7 @@ pub(crate) fn open(
             SerialSpec::None | SerialSpec::Stdio | SerialSpec::File(_) => {}
         }
     }
+    let net = nets(s, link)?;
     let control = control::Listener::bind(&s.name)?;
     let mut terminal = None;
     for (n, (port, spec)) in serial.iter_mut().zip(&s.serial).enumerate() {
@@ -116,7 +134,7 @@ pub(crate) fn open(
         serial[0] =
             Some(Box::new(Expect::new(serial[0].take(), want, Box::new(move || e.end(End::Expected)))));
     }
-    let ports = Ports { drives, floppies, serial, display: Box::new(frame.scanout()) };
+    let ports = Ports { drives, floppies, serial, net, display: Box::new(frame.scanout()) };
     Ok(Opened { ports, cdroms, terminal, viewers, control })
 }
 
@@ -130,6 +148,28 @@ fn vnc_addresses(s: &MachineSpec) -> Result<Vec<(SocketAddr, Option<String>)>, U
         Err(e) => Err(Usage(e.to_string())),
     };
     s.display.iter().filter_map(vnc).map(parse).collect()
+}
+
+/// The cables of the network adapters.
+fn nets(s: &MachineSpec, link: &Link) -> Result<[Option<Box<dyn NetPort>>; NETS_MOST]> {
+    let mut ports = [const { None }; NETS_MOST];
+    for (n, (port, spec)) in ports.iter_mut().zip(&s.nets).enumerate() {
+        let to = link.clone();
+        let wake: Wake = Arc::new(move || to.network(n));
+        *port = Some(cable(&spec.kind, wake)?);
+    }
+    Ok(ports)
+}
+
+/// Every kind of network has its arm here.
+fn cable(kind: &NetKind, wake: Wake) -> Result<Box<dyn NetPort>> {
+    Ok(match kind {
+        NetKind::None => Box::new(NoCable),
+        #[cfg(target_os = "linux")]
+        NetKind::Tap(name) => Box::new(host_io::net::tap::Tap::open(name, wake)?),
+        #[cfg(not(target_os = "linux"))]
+        NetKind::Tap(_) => return Err(Usage("tap interfaces are Linux's; use --net none".into()).into()),
+    })
 }
 
 /// IDE order: disks first, then CD-ROMs, and a CD-ROM alone or after one disk goes to the secondary channel's

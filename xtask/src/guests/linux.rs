@@ -19,10 +19,13 @@ const MODULES: &[&str] = &[
     "button",
     "i2c_piix4",
     "serio_raw",
+    "tulip",
+    "af_packet",
 ];
 
 /// First program in the guest. What it does is on the kernel's command line:
-/// `check=1` prints what the kernel found and powers off; `spin=1` runs the loop of the benchmark; else a shell.
+/// `check=1` prints what the kernel found and powers off; `net=1` talks to 10.0.2.2 and powers off; `spin=1` runs the loop
+/// of the benchmark; else a shell.
 const INIT: &str = r#"#!/bin/sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
@@ -38,6 +41,16 @@ case "$(cat /proc/cmdline)" in
     date; hwclock -r 2>/dev/null || true
     dmesg
     echo "check ends"; poweroff -f;;
+*net=1*)
+    # Traffic with whoever is at the other end; he is 10.0.2.2 and hands out no addresses.
+    ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
+    sleep 5
+    for f in address carrier operstate mtu; do echo "eth0 $f: $(cat /sys/class/net/eth0/$f)"; done
+    ping -c 5 -W 5 10.0.2.2; ping -c 3 -W 5 -s 1400 10.0.2.2; ping -c 3 -W 5 -s 4000 10.0.2.2
+    ifconfig eth0 down; ifconfig eth0 up; ping -c 2 -W 5 10.0.2.2
+    ifconfig eth0; cat /proc/interrupts; cat /proc/net/dev
+    dmesg
+    echo "net ends"; poweroff -f;;
 *idle=1*)
     echo "idle begins"; while :; do sleep 3600; done;;
 esac
