@@ -309,7 +309,7 @@ fn resolve(a: Args) -> Result<MachineSpec> {
     if a.mac.len() > s.nets.len() {
         let (macs, nets) = (a.mac.len(), s.nets.len());
         return Err(Usage(format!(
-            "{macs} MAC addresses for {nets} network adapters; give --net once for each"
+            "--mac given more often ({macs}) than there are adapters ({nets}); give --net once for each"
         ))
         .into());
     }

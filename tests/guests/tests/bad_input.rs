@@ -188,6 +188,18 @@ fn words_that_mean_nothing() {
     refused(&at, &["--clock", "wall"], 2, &["wall", "host or instructions"]);
     refused(&at, &["--boot", "cc"], 2, &["cc", "at most once"]);
     refused(&at, &["--serial", "com7"], 2, &["com7", "stdio"]);
+    refused(&at, &["--net", "wifi"], 2, &["wifi", "none", "tap=INTERFACE"]);
+    refused(&at, &["--net", "none", "--mac", "01:03:ff:00:00:01"], 2, &["--mac", "first byte is odd"]);
+    let two = ["--mac", "00:03:ff:00:00:01", "--mac", "00:03:ff:00:00:02"];
+    refused(&at, &two, 2, &["--mac given more often (2) than there are adapters (1)"]);
+    refused(
+        &at,
+        &["--net", "none", "--net", "none", two[0], two[1], two[0], two[1]],
+        2,
+        &["two network adapters", two[1]],
+    );
+    // A loopback interface is none, and where it would be, the user may not.
+    refused(&at, &["--net", "tap=lo"], 1, &["lo", ";"]);
     refused(&at, &["--display", "x11"], 2, &["x11", "vnc=HOST:PORT"]);
     refused(&at, &["--name", "../a"], 2, &["../a", "without slashes"]);
     refused(&at, &["--frobnicate"], 2, &["--frobnicate"]);

@@ -36,6 +36,7 @@ fn kernel_finds_the_board_and_powers_off() {
         // A wheel mouse, found by its magic knock.
         "ImExPS/2 Generic Explorer Mouse",
         "acpi_pm",
+        "Digital DS21140 Tulip rev 32",
     ] {
         assert!(log.contains(want), "{want:?} is not in the kernel's log:\n{log}");
     }
