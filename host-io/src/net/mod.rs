@@ -3,6 +3,7 @@
 //! A port tells its machine by a [`Wake`] that it has frames; the machine then asks for them, as many as the guest has
 //! room for. What the guest sends never blocks the machine.
 
+pub mod nat;
 #[cfg(target_os = "linux")]
 pub mod tap;
 

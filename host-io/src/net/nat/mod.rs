@@ -1,0 +1,369 @@
+//! A network of its own for the guest, behind the host's sockets: no privileges, nothing to set up.
+//!
+//! The guest's frames end here. Its connections and datagrams are taken apart and go out by sockets of this process;
+//! what comes back is made into frames when the chip asks for them. All of that is done on the machine's thread, in
+//! [`NetPort`]'s calls; the thread of `waiter` only waits. When `flush` returns, answers to what was sent are there to
+//! be asked for.
+//!
+//! What works, with addresses and limits: docs/networking.md.
+
+mod arp;
+mod capture;
+mod counters;
+mod dhcp;
+mod dns;
+mod env;
+mod error;
+mod forward;
+mod fragment;
+mod frame;
+mod fuzz;
+mod host_errors;
+mod icmp;
+mod options;
+mod resolver;
+mod slab;
+mod tcp;
+mod udp;
+mod waiter;
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use board::NetPort;
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::{
+    EthernetAddress as Mac, EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, TcpPacket, TcpRepr,
+    UdpPacket,
+};
+
+pub use self::counters::{Counter, Counters};
+pub use self::env::{GATEWAY, GATEWAY_MAC};
+pub use self::error::NetError;
+pub use self::fuzz::fuzz_frames;
+pub use self::options::{Forward, NatOptions, NetBoot, Protocol};
+
+use self::capture::Capture;
+use self::dhcp::Dhcp;
+use self::dns::Dns;
+use self::env::Env;
+use self::forward::Forwards;
+use self::fragment::Fragments;
+use self::frame::{ETH, FRAME, IPV4};
+use self::icmp::{Icmp, Trouble};
+use self::resolver::Resolver;
+use self::tcp::{Key, Tcp};
+use self::udp::Udp;
+use self::waiter::{Owner, Pace, Ready, Waiter, Wake};
+
+const DHCP: u16 = 67;
+
+/// An IPv4 packet of the guest, whole.
+struct Packet<'a> {
+    src: Ipv4Addr,
+    dst: Ipv4Addr,
+    /// What is left of it behind the gateway.
+    ttl: u8,
+    payload: &'a [u8],
+    /// From its header on, at least as much as an error quotes.
+    whole: &'a [u8],
+}
+
+pub struct Nat {
+    env: Env,
+    dhcp: Dhcp,
+    dns: Dns,
+    icmp: Icmp,
+    udp: Udp,
+    tcp: Tcp,
+    forwards: Forwards,
+    fragments: Fragments,
+    capture: Option<Capture>,
+    /// Datagrams or callers may wait in the host's sockets.
+    pumping: bool,
+    pace: Pace,
+    next_tick: Instant,
+    ready: Vec<Ready>,
+}
+
+impl Nat {
+    /// `wake` is called from another thread when asking for frames is worth while.
+    pub fn new(options: NatOptions, wake: Wake) -> Result<Self, NetError> {
+        let waiter = if options.offline { None } else { Some(Waiter::new(wake)?) };
+        let forwards = Forwards::new(&options.forwards, waiter.as_ref())?;
+        let capture = options.pcap.as_deref().map(Capture::create).transpose()?;
+        let (flows, sources) = limits();
+        let env = Env::new(waiter, Resolver::new(options.dns), options.host);
+        let next_tick = env.now;
+        Ok(Self {
+            env,
+            dhcp: Dhcp::new(options.boot),
+            dns: Dns::new(),
+            icmp: Icmp::new(),
+            udp: Udp::new(sources),
+            tcp: Tcp::new(flows),
+            forwards,
+            fragments: Fragments::default(),
+            capture,
+            pumping: false,
+            pace: Pace::Never,
+            next_tick,
+            ready: Vec::new(),
+        })
+    }
+
+    /// Counts of what happened; they go on while the machine has the port.
+    pub fn metrics(&self) -> Arc<Counters> {
+        self.env.counters.clone()
+    }
+
+    /// TCP connections that there are.
+    pub fn connections(&self) -> usize {
+        self.tcp.len()
+    }
+
+    fn arp(&mut self, payload: &[u8]) {
+        arp::input(&mut self.env, payload);
+    }
+
+    fn ipv4(&mut self, mac: Mac, bytes: &[u8]) {
+        let Ok(p) = Ipv4Packet::new_checked(bytes) else { return self.env.counters.malformed.one() };
+        if p.version() != 4 || usize::from(p.header_len()) < IPV4 {
+            return self.env.counters.malformed.one();
+        }
+        if !p.verify_checksum() {
+            return self.env.counters.bad_checksums.one();
+        }
+        let header = usize::from(p.header_len());
+        if p.more_frags() || p.frag_offset() > 0 {
+            if let Some(payload) = self.fragments.add(self.env.now, &p) {
+                self.env.counters.reassembled.one();
+                let mut whole = bytes[..header].to_vec();
+                whole.extend(&payload[..payload.len().min(8)]);
+                let (src, dst, ttl) = (p.src_addr(), p.dst_addr(), p.hop_limit());
+                self.packet(mac, p.next_header(), Packet { src, dst, ttl, payload: &payload, whole: &whole });
+            }
+            return;
+        }
+        let (src, dst, ttl) = (p.src_addr(), p.dst_addr(), p.hop_limit());
+        let whole = &bytes[..usize::from(p.total_len())];
+        self.packet(mac, p.next_header(), Packet { src, dst, ttl, payload: &whole[header..], whole });
+    }
+
+    fn packet(&mut self, mac: Mac, protocol: IpProtocol, mut p: Packet<'_>) {
+        // Who has no address yet speaks DHCP only.
+        let nameless = p.src.is_unspecified() && protocol == IpProtocol::Udp;
+        if !env::is_guest(p.src) && !nameless {
+            return self.env.counters.ignored.one();
+        }
+        if !nameless {
+            self.env.learn(p.src, mac);
+            if p.ttl <= 1 && p.dst != GATEWAY && !p.dst.is_broadcast() && !p.dst.is_multicast() {
+                return icmp::error(&mut self.env, GATEWAY, Trouble::EXPIRED, p.whole);
+            }
+        }
+        p.ttl = p.ttl.saturating_sub(1).max(1);
+        match protocol {
+            IpProtocol::Tcp => self.tcp(mac, &p),
+            IpProtocol::Udp => self.udp(&p),
+            IpProtocol::Icmp => self.icmp.input(&mut self.env, &p),
+            _ => self.env.counters.ignored.one(),
+        }
+    }
+
+    fn tcp(&mut self, mac: Mac, p: &Packet<'_>) {
+        let (src, dst) = (p.src.into(), p.dst.into());
+        let Ok(segment) = TcpPacket::new_checked(p.payload) else { return self.env.counters.malformed.one() };
+        if !segment.verify_checksum(&src, &dst) {
+            return self.env.counters.bad_checksums.one();
+        }
+        let Ok(repr) = TcpRepr::parse(&segment, &src, &dst, &ChecksumCapabilities::ignored()) else {
+            return self.env.counters.malformed.one();
+        };
+        let key = Key {
+            guest: SocketAddrV4::new(p.src, repr.src_port),
+            far: SocketAddrV4::new(p.dst, repr.dst_port),
+        };
+        self.tcp.input(&mut self.env, mac, key, &repr);
+    }
+
+    fn udp(&mut self, p: &Packet<'_>) {
+        let Ok(d) = UdpPacket::new_checked(p.payload) else { return self.env.counters.malformed.one() };
+        if !d.verify_checksum(&p.src.into(), &p.dst.into()) {
+            return self.env.counters.bad_checksums.one();
+        }
+        let from = SocketAddrV4::new(p.src, d.src_port());
+        let to = SocketAddrV4::new(p.dst, d.dst_port());
+        let ours = p.dst == GATEWAY;
+        if to.port() == DHCP && (ours || p.dst.is_broadcast() || p.dst == env::BROADCAST) {
+            self.dhcp.input(&mut self.env, d.payload());
+        } else if p.src.is_unspecified() || from.port() == 0 {
+            self.env.counters.ignored.one();
+        } else if ours && self.forwards.answer(&self.env, from, to.port(), d.payload()) {
+        } else if ours && to.port() == dns::PORT {
+            self.dns.input(&mut self.env, from, d.payload());
+        } else {
+            self.udp.input(&mut self.env, p, from, to, d.payload());
+        }
+    }
+
+    /// Takes up what the waiting thread saw, and what time brings.
+    fn news(&mut self) {
+        self.env.now = Instant::now();
+        let mut ready = std::mem::take(&mut self.ready);
+        if let Some(w) = &self.env.waiter {
+            w.news(&mut ready);
+        }
+        for r in ready.drain(..) {
+            match r.owner {
+                Owner::Tcp(i) => {
+                    self.tcp.ready(&mut self.env, i, r.read, r.write);
+                    continue;
+                }
+                Owner::Udp(i) => self.udp.ready(i),
+                Owner::Dns(i) => self.dns.ready(i),
+                Owner::Ping(i) => self.icmp.ready(i),
+                Owner::Forward(i) => self.forwards.ready(i),
+            }
+            self.pumping = true;
+        }
+        self.ready = ready;
+        if self.env.now >= self.next_tick {
+            self.tick();
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.env.now;
+        self.tcp.tick(now);
+        self.udp.tick(now);
+        self.dns.tick(now);
+        self.icmp.tick(now);
+        let idle = self.udp.is_idle() && self.dns.is_idle() && self.icmp.is_idle();
+        let pace = match self.tcp.pace() {
+            Pace::Never if !idle => Pace::Slow,
+            pace => pace,
+        };
+        self.set_pace(pace);
+    }
+
+    fn set_pace(&mut self, pace: Pace) {
+        let period = if pace == Pace::Fast { pace } else { Pace::Slow };
+        self.next_tick = self.env.now + Duration::from_millis(period as u64);
+        if pace != self.pace {
+            self.pace = pace;
+            if let Some(w) = &self.env.waiter {
+                w.pace(pace);
+            }
+        }
+    }
+
+    /// Reads one round of what waits in the host's sockets.
+    fn pump(&mut self) {
+        let mut more = self.forwards.pump(&mut self.env, &mut self.tcp);
+        more |= self.dns.pump(&mut self.env);
+        more |= self.icmp.pump(&mut self.env);
+        more |= self.udp.pump(&mut self.env);
+        self.pumping = more;
+    }
+
+    fn next(&mut self, frame: &mut [u8]) -> Option<usize> {
+        loop {
+            if self.pumping && self.env.is_quiet() {
+                self.pump();
+            }
+            if let Some(f) = self.env.queued() {
+                frame[..f.len()].copy_from_slice(&f);
+                return Some(f.len());
+            }
+            self.tcp.flush(&self.env);
+            if let Some(n) = self.tcp.next(&mut self.env, frame) {
+                return Some(n);
+            }
+            if !self.pumping && self.env.is_quiet() && self.tcp.is_quiet() {
+                return None;
+            }
+        }
+    }
+}
+
+impl NetPort for Nat {
+    fn send(&mut self, frame: &[u8]) {
+        self.env.now = Instant::now();
+        let counters = &self.env.counters;
+        counters.frames_from_guest.one();
+        counters.bytes_from_guest.add(frame.len() as u64);
+        if let Some(c) = &mut self.capture {
+            c.record(frame);
+        }
+        let Ok(f) = EthernetFrame::new_checked(frame) else { return self.env.counters.malformed.one() };
+        let for_us = f.dst_addr() == GATEWAY_MAC || f.dst_addr().is_broadcast();
+        if !for_us || !f.src_addr().is_unicast() {
+            return self.env.counters.ignored.one();
+        }
+        match f.ethertype() {
+            EthernetProtocol::Arp => self.arp(&frame[ETH..]),
+            EthernetProtocol::Ipv4 => self.ipv4(f.src_addr(), &frame[ETH..]),
+            _ => self.env.counters.ignored.one(),
+        }
+    }
+
+    fn flush(&mut self) {
+        self.tcp.flush(&self.env);
+        self.pumping |= self.forwards.is_waiting(&self.env);
+        let urgent = self.tcp.is_urgent() || !self.env.is_quiet() || !self.tcp.is_quiet();
+        if urgent && self.pace != Pace::Fast || self.pace == Pace::Never && !self.udp.is_idle() {
+            self.set_pace(if urgent { Pace::Fast } else { Pace::Slow });
+        }
+        if let Some(c) = &mut self.capture {
+            c.flush();
+        }
+    }
+
+    fn receive(&mut self, frame: &mut [u8]) -> Option<usize> {
+        if frame.len() < FRAME {
+            return None;
+        }
+        self.news();
+        let n = self.next(frame);
+        match n {
+            Some(n) => {
+                self.env.counters.frames_to_guest.one();
+                self.env.counters.bytes_to_guest.add(n as u64);
+                if let Some(c) = &mut self.capture {
+                    c.record(&frame[..n]);
+                }
+            }
+            None => {
+                if let Some(w) = &self.env.waiter {
+                    w.rest();
+                }
+                if let Some(c) = &mut self.capture {
+                    c.flush();
+                }
+            }
+        }
+        n
+    }
+}
+
+/// Connections and UDP sources at a time. Half of the files that this process may open stay for disks and displays.
+fn limits() -> (usize, usize) {
+    let files = open_files() / 2;
+    (tcp::FLOWS.min(files / 4 * 3), udp::SOURCES.min(files / 4))
+}
+
+#[cfg(target_os = "linux")]
+fn open_files() -> usize {
+    use nix::sys::resource::{Resource, getrlimit};
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_files() -> usize {
+    1024
+}
+
+#[cfg(test)]
+mod tests;
