@@ -90,8 +90,11 @@ impl Env {
         if self.neighbours.len() >= NEIGHBOURS {
             self.neighbours.clear();
         }
+        // The same machine with another address has moved to it.
+        if self.guest.is_none_or(|g| self.mac(g).is_none_or(|m| m == mac)) {
+            self.guest = Some(ip);
+        }
         self.neighbours.insert(ip, mac);
-        self.guest.get_or_insert(ip);
     }
 
     pub(super) fn mac(&self, ip: Ipv4Addr) -> Option<Mac> {

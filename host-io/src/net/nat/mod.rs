@@ -240,12 +240,24 @@ impl Nat {
         self.udp.tick(now);
         self.dns.tick(now);
         self.icmp.tick(now);
-        let idle = self.udp.is_idle() && self.dns.is_idle() && self.icmp.is_idle();
         let pace = match self.tcp.pace() {
-            Pace::Never if !idle => Pace::Slow,
+            Pace::Never if !self.is_idle() => Pace::Slow,
             pace => pace,
         };
         self.set_pace(pace);
+    }
+
+    fn is_idle(&self) -> bool {
+        self.udp.is_idle() && self.dns.is_idle() && self.icmp.is_idle()
+    }
+
+    /// Time begins to matter. That it does no more, a tick finds out: not each pause is worth a system call.
+    fn hurry(&mut self, waiting: bool) {
+        if self.pace != Pace::Fast && (waiting || self.tcp.is_urgent()) {
+            self.set_pace(Pace::Fast);
+        } else if self.pace == Pace::Never && !(self.is_idle() && self.tcp.len() == 0) {
+            self.set_pace(Pace::Slow);
+        }
     }
 
     fn set_pace(&mut self, pace: Pace) {
@@ -312,10 +324,9 @@ impl NetPort for Nat {
     fn flush(&mut self) {
         self.tcp.flush(&self.env);
         self.pumping |= self.forwards.is_waiting(&self.env);
-        let urgent = self.tcp.is_urgent() || !self.env.is_quiet() || !self.tcp.is_quiet();
-        if urgent && self.pace != Pace::Fast || self.pace == Pace::Never && !self.udp.is_idle() {
-            self.set_pace(if urgent { Pace::Fast } else { Pace::Slow });
-        }
+        // Should nobody ask for the answers now, time will remind of them.
+        let waiting = !self.env.is_quiet() || !self.tcp.is_quiet();
+        self.hurry(waiting);
         if let Some(c) = &mut self.capture {
             c.flush();
         }
@@ -336,6 +347,7 @@ impl NetPort for Nat {
                 }
             }
             None => {
+                self.hurry(false);
                 if let Some(w) = &self.env.waiter {
                     w.rest();
                 }

@@ -76,6 +76,8 @@ pub(super) struct Guest {
     /// Every frame with this number, counted in both directions, is lost; 0: none.
     pub(super) lose: u64,
     count: u64,
+    /// The cable loses, doubles and swaps frames as these numbers say.
+    pub(super) noise: Option<seeded::Rng>,
 }
 
 impl Guest {
@@ -91,7 +93,7 @@ impl Guest {
         let mut config = Config::new(HardwareAddress::Ethernet(MAC));
         config.random_seed = 1;
         let iface = Interface::new(config, &mut card, GuestTime::now());
-        Self { nat, iface, sockets: SocketSet::new(Vec::new()), card, woken, lose: 0, count: 0 }
+        Self { nat, iface, sockets: SocketSet::new(Vec::new()), card, woken, lose: 0, count: 0, noise: None }
     }
 
     /// With an address that was set by hand.
@@ -109,29 +111,44 @@ impl Guest {
         self.iface.routes_mut().add_default_ipv4_route(GATEWAY).unwrap();
     }
 
-    fn lost(&mut self) -> bool {
-        self.count += 1;
-        self.lose != 0 && self.count.is_multiple_of(self.lose)
+    /// What arrives of what was sent.
+    fn carry(&mut self, mut frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        frames.retain(|_| {
+            self.count += 1;
+            self.lose == 0 || !self.count.is_multiple_of(self.lose)
+        });
+        if let Some(rng) = &mut self.noise {
+            let mut i = 0;
+            while i < frames.len() {
+                match rng.below(60) {
+                    0 => drop(frames.remove(i)),
+                    1 => frames.insert(i, frames[i].clone()),
+                    2 | 3 if i > 0 => frames.swap(i - 1, i),
+                    _ => {}
+                }
+                i += 1;
+            }
+        }
+        frames
     }
 
     /// Moves frames once; false: there were none.
     pub(super) fn step(&mut self) -> bool {
-        let mut any = false;
+        let mut got = Vec::new();
         let mut f = [0; 1514];
-        while self.card.rx.len() < RING
+        while got.len() < RING
             && let Some(n) = self.nat.receive(&mut f)
         {
-            any = true;
-            if !self.lost() {
-                self.card.rx.push_back(f[..n].to_vec());
-            }
+            got.push(f[..n].to_vec());
         }
+        let mut any = !got.is_empty();
+        let got = self.carry(got);
+        self.card.rx.extend(got);
         self.iface.poll(GuestTime::now(), &mut self.card, &mut self.sockets);
         any |= !self.card.tx.is_empty();
-        while let Some(f) = self.card.tx.pop_front() {
-            if !self.lost() {
-                self.nat.send(&f);
-            }
+        let sent = self.card.tx.drain(..).collect();
+        for f in self.carry(sent) {
+            self.nat.send(&f);
         }
         self.nat.flush();
         any
