@@ -2,8 +2,7 @@
 //!
 //! The guest's frames end here. Its connections and datagrams are taken apart and go out by sockets of this process;
 //! what comes back is made into frames when the chip asks for them. All of that is done on the machine's thread, in
-//! [`NetPort`]'s calls; the thread of `waiter` only waits. When `flush` returns, answers to what was sent are there to
-//! be asked for.
+//! [`NetPort`]'s calls; the thread of `waiter` only waits.
 //!
 //! What works, with addresses and limits: docs/networking.md.
 
@@ -85,12 +84,15 @@ pub struct Nat {
     pace: Pace,
     next_tick: Instant,
     ready: Vec<Ready>,
+    wake: Wake,
+    /// It was called since the chip asked last.
+    woken: bool,
 }
 
 impl Nat {
-    /// `wake` is called from another thread when asking for frames is worth while.
+    /// `wake` is called when asking for frames is worth while: from another thread, and from within `flush`.
     pub fn new(options: NatOptions, wake: Wake) -> Result<Self, NetError> {
-        let waiter = if options.offline { None } else { Some(Waiter::new(wake)?) };
+        let waiter = if options.offline { None } else { Some(Waiter::new(wake.clone())?) };
         let forwards = Forwards::new(&options.forwards, waiter.as_ref())?;
         let capture = options.pcap.as_deref().map(Capture::create).transpose()?;
         let (flows, sources) = limits();
@@ -110,6 +112,8 @@ impl Nat {
             pace: Pace::Never,
             next_tick,
             ready: Vec::new(),
+            wake,
+            woken: false,
         })
     }
 
@@ -252,8 +256,8 @@ impl Nat {
     }
 
     /// Time begins to matter. That it does no more, a tick finds out: not each pause is worth a system call.
-    fn hurry(&mut self, waiting: bool) {
-        if self.pace != Pace::Fast && (waiting || self.tcp.is_urgent()) {
+    fn hurry(&mut self) {
+        if self.pace != Pace::Fast && self.tcp.is_urgent() {
             self.set_pace(Pace::Fast);
         } else if self.pace == Pace::Never && !(self.is_idle() && self.tcp.len() == 0) {
             self.set_pace(Pace::Slow);
@@ -324,9 +328,12 @@ impl NetPort for Nat {
     fn flush(&mut self) {
         self.tcp.flush(&self.env);
         self.pumping |= self.forwards.is_waiting(&self.env);
-        // Should nobody ask for the answers now, time will remind of them.
-        let waiting = !self.env.is_quiet() || !self.tcp.is_quiet();
-        self.hurry(waiting);
+        self.hurry();
+        // Answers are there at once. The chip is told once, until it asks.
+        if !self.woken && (!self.env.is_quiet() || !self.tcp.is_quiet() || self.pumping) {
+            self.woken = true;
+            (self.wake)();
+        }
         if let Some(c) = &mut self.capture {
             c.flush();
         }
@@ -336,6 +343,7 @@ impl NetPort for Nat {
         if frame.len() < FRAME {
             return None;
         }
+        self.woken = false;
         self.news();
         let n = self.next(frame);
         match n {
@@ -347,7 +355,7 @@ impl NetPort for Nat {
                 }
             }
             None => {
-                self.hurry(false);
+                self.hurry();
                 if let Some(w) = &self.env.waiter {
                     w.rest();
                 }

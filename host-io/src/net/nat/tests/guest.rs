@@ -194,6 +194,11 @@ impl Guest {
         }
     }
 
+    /// Was the machine told to ask, since it was looked last?
+    pub(super) fn was_woken(&mut self) -> bool {
+        std::iter::from_fn(|| self.woken.try_recv().ok()).count() > 0
+    }
+
     pub(super) fn say(&mut self, frame: &[u8]) {
         self.nat.send(frame);
         self.nat.flush();

@@ -97,6 +97,20 @@ fn the_gateway_answers_ping_of_any_length() {
     }
 }
 
+#[test]
+fn the_machine_is_told_of_answers_once() {
+    let mut g = Guest::new("");
+    g.say(&ping(GATEWAY, b"1"));
+    assert!(g.was_woken());
+    g.say(&ping(GATEWAY, b"2"));
+    assert!(!g.was_woken(), "it knows");
+    while g.frame().is_some() {}
+    g.say(&udp(137, Ipv4Addr::BROADCAST, 137, b"nobody answers"));
+    assert!(!g.was_woken());
+    g.say(&ping(GATEWAY, b"3"));
+    assert!(g.was_woken());
+}
+
 /// Where the host lets a user ping, and else silence.
 #[test]
 fn others_are_pinged_by_the_host() {
