@@ -60,6 +60,8 @@ pub(super) struct Env {
     pub(super) host: bool,
     /// Where forwarded connections go: the guest's lease, or the address that it showed.
     pub(super) guest: Option<Ipv4Addr>,
+    /// The host gave no socket, and that was said.
+    pub(super) complained: bool,
     neighbours: HashMap<Ipv4Addr, Mac>,
     own: HashMap<Ipv4Addr, (bool, Instant)>,
     outbox: VecDeque<Vec<u8>>,
@@ -75,6 +77,7 @@ impl Env {
             resolver,
             host,
             guest: None,
+            complained: false,
             neighbours: HashMap::new(),
             own: HashMap::new(),
             outbox: VecDeque::new(),

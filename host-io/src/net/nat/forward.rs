@@ -32,6 +32,8 @@ struct Port {
     guest: u16,
     socket: Socket,
     readable: bool,
+    /// The host could not give a socket: its backlog is looked at again in a while.
+    stuck: bool,
 }
 
 pub(super) struct Forwards {
@@ -51,7 +53,7 @@ impl Forwards {
                 _ => NetError::Forward { forward, source },
             };
             let socket = open(forward, waiter, Owner::Forward(ports.len())).map_err(failed)?;
-            ports.push(Port { guest: forward.guest, socket, readable: true });
+            ports.push(Port { guest: forward.guest, socket, readable: true, stuck: false });
         }
         Ok(Self { ports, scratch: vec![0; 65536] })
     }
@@ -83,14 +85,25 @@ impl Forwards {
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(e) => {
-                    tracing::warn!("network: a forwarded port: {e}");
-                    port.readable = false;
+                    if !std::mem::replace(&mut env.complained, true) {
+                        tracing::warn!("network: a forwarded port: {e}; more of these are not told");
+                    }
+                    (port.readable, port.stuck) = (false, true);
                 }
                 Ok(()) => {}
             }
             again |= port.readable;
         }
         again
+    }
+
+    /// Time passed; true: a port is to be looked at again.
+    pub(super) fn tick(&mut self) -> bool {
+        let mut any = false;
+        for p in self.ports.iter_mut().filter(|p| p.stuck) {
+            (p.readable, p.stuck, any) = (true, false, true);
+        }
+        any
     }
 
     /// Somebody may have waited for the guest to have an address.

@@ -48,7 +48,8 @@ pub(super) fn error(env: &mut Env, from: Ipv4Addr, what: Trouble, packet: &[u8])
     let Some(source) = packet.get(12..16) else { return };
     let guest = Ipv4Addr::new(source[0], source[1], source[2], source[3]);
     // RFC 792: the header and eight bytes. Nobody minds more, but old stacks choke on much more.
-    let quoted = &packet[..packet.len().min(IPV4 + 8)];
+    let header = usize::from(packet[0] & 15) * 4;
+    let quoted = &packet[..packet.len().min(header + 8)];
     let mut m = vec![0; HEADER + quoted.len()];
     m[..2].copy_from_slice(&[what.0, what.1]);
     m[HEADER..].copy_from_slice(quoted);

@@ -10,6 +10,7 @@ mod arp;
 mod capture;
 mod counters;
 mod dhcp;
+mod dispatch;
 mod dns;
 mod env;
 mod error;
@@ -26,16 +27,11 @@ mod tcp;
 mod udp;
 mod waiter;
 
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use board::NetPort;
-use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::wire::{
-    EthernetAddress as Mac, EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, TcpPacket, TcpRepr,
-    UdpPacket,
-};
+use smoltcp::wire::{EthernetFrame, EthernetProtocol};
 
 pub use self::counters::{Counter, Counters};
 pub use self::env::{GATEWAY, GATEWAY_MAC};
@@ -45,29 +41,17 @@ pub use self::options::{Forward, NatOptions, NetBoot, Protocol};
 
 use self::capture::Capture;
 use self::dhcp::Dhcp;
+use self::dispatch::Packet;
 use self::dns::Dns;
 use self::env::Env;
 use self::forward::Forwards;
 use self::fragment::Fragments;
-use self::frame::{ETH, FRAME, IPV4};
-use self::icmp::{Icmp, Trouble};
+use self::frame::{ETH, FRAME};
+use self::icmp::Icmp;
 use self::resolver::Resolver;
-use self::tcp::{Key, Tcp};
+use self::tcp::Tcp;
 use self::udp::Udp;
 use self::waiter::{Owner, Pace, Ready, Waiter, Wake};
-
-const DHCP: u16 = 67;
-
-/// An IPv4 packet of the guest, whole.
-struct Packet<'a> {
-    src: Ipv4Addr,
-    dst: Ipv4Addr,
-    /// What is left of it behind the gateway.
-    ttl: u8,
-    payload: &'a [u8],
-    /// From its header on, at least as much as an error quotes.
-    whole: &'a [u8],
-}
 
 pub struct Nat {
     env: Env,
@@ -87,6 +71,8 @@ pub struct Nat {
     wake: Wake,
     /// It was called since the chip asked last.
     woken: bool,
+    /// Connections and all the rest give frames in turn.
+    turn: bool,
 }
 
 impl Nat {
@@ -114,6 +100,7 @@ impl Nat {
             ready: Vec::new(),
             wake,
             woken: false,
+            turn: false,
         })
     }
 
@@ -125,91 +112,6 @@ impl Nat {
     /// TCP connections that there are.
     pub fn connections(&self) -> usize {
         self.tcp.len()
-    }
-
-    fn arp(&mut self, payload: &[u8]) {
-        arp::input(&mut self.env, payload);
-    }
-
-    fn ipv4(&mut self, mac: Mac, bytes: &[u8]) {
-        let Ok(p) = Ipv4Packet::new_checked(bytes) else { return self.env.counters.malformed.one() };
-        if p.version() != 4 || usize::from(p.header_len()) < IPV4 {
-            return self.env.counters.malformed.one();
-        }
-        if !p.verify_checksum() {
-            return self.env.counters.bad_checksums.one();
-        }
-        let header = usize::from(p.header_len());
-        if p.more_frags() || p.frag_offset() > 0 {
-            if let Some(payload) = self.fragments.add(self.env.now, &p) {
-                self.env.counters.reassembled.one();
-                let mut whole = bytes[..header].to_vec();
-                whole.extend(&payload[..payload.len().min(8)]);
-                let (src, dst, ttl) = (p.src_addr(), p.dst_addr(), p.hop_limit());
-                self.packet(mac, p.next_header(), Packet { src, dst, ttl, payload: &payload, whole: &whole });
-            }
-            return;
-        }
-        let (src, dst, ttl) = (p.src_addr(), p.dst_addr(), p.hop_limit());
-        let whole = &bytes[..usize::from(p.total_len())];
-        self.packet(mac, p.next_header(), Packet { src, dst, ttl, payload: &whole[header..], whole });
-    }
-
-    fn packet(&mut self, mac: Mac, protocol: IpProtocol, mut p: Packet<'_>) {
-        // Who has no address yet speaks DHCP only.
-        let nameless = p.src.is_unspecified() && protocol == IpProtocol::Udp;
-        if !env::is_guest(p.src) && !nameless {
-            return self.env.counters.ignored.one();
-        }
-        if !nameless {
-            self.env.learn(p.src, mac);
-            if p.ttl <= 1 && p.dst != GATEWAY && !p.dst.is_broadcast() && !p.dst.is_multicast() {
-                return icmp::error(&mut self.env, GATEWAY, Trouble::EXPIRED, p.whole);
-            }
-        }
-        p.ttl = p.ttl.saturating_sub(1).max(1);
-        match protocol {
-            IpProtocol::Tcp => self.tcp(mac, &p),
-            IpProtocol::Udp => self.udp(&p),
-            IpProtocol::Icmp => self.icmp.input(&mut self.env, &p),
-            _ => self.env.counters.ignored.one(),
-        }
-    }
-
-    fn tcp(&mut self, mac: Mac, p: &Packet<'_>) {
-        let (src, dst) = (p.src.into(), p.dst.into());
-        let Ok(segment) = TcpPacket::new_checked(p.payload) else { return self.env.counters.malformed.one() };
-        if !segment.verify_checksum(&src, &dst) {
-            return self.env.counters.bad_checksums.one();
-        }
-        let Ok(repr) = TcpRepr::parse(&segment, &src, &dst, &ChecksumCapabilities::ignored()) else {
-            return self.env.counters.malformed.one();
-        };
-        let key = Key {
-            guest: SocketAddrV4::new(p.src, repr.src_port),
-            far: SocketAddrV4::new(p.dst, repr.dst_port),
-        };
-        self.tcp.input(&mut self.env, mac, key, &repr);
-    }
-
-    fn udp(&mut self, p: &Packet<'_>) {
-        let Ok(d) = UdpPacket::new_checked(p.payload) else { return self.env.counters.malformed.one() };
-        if !d.verify_checksum(&p.src.into(), &p.dst.into()) {
-            return self.env.counters.bad_checksums.one();
-        }
-        let from = SocketAddrV4::new(p.src, d.src_port());
-        let to = SocketAddrV4::new(p.dst, d.dst_port());
-        let ours = p.dst == GATEWAY;
-        if to.port() == DHCP && (ours || p.dst.is_broadcast() || p.dst == env::BROADCAST) {
-            self.dhcp.input(&mut self.env, d.payload());
-        } else if p.src.is_unspecified() || from.port() == 0 {
-            self.env.counters.ignored.one();
-        } else if ours && self.forwards.answer(&self.env, from, to.port(), d.payload()) {
-        } else if ours && to.port() == dns::PORT {
-            self.dns.input(&mut self.env, from, d.payload());
-        } else {
-            self.udp.input(&mut self.env, p, from, to, d.payload());
-        }
     }
 
     /// Takes up what the waiting thread saw, and what time brings.
@@ -244,6 +146,7 @@ impl Nat {
         self.udp.tick(now);
         self.dns.tick(now);
         self.icmp.tick(now);
+        self.pumping |= self.forwards.tick();
         let pace = match self.tcp.pace() {
             Pace::Never if !self.is_idle() => Pace::Slow,
             pace => pace,
@@ -285,6 +188,12 @@ impl Nat {
     }
 
     fn next(&mut self, frame: &mut [u8]) -> Option<usize> {
+        self.turn = !self.turn;
+        if self.turn
+            && let Some(n) = self.tcp.next(&mut self.env, frame)
+        {
+            return Some(n);
+        }
         loop {
             if self.pumping && self.env.is_quiet() {
                 self.pump();
@@ -319,7 +228,7 @@ impl NetPort for Nat {
             return self.env.counters.ignored.one();
         }
         match f.ethertype() {
-            EthernetProtocol::Arp => self.arp(&frame[ETH..]),
+            EthernetProtocol::Arp => arp::input(&mut self.env, &frame[ETH..]),
             EthernetProtocol::Ipv4 => self.ipv4(f.src_addr(), &frame[ETH..]),
             _ => self.env.counters.ignored.one(),
         }

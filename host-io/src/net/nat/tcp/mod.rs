@@ -305,8 +305,9 @@ fn failed(env: &mut Env, mac: Mac, key: Key, syn: &TcpRepr<'_>, e: &io::Error) {
         // The guest has long given up.
         _ if e.kind() == io::ErrorKind::TimedOut => {}
         t => {
-            if t.is_none() {
-                tracing::warn!("network: connecting to {}: {e}", key.far);
+            // A guest may try for ever.
+            if t.is_none() && !std::mem::replace(&mut env.complained, true) {
+                tracing::warn!("network: connecting to {}: {e}; more of these are not told", key.far);
             }
             env.counters.tcp_refused.one();
             refuse(env, mac, key, syn);
@@ -356,3 +357,6 @@ fn reset(env: &mut Env, mac: Mac, key: Key, seq: TcpSeqNumber, ack: Option<TcpSe
     rst.emit(&mut TcpPacket::new_unchecked(&mut b[..]), &src.into(), &dst.into(), &Default::default());
     env.packet_to(mac, Ip::new(TCP, src, dst), &b);
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,11 @@ impl Memory {
         self.0.load(Ordering::Relaxed) >= ALL
     }
 
+    #[cfg(test)]
+    pub(super) fn used(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
     pub(super) fn take(&self, bytes: usize) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -57,6 +62,9 @@ impl Ring {
 
     /// Makes room for `want` more bytes, as far as that goes.
     fn grow(&mut self, want: usize) {
+        if want == 0 {
+            return;
+        }
         let need = (self.len + want).min(self.potential()).max(SMALLEST).next_power_of_two();
         if need <= self.buf.len() {
             return;
@@ -108,7 +116,11 @@ impl Ring {
 
     /// Appends what one read brings, at most `most` bytes. `None`: there is no room.
     pub(super) fn read(&mut self, from: &mut impl Read, most: usize) -> Option<io::Result<usize>> {
-        self.grow(most);
+        // Only what fills well grows: most connections carry little.
+        let free = self.buf.len() - self.len;
+        if most > free && free <= self.buf.len() / 2 {
+            self.grow(most.min(self.buf.len().max(1)));
+        }
         let free = self.free();
         let n = free.len().min(most);
         if n == 0 {

@@ -266,6 +266,24 @@ fn segments_of_no_connection_are_reset() {
     assert_eq!(g.frame(), None);
 }
 
+/// A guest that calls and calls, and never hangs up.
+#[test]
+fn connections_are_bounded() {
+    let mut g = offline();
+    for port in 1..6000_u16 {
+        let mut f = segment(TcpControl::Syn, 0, None, b"");
+        let (src, dst) = (ADDRESS.into(), Ipv4Addr::new(192, 0, 2, 1).into());
+        let mut p = TcpPacket::new_unchecked(&mut f[ETH + IPV4..ETH + IPV4 + 24]);
+        p.set_src_port(port);
+        p.fill_checksum(&src, &dst);
+        g.say(&f);
+        while g.frame().is_some() {}
+    }
+    let evicted = g.nat.metrics().tcp_evicted.get() as usize;
+    assert!(g.nat.connections() <= 4096 && evicted > 0);
+    assert_eq!(g.nat.connections() + evicted, 5999);
+}
+
 #[test]
 fn no_segment_is_longer_than_the_guest_wants() {
     let mut g = offline();
