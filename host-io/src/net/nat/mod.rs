@@ -73,6 +73,9 @@ pub struct Nat {
     woken: bool,
     /// Connections and all the rest give frames in turn.
     turn: bool,
+    /// Tests hold the time still.
+    #[cfg(test)]
+    still: Option<Instant>,
 }
 
 impl Nat {
@@ -101,6 +104,8 @@ impl Nat {
             wake,
             woken: false,
             turn: false,
+            #[cfg(test)]
+            still: None,
         })
     }
 
@@ -114,9 +119,17 @@ impl Nat {
         self.tcp.len()
     }
 
+    fn time(&self) -> Instant {
+        #[cfg(test)]
+        if let Some(still) = self.still {
+            return still;
+        }
+        Instant::now()
+    }
+
     /// Takes up what the waiting thread saw, and what time brings.
     fn news(&mut self) {
-        self.env.now = Instant::now();
+        self.env.now = self.time();
         let mut ready = std::mem::take(&mut self.ready);
         if let Some(w) = &self.env.waiter {
             w.news(&mut ready);
@@ -215,7 +228,7 @@ impl Nat {
 
 impl NetPort for Nat {
     fn send(&mut self, frame: &[u8]) {
-        self.env.now = Instant::now();
+        self.env.now = self.time();
         let counters = &self.env.counters;
         counters.frames_from_guest.one();
         counters.bytes_from_guest.add(frame.len() as u64);

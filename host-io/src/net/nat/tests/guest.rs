@@ -194,6 +194,15 @@ impl Guest {
         }
     }
 
+    /// From now on time passes only by `wait`.
+    pub(super) fn still(&mut self) {
+        self.nat.still = Some(Instant::now());
+    }
+
+    pub(super) fn wait(&mut self, time: Duration) {
+        self.nat.still = self.nat.still.map(|s| s + time);
+    }
+
     /// Was the machine told to ask, since it was looked last?
     pub(super) fn was_woken(&mut self) -> bool {
         std::iter::from_fn(|| self.woken.try_recv().ok()).count() > 0

@@ -9,5 +9,6 @@ mod names;
 mod options;
 mod parts;
 mod tcp;
+mod time;
 mod udp;
 mod wire;

@@ -94,7 +94,6 @@ fn much_comes_down_whole() {
     download(&mut g, port, MUCH);
     rate("down", began);
     thread.join().unwrap();
-    assert_eq!(g.nat.metrics().tcp_resent.get(), 0, "nothing was lost");
 }
 
 #[test]

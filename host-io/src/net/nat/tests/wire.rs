@@ -73,7 +73,7 @@ pub(super) fn icmp_error(f: &[u8]) -> ((u8, u8), Vec<u8>) {
 }
 
 /// Control, numbers and data of a segment to the guest.
-fn tcp(f: &[u8]) -> (TcpRepr<'_>, u32, Option<u32>) {
+pub(super) fn tcp(f: &[u8]) -> (TcpRepr<'_>, u32, Option<u32>) {
     let (ip, payload) = packet(f);
     let (src, dst) = (ip.src_addr().into(), ip.dst_addr().into());
     let p = TcpPacket::new_checked(payload).unwrap();
@@ -175,12 +175,14 @@ fn what_is_not_for_us_is_counted() {
 }
 
 /// A network without a host: what the guest sends comes back, whatever the numbers are.
-fn offline() -> Guest {
-    Guest::with(NatOptions { offline: true, ..NatOptions::default() })
+pub(super) fn offline() -> Guest {
+    let mut g = Guest::with(NatOptions { offline: true, ..NatOptions::default() });
+    g.still();
+    g
 }
 
 /// A connection whose numbers from the guest begin at `isn`; the first number of the far end.
-fn connect(g: &mut Guest, isn: u32) -> u32 {
+pub(super) fn connect(g: &mut Guest, isn: u32) -> u32 {
     g.say(&segment(TcpControl::Syn, isn, None, b""));
     let f = g.frame().unwrap();
     let (r, seq, ack) = tcp(&f);
