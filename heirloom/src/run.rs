@@ -71,7 +71,8 @@ pub(crate) struct Args {
     /// COM1, then COM2: stdio, none, file=PATH, unix=PATH or tcp=HOST:PORT
     #[arg(long, value_parser = spec::serial)]
     serial: Vec<SerialSpec>,
-    /// A network adapter, up to four: none (not plugged in) or tap=INTERFACE; one with none if not given
+    /// A network adapter, up to four: none (not plugged in), nat[,OPTION]... or tap=INTERFACE; one with none if not given.
+    /// Options: forward=tcp:[ADDR:]HOST:GUEST, host=allow, dns=ADDR, pcap=FILE, tftp=ADDR, bootfile=NAME
     #[arg(long, value_name = "NETWORK", value_parser = spec::net)]
     net: Vec<NetSpec>,
     /// The adapters' MAC addresses, in their order; else made from the machine's name

@@ -17,8 +17,8 @@
 //! [[floppy]]                        # A:, then B:
 //! path = "dos.img"                  # leave it out for an empty drive
 //! [[net]]
-//! kind = "tap"                      # or none: the cable is not plugged in
-//! interface = "tap0"
+//! kind = "nat"                      # or tap; none: the cable is not plugged in
+//! forward = ["tcp:2222:22"]
 //! ```
 
 mod net;
@@ -373,6 +373,7 @@ impl MachineSpec {
         for p in paths.chain(media).chain(floppies).chain(ports) {
             *p = base.join(&*p);
         }
+        self.nets.iter_mut().for_each(|n| n.rebase(base));
     }
 
     /// What no single field shows. The command line edits a spec, then checks it again.

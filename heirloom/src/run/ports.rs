@@ -11,6 +11,7 @@ use host_io::display::Frame;
 use host_io::display::vnc::{VncConfig, VncError, VncListener, VncServer, parse_address};
 use host_io::input::InputEvent;
 use host_io::net::Wake;
+use host_io::net::nat::{Nat, NatOptions};
 use host_io::serial::{Expect, Input, Port};
 use vmm::spec::{DiskSpec, DisplaySpec, FloppySpec, MachineSpec, NETS_MOST, NetKind, SerialSpec};
 use vmm::{Drive, Floppy, Handle, Ports};
@@ -165,10 +166,14 @@ fn nets(s: &MachineSpec, link: &Link) -> Result<[Option<Box<dyn NetPort>>; NETS_
 fn cable(kind: &NetKind, wake: Wake) -> Result<Box<dyn NetPort>> {
     Ok(match kind {
         NetKind::None => Box::new(NoCable),
+        NetKind::Nat(options) => {
+            let options = NatOptions::parse(&options.join(",")).map_err(|e| Usage(e.to_string()))?;
+            Box::new(Nat::new(options, wake)?)
+        }
         #[cfg(target_os = "linux")]
         NetKind::Tap(name) => Box::new(host_io::net::tap::Tap::open(name, wake)?),
         #[cfg(not(target_os = "linux"))]
-        NetKind::Tap(_) => return Err(Usage("tap interfaces are Linux's; use --net none".into()).into()),
+        NetKind::Tap(_) => return Err(Usage("tap interfaces are Linux's; use --net nat".into()).into()),
     })
 }
 

@@ -135,6 +135,7 @@ fn run(engine: &str) -> Ran {
     let (peer, tape) = (Peer::default(), Tape::default());
     let ports = Ports {
         drives: [const { None }; 4],
+        floppies: [None, None],
         serial: [Some(Box::new(tape.clone())), None],
         net: [Some(Box::new(peer.clone())), None, None, None],
         display: Box::new(Blind),

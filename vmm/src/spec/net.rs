@@ -1,5 +1,7 @@
 //! Network adapters: `--net`, `--mac` and `[[net]]`.
 
+use std::path::Path;
+
 use super::reader::Table;
 
 /// As many as the board's device 10 has functions for.
@@ -14,6 +16,9 @@ const INTERFACE_MOST: usize = 15;
 pub enum NetKind {
     /// Not plugged in.
     None,
+    /// In a network of its own, behind the host's sockets, with these options (docs/networking.md): who opens the port
+    /// understands them.
+    Nat(Vec<String>),
     /// In a tap interface of the host.
     Tap(String),
 }
@@ -27,6 +32,15 @@ pub struct NetSpec {
 
 impl NetSpec {
     pub const UNPLUGGED: Self = Self { kind: NetKind::None, mac: None };
+
+    pub(super) fn rebase(&mut self, base: &Path) {
+        let NetKind::Nat(options) = &mut self.kind else { return };
+        for o in options {
+            if let Some(file) = o.strip_prefix("pcap=") {
+                *o = format!("pcap={}", base.join(file).display());
+            }
+        }
+    }
 }
 
 fn interface(s: &str) -> Result<String, String> {
@@ -38,10 +52,12 @@ fn interface(s: &str) -> Result<String, String> {
 }
 
 pub fn net(s: &str) -> Result<NetSpec, String> {
-    let kind = match s.split_once('=') {
-        None if s == "none" => NetKind::None,
-        Some(("tap", name)) => NetKind::Tap(interface(name)?),
-        _ => return Err(format!("network {s:?}; use none or tap=INTERFACE")),
+    let mut words = s.split(',');
+    let kind = match (words.next(), s.split_once('=')) {
+        (Some("none"), _) if s == "none" => NetKind::None,
+        (Some("nat"), _) => NetKind::Nat(words.map(Into::into).collect()),
+        (_, Some(("tap", name))) => NetKind::Tap(interface(name)?),
+        _ => return Err(format!("network {s:?}; use none, nat[,OPTION]... or tap=INTERFACE")),
     };
     Ok(NetSpec { kind, mac: None })
 }
@@ -90,25 +106,36 @@ pub fn show_mac(mac: [u8; 6]) -> String {
 
 /// One `[[net]]` table.
 pub(super) fn read(t: &mut Table<'_, '_>) -> NetSpec {
-    let mut tap = false;
-    let mut named = None;
+    let (mut named, mut options) = (None, Vec::new());
     let mut of = NetSpec::UNPLUGGED;
     let kind = |s: &str| match s {
-        "none" => Ok(false),
-        "tap" => Ok(true),
-        _ => Err(format!("no kind of network {s:?}; use none or tap")),
+        "none" => Ok(NetKind::None),
+        "nat" => Ok(NetKind::Nat(Vec::new())),
+        "tap" => Ok(NetKind::Tap(String::new())),
+        _ => Err(format!("no kind of network {s:?}; use none, nat or tap")),
     };
-    t.text("kind", kind, |v| tap = v);
+    t.text("kind", kind, |v| of.kind = v);
     t.text("interface", interface, |v| named = Some(v));
+    t.texts("forward", option, |v| options.push(format!("forward={v}")));
+    for key in ["host", "dns", "pcap", "tftp", "bootfile"] {
+        t.text(key, option, |v| options.push(format!("{key}={v}")));
+    }
     t.text("mac", mac, |v| of.mac = Some(v));
     t.needs("kind");
-    if tap {
-        t.needs("interface");
-    }
-    if let Some(name) = named.filter(|_| tap) {
-        of.kind = NetKind::Tap(name);
+    match &mut of.kind {
+        NetKind::None => {}
+        NetKind::Nat(all) => *all = options,
+        NetKind::Tap(interface) => {
+            t.needs("interface");
+            *interface = named.unwrap_or_default();
+        }
     }
     of
+}
+
+/// Options are words between commas.
+fn option(s: &str) -> Result<String, String> {
+    if s.contains(',') { Err(format!("{s:?} has a comma; leave it out")) } else { Ok(s.into()) }
 }
 
 /// What no single adapter shows.
@@ -121,8 +148,9 @@ pub(super) fn check(name: &str, nets: &[NetSpec], bad: &mut Vec<String>) {
     if let Some(n) = (1..all.len()).find(|&n| all[..n].contains(&all[n])) {
         bad.push(format!("two network adapters with MAC address {}; give each its own", show_mac(all[n])));
     }
-    let taps: Vec<&NetKind> = nets.iter().map(|n| &n.kind).filter(|k| **k != NetKind::None).collect();
-    if let Some(NetKind::Tap(t)) = (1..taps.len()).find(|&n| taps[..n].contains(&taps[n])).map(|n| taps[n]) {
+    let tap = |n: &'_ NetSpec| if let NetKind::Tap(t) = &n.kind { Some(t.clone()) } else { None };
+    let taps: Vec<String> = nets.iter().filter_map(tap).collect();
+    if let Some(t) = (1..taps.len()).find(|&n| taps[..n].contains(&taps[n])).map(|n| &taps[n]) {
         bad.push(format!("two network adapters on interface {t}; give each its own"));
     }
 }

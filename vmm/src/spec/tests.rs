@@ -94,8 +94,17 @@ fn network_adapters_are_read_and_their_faults_name_the_mend() {
     assert_eq!(net("tap=tap0"), Ok(NetSpec { mac: None, ..tap }));
     assert_eq!(net("none"), Ok(NetSpec::UNPLUGGED));
 
+    let text = "[[net]]\nkind = 'nat'\nforward = ['tcp:2222:22', 'udp:53:53']\nhost = 'allow'\npcap = 'n.pcap'\n";
+    let mut s = MachineSpec::parse(text, "m.toml").unwrap();
+    s.rebase(Path::new("/at"));
+    let nat = net("nat,forward=tcp:2222:22,forward=udp:53:53,host=allow,pcap=/at/n.pcap").unwrap();
+    assert_eq!(s.nets, [nat]);
+    assert_eq!(net("nat").unwrap().kind, NetKind::Nat(Vec::new()));
+    assert!(net("none,host=allow").is_err() && net("nat2").is_err() && net("").is_err());
+
     for (text, told) in [
-        ("kind = 'nat '", "m.toml:2: kind: no kind of network \"nat \"; use none or tap"),
+        ("kind = 'nat'\nforward = ['a,host=allow']", "m.toml:3: forward: \"a,host=allow\" has a comma"),
+        ("kind = 'nat '", "m.toml:2: kind: no kind of network \"nat \"; use none, nat or tap"),
         ("mac = '00:03:ff:00:00:01'", "m.toml:1: kind is missing"),
         ("kind = 'tap'", "m.toml:1: interface is missing"),
         ("kind = 'tap'\ninterface = 'a/b'", "m.toml:3: interface: no interface can be named \"a/b\""),

@@ -24,7 +24,8 @@ const MODULES: &[&str] = &[
 ];
 
 /// First program in the guest. What it does is on the kernel's command line:
-/// `check=1` prints what the kernel found and powers off; `net=1` talks to 10.0.2.2 and powers off; `spin=1` runs the loop
+/// `check=1` prints what the kernel found and powers off; `net=1` talks to 10.0.2.2 and powers off; `nat=1` moves files
+/// to and from the host; `spin=1` runs the loop
 /// of the benchmark; else a shell.
 const INIT: &str = r#"#!/bin/sh
 /bin/busybox --install -s /bin
@@ -51,11 +52,32 @@ case "$(cat /proc/cmdline)" in
     ifconfig eth0; cat /proc/interrupts; cat /proc/net/dev
     dmesg
     echo "net ends"; poweroff -f;;
+*nat=1*)
+    # A lease, a name, a file down, and the same file up again while it comes down once more.
+    ifconfig lo up; udhcpc -i eth0 -n -q -s /lease; ifconfig eth0; route -n; cat /etc/resolv.conf
+    for w in $(cat /proc/cmdline); do case $w in down=*|up=*) eval $w;; esac; done
+    nslookup files.test; ping -c 3 -W 5 10.0.2.1
+    echo "down $(wget -q -O - http://files.test:$down/file | md5sum)"
+    wget -q -O - http://files.test:$down/file | nc files.test $up
+    ifconfig eth0; cat /proc/interrupts
+    dmesg | tail -n 20
+    echo "nat ends"; poweroff -f;;
 *idle=1*)
     echo "idle begins"; while :; do sleep 3600; done;;
 esac
 echo "heirloom test guest ready"
 exec setsid cttyhack sh
+"#;
+
+/// What udhcpc calls with what it was given.
+const LEASE: &str = r#"#!/bin/sh
+case "$1" in
+deconfig) ifconfig $interface 0.0.0.0 up;;
+bound|renew)
+    ifconfig $interface $ip netmask $subnet up
+    for r in $router; do route add default gw $r; done
+    for d in $dns; do echo nameserver $d; done > /etc/resolv.conf;;
+esac
 "#;
 
 pub(super) fn make(at: &Path) -> Result<()> {
@@ -70,7 +92,7 @@ pub(super) fn make(at: &Path) -> Result<()> {
         .context("the kernel package has no vmlinuz")?;
     fs::copy(&vmlinuz, at.join("vmlinuz"))?;
     let root = at.join("root");
-    for d in ["bin", "dev", "proc", "sys", "modules", "mnt"] {
+    for d in ["bin", "etc", "dev", "proc", "sys", "modules", "mnt"] {
         fs::create_dir_all(root.join(d))?;
     }
     let busybox = ["bin/busybox", "usr/bin/busybox"].map(|p| parts.join(p)).into_iter().find(|p| p.exists());
@@ -79,7 +101,9 @@ pub(super) fn make(at: &Path) -> Result<()> {
     modules(&parts, &root)?;
     let init = root.join("init");
     fs::write(&init, INIT)?;
-    quiet(command("chmod", ["755"]).arg(&init))?;
+    let lease = root.join("lease");
+    fs::write(&lease, LEASE)?;
+    quiet(command("chmod", ["755"]).args([&init, &lease]))?;
     let pack = "find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet | gzip -n -1 > ../initrd.gz.new";
     quiet(command("sh", ["-c", pack]).current_dir(&root))?;
     fs::rename(at.join("initrd.gz.new"), at.join("initrd.gz"))?;
