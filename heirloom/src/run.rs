@@ -11,9 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use host_io::display::{Frame, write_png};
-use vmm::spec::{
-    self, DiskSpec, DisplaySpec, EngineSpec, FloppySpec, MachineSpec, NetSpec, SerialSpec,
-};
+use vmm::spec::{self, DiskSpec, DisplaySpec, EngineSpec, FloppySpec, MachineSpec, NetSpec, SerialSpec};
 use vmm::{BootFile, BuildError, Choice, ClockKind, LinuxBoot, Machine, Outcome, Parts};
 
 use crate::control::{Server, Target};

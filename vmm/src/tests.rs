@@ -364,7 +364,8 @@ fn a_diskette_image_of_a_wrong_size_is_refused() {
     let parts = Parts { memory_mib: 16, engine: Choice::This(Engine::Software), ..Parts::default() };
     let floppies = [None, Some(Floppy { medium: Some(Box::new(Sectors(2881))) })];
     let drives = [const { None }; 4];
-    let ports = Ports { drives, floppies, serial: [None, None], display: Box::new(Blind) };
+    let ports =
+        Ports { drives, floppies, serial: [None, None], net: [const { None }; 4], display: Box::new(Blind) };
     let Err(e) = Machine::build(&parts, ports) else { panic!("2881 sectors are no diskette") };
     assert!(e.to_string().contains("drive B: 1475072 bytes"), "{e}");
 }

@@ -120,7 +120,9 @@ fn a_guest_gets_a_lease_resolves_a_name_and_moves_files_both_ways() {
     let log = vm.log();
     assert!(status.success(), "{log}");
     assert!(log.contains("nat ends"), "{log}");
-    for want in ["inet addr:10.0.2.2", "10.0.2.1", "nameserver 10.0.2.1", "3 packets transmitted, 3 packets received"] {
+    for want in
+        ["inet addr:10.0.2.2", "10.0.2.1", "nameserver 10.0.2.1", "3 packets transmitted, 3 packets received"]
+    {
         assert!(log.contains(want), "{want:?} is not in the log:\n{log}");
     }
     let mut sum = Md5::new();

@@ -94,7 +94,8 @@ fn network_adapters_are_read_and_their_faults_name_the_mend() {
     assert_eq!(net("tap=tap0"), Ok(NetSpec { mac: None, ..tap }));
     assert_eq!(net("none"), Ok(NetSpec::UNPLUGGED));
 
-    let text = "[[net]]\nkind = 'nat'\nforward = ['tcp:2222:22', 'udp:53:53']\nhost = 'allow'\npcap = 'n.pcap'\n";
+    let text =
+        "[[net]]\nkind = 'nat'\nforward = ['tcp:2222:22', 'udp:53:53']\nhost = 'allow'\npcap = 'n.pcap'\n";
     let mut s = MachineSpec::parse(text, "m.toml").unwrap();
     s.rebase(Path::new("/at"));
     let nat = net("nat,forward=tcp:2222:22,forward=udp:53:53,host=allow,pcap=/at/n.pcap").unwrap();

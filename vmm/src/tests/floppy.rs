@@ -75,6 +75,7 @@ fn told(sectors: u64, second: Option<u64>, calls: &[Call]) -> Vec<[u8; 4]> {
     let ports = Ports {
         drives: [const { None }; 4],
         floppies: [Some(diskette(program(calls), sectors)), second.map(|s| diskette(Vec::new(), s))],
+        net: [const { None }; 4],
         serial: [Some(Box::new(tape.clone())), None],
         display: Box::new(Blind),
     };
