@@ -4,7 +4,7 @@ use board::{At, Cx, Tick};
 
 use super::descriptor::Process;
 use super::regs::{self, BusMode, OpMode, status};
-use super::{Dec21140, GENERAL, RECEIVE, TRANSMIT};
+use super::{Dec21140, GENERAL, RECEIVE, STOPPED, TELLS, TRANSMIT};
 
 /// CSR9: the pins of the serial ROM, its select, and those of the PHY.
 mod serial {
@@ -275,13 +275,16 @@ impl Dec21140 {
         self.op_mode = OpMode::from_bits(v & regs::OP_MODE_WRITABLE);
         if !self.op_mode.st() && !self.tx.stopped() {
             self.tx.process = Process::Stopped;
-            self.status |= status::TPS;
+            self.stopping |= status::TPS;
             cx.cancel(TRANSMIT);
         }
         if !self.op_mode.sr() && !self.rx.stopped() {
             self.rx.process = Process::Stopped;
-            self.status |= status::RPS;
+            self.stopping |= status::RPS;
             cx.cancel(RECEIVE);
+        }
+        if self.stopping != 0 {
+            cx.wake_at(STOPPED, cx.now() + TELLS);
         }
         if self.aborted {
             return;

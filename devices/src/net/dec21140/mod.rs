@@ -62,11 +62,16 @@ const WINDOWS: &[WinSpec] = &[
 const GENERAL: TimerId = TimerId(0);
 const TRANSMIT: TimerId = TimerId(1);
 const RECEIVE: TimerId = TimerId(2);
+/// Processes that were stopped tell so.
+const STOPPED: TimerId = TimerId(3);
 
 /// Descriptors that one access visits.
 const VISITS: u32 = 4096;
 /// When what one access left over goes on.
 const SOON: Tick = 10 * MICROSECOND;
+/// How long a process that was stopped takes to tell. A driver that waits for it sees that it has stopped before its own
+/// interrupt handler does: Linux's starts it again.
+const TELLS: Tick = 5 * MICROSECOND;
 
 /// Which adapter of the board's.
 #[derive(Debug, Clone, Copy)]
@@ -124,6 +129,8 @@ pub struct Dec21140 {
     rx: List,
     /// After a fatal bus error, until a software reset.
     aborted: bool,
+    /// TPS and RPS that are still to come.
+    stopping: u32,
     fifo: VecDeque<Frame>,
     /// Since when the FIFO's first frame waits for a descriptor, and how long until the next look.
     waits: Option<Tick>,
@@ -159,6 +166,7 @@ impl Dec21140 {
             tx: List::default(),
             rx: List::default(),
             aborted: false,
+            stopping: 0,
             fifo: VecDeque::new(),
             waits: None,
             look: receive::FIRST_LOOK,
@@ -190,10 +198,11 @@ impl Dec21140 {
         self.tx = List::default();
         self.rx = List::default();
         self.aborted = false;
+        self.stopping = 0;
         self.fifo.clear();
         self.waits = None;
         self.look = receive::FIRST_LOOK;
-        for id in [GENERAL, TRANSMIT, RECEIVE] {
+        for id in [GENERAL, TRANSMIT, RECEIVE, STOPPED] {
             cx.cancel(id);
         }
     }
@@ -285,6 +294,7 @@ impl Device for Dec21140 {
         match id {
             GENERAL => self.general_timer(cx),
             TRANSMIT => self.transmit(cx, false),
+            STOPPED => self.status |= std::mem::take(&mut self.stopping),
             RECEIVE if self.rx.stopped() => self.discard(cx),
             _ => self.receive(cx),
         }
@@ -315,6 +325,9 @@ impl Device for Dec21140 {
         self.general.arm(cx);
         if !self.tx.stopped() {
             cx.wake_at(TRANSMIT, cx.now() + SOON);
+        }
+        if self.stopping != 0 {
+            cx.wake_at(STOPPED, cx.now() + TELLS);
         }
         // The port may have frames that nobody will tell of again.
         if !self.rx.stopped() {

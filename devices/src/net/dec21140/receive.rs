@@ -95,7 +95,7 @@ impl Dec21140 {
     fn wait(&mut self, cx: &mut Cx<'_>, frame: Frame) {
         let now = cx.now();
         let since = *self.waits.get_or_insert(now);
-        if now - since < PATIENCE {
+        if now.saturating_sub(since) < PATIENCE {
             self.fifo.push_front(frame);
         } else {
             self.waits = None;

@@ -63,6 +63,8 @@ struct Dec21140V1 {
     fifo: Vec<FrameV1>,
     #[n(23)]
     waits: Option<u64>,
+    #[n(24)]
+    stopping: u32,
 }
 
 #[derive(Encode, Decode)]
@@ -185,6 +187,7 @@ pub(super) fn save(n: &Dec21140, out: &mut StateOut) {
         tx,
         rx,
         aborted,
+        stopping,
         fifo,
         waits,
         look: _,
@@ -218,6 +221,7 @@ pub(super) fn save(n: &Dec21140, out: &mut StateOut) {
         aborted: *aborted,
         fifo: fifo.iter().map(frame).collect(),
         waits: *waits,
+        stopping: *stopping,
     };
     out.put(1, &v);
 }
@@ -263,6 +267,7 @@ pub(super) fn load(n: &mut Dec21140, s: &StateIn<'_>) -> Result<(), StateError> 
     n.tx = list_from(s, &v.tx)?;
     n.rx = list_from(s, &v.rx)?;
     n.aborted = v.aborted;
+    n.stopping = v.stopping & (status::TPS | status::RPS);
     if let Some(f) = v.fifo.iter().find(|f| f.bytes.len() > FRAME_MOST) {
         return Err(s.bad("fifo", f.bytes.len() as u64));
     }

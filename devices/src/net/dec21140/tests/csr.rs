@@ -90,6 +90,7 @@ fn the_line_is_high_for_what_the_mask_enables() {
     c.w(5, u32::MAX);
     c.w(7, AIS | TPS);
     c.w(6, SR);
+    c.b.advance(5_000);
     assert!(c.irq(), "an abnormal one");
     assert_eq!(c.r(5) & 0x1_ffff, AIS | TPS);
 }
@@ -99,10 +100,15 @@ fn both_processes_tell_once_that_they_stopped() {
     let mut c = Card::running();
     assert_eq!(c.r(5) >> 17 & 0x3f, 6 << 3 | 3, "suspended, waiting for a frame");
     c.w(6, 0);
+    assert_eq!(c.r(5), 0xfc00_0000, "stopped, before the interrupt");
+    c.b.advance(4_999);
+    assert!(!c.irq());
+    c.b.advance(1);
     assert_eq!(c.r(5) & 0x3f_ffff & !(AIS | NIS), TPS | RPS);
     c.w(5, u32::MAX);
     c.w(6, 0);
     c.w(6, 0x40);
+    c.b.advance(5_000);
     assert_eq!(c.r(5), 0xfc00_0000);
 }
 

@@ -139,6 +139,13 @@ impl Card {
         self.b.out32(IO + 8 * csr, v);
     }
 
+    /// Stops both processes and takes what they tell of it.
+    pub(super) fn stop(&mut self) {
+        self.w(6, 0);
+        self.b.advance(5_000);
+        self.w(5, u32::MAX);
+    }
+
     pub(super) fn descriptor(&mut self, at: u32, words: [u32; 4]) {
         for (i, w) in (0..).zip(words) {
             self.b.write32(at + 4 * i, w);
@@ -176,8 +183,7 @@ impl Card {
         self.w(4, at);
         self.w(6, ST);
         let done = self.b.read32(at);
-        self.w(6, 0);
-        self.w(5, u32::MAX);
+        self.stop();
         self.w(4, list);
         done
     }

@@ -58,7 +58,7 @@ fn all_free_descriptors_are_filled_for_one_interrupt() {
 #[test]
 fn a_frame_goes_on_in_further_buffers_and_descriptors() {
     let mut c = Card::running();
-    c.w(6, 0);
+    c.stop();
     // A ring with gaps; 40 + 20 bytes each, 12 longwords skipped.
     c.w(0, 12 << 2);
     for i in 0..3 {
@@ -83,7 +83,7 @@ fn a_frame_goes_on_in_further_buffers_and_descriptors() {
 #[test]
 fn a_chain_needs_no_ring() {
     let mut c = Card::running();
-    c.w(6, 0);
+    c.stop();
     c.descriptor(RX, [OWN, 64 | CHAIN | 99 << 11, RX_BUFFERS, RX + 0x400]);
     c.descriptor(RX + 0x400, [OWN, 64 | CHAIN, RX_BUFFERS + 0x800, RX]);
     c.w(3, RX);
@@ -157,7 +157,7 @@ fn what_waits_for_long_is_missed_and_counted_once() {
 #[test]
 fn a_frame_without_room_for_all_of_it_is_cut() {
     let mut c = Card::running();
-    c.w(6, 0);
+    c.stop();
     c.descriptor(RX, [OWN, 40, RX_BUFFERS, 0]);
     c.descriptor(RX + 16, [0, 40, RX_BUFFERS, 0]);
     c.w(3, RX);
@@ -172,6 +172,7 @@ fn a_frame_without_room_for_all_of_it_is_cut() {
 fn while_it_is_stopped_frames_pass_by() {
     let mut c = Card::running();
     c.w(6, ST);
+    c.b.advance(5_000);
     assert_eq!(status(&mut c) & RPS, RPS);
     c.comes(&frame(MAC, 60, 1));
     assert!(c.wire.ends().waiting.is_empty());
@@ -209,7 +210,7 @@ fn a_list_without_room_or_end_holds_nothing_up() {
     for (i, w) in [OWN, CHAIN, 0, 0xd000_0000].iter().enumerate() {
         c.b.ram.arena().copy_in(at + 4 * i as u32, &w.to_le_bytes());
     }
-    c.w(6, 0);
+    c.stop();
     c.w(3, 0xd000_0000);
     c.w(6, SR);
     c.w(5, u32::MAX);

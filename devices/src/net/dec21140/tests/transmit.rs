@@ -42,7 +42,7 @@ fn a_demand_sends_all_that_is_the_chips_and_then_suspends() {
 #[test]
 fn descriptors_lie_as_far_apart_as_csr0_says() {
     let mut c = Card::running();
-    c.w(6, 0);
+    c.stop();
     c.w(0, 5 << 2);
     for i in 0..3 {
         let end = if i == 2 { END } else { 0 };
@@ -57,7 +57,7 @@ fn descriptors_lie_as_far_apart_as_csr0_says() {
 #[test]
 fn a_chain_goes_where_its_second_addresses_say() {
     let mut c = Card::running();
-    c.w(6, 0);
+    c.stop();
     let at = [0x2_0000, 0x2_8000, 0x2_4000];
     for (i, &d) in at.iter().enumerate() {
         c.b.ram.write(u64::from(TX_BUFFERS) + 0x800 * i as u64, &frame(OTHER, 60, i as u8));
@@ -181,8 +181,7 @@ fn who_talks_too_long_is_stopped() {
 #[test]
 fn a_list_in_no_memory_is_a_fatal_bus_error() {
     let mut c = Card::running();
-    c.w(6, 0);
-    c.w(5, u32::MAX);
+    c.stop();
     c.w(4, 0xf000_0000);
     c.w(6, ST);
     let s = c.r(5);
@@ -191,7 +190,7 @@ fn a_list_in_no_memory_is_a_fatal_bus_error() {
     c.w(5, u32::MAX);
     c.w(4, TX);
     c.queue(0, &frame(OTHER, 60, 1), 0);
-    c.w(6, 0);
+    c.stop();
     c.w(6, ST);
     assert!(c.sent().is_empty(), "until a software reset");
     c.w(0, 1);
@@ -211,7 +210,7 @@ fn a_buffer_in_no_memory_is_one_too() {
 #[test]
 fn automatic_polling_needs_no_demand() {
     let mut c = Card::running();
-    c.w(6, 0);
+    c.stop();
     c.w(0, 1 << 17);
     c.w(4, TX);
     c.w(6, ST);
@@ -222,7 +221,7 @@ fn automatic_polling_needs_no_demand() {
     c.b.advance(200_000);
     assert_eq!(c.sent().len(), 1);
     assert_eq!(status(&mut c), TI | TU);
-    c.w(6, 0);
+    c.stop();
     assert_eq!(c.b.next_timer(), None);
 }
 
@@ -237,7 +236,7 @@ fn a_list_that_goes_on_for_ever_holds_nothing_up() {
     for (i, w) in words.iter().enumerate() {
         c.b.ram.arena().copy_in(at + 4 * i as u32, &w.to_le_bytes());
     }
-    c.w(6, 0);
+    c.stop();
     c.w(4, 0xd000_0000);
     c.w(6, ST);
     assert_eq!(c.sent().len(), 4096);
