@@ -20,6 +20,7 @@ struct Ends {
     machine: Option<Handle>,
     sent: Vec<Vec<u8>>,
     answers: VecDeque<Vec<u8>>,
+    unplugged: bool,
 }
 
 /// A neighbour at 10.0.2.2 that tells its address and sends pings back.
@@ -77,7 +78,9 @@ impl NetPort for Peer {
         };
         let mut ends = self.ends();
         ends.sent.push(f.to_vec());
-        ends.answers.extend(answer);
+        if !ends.unplugged {
+            ends.answers.extend(answer);
+        }
     }
 
     fn flush(&mut self) {
@@ -91,6 +94,10 @@ impl NetPort for Peer {
         let f = self.ends().answers.pop_front()?;
         frame[..f.len()].copy_from_slice(&f);
         Some(f.len())
+    }
+
+    fn link(&self) -> bool {
+        !self.ends().unplugged
     }
 }
 
@@ -120,7 +127,7 @@ struct Ran {
 }
 
 /// Runs the guest's `net=1` to its end, on the instruction clock.
-fn run(engine: &str) -> Ran {
+fn run(engine: &str, unplugged: bool) -> Ran {
     let mut parts = Parts { memory_mib: 128, clock: ClockKind::Instructions, ..Parts::default() };
     spec::engine(engine).expect("an engine").apply(&mut parts.engine, &mut parts.software);
     parts.start_seconds = 1_200_000_000;
@@ -144,6 +151,7 @@ fn run(engine: &str) -> Ran {
     // A guest that hangs ends, too.
     m.stop_after(300_000_000_000);
     peer.ends().machine = Some(m.handle());
+    peer.ends().unplugged = unplugged;
     let outcome = m.run().expect("a run");
     let log = String::from_utf8_lossy(&tape.0.lock().expect("nobody panicked with it")).into_owned();
     assert_eq!(outcome, Outcome::PoweredOff, "{log}");
@@ -155,7 +163,7 @@ fn run(engine: &str) -> Ran {
 #[test]
 fn linux_talks_through_its_tulip_driver() {
     let _one = alone();
-    let r = run("software");
+    let r = run("software", false);
     let (log, sent) = (&r.log, &r.sent);
     let mac = spec::mac_for("guest", 0);
     let shown = spec::show_mac(mac);
@@ -185,10 +193,24 @@ fn linux_talks_through_its_tulip_driver() {
 }
 
 #[test]
+fn linux_sees_that_the_cable_is_not_plugged_in() {
+    let _one = alone();
+    let log = run("software", true).log;
+    for want in
+        ["eth0 carrier: 0", "eth0 operstate: down", "net ends", "0 packets received, 100% packet loss"]
+    {
+        assert!(log.contains(want), "{want:?} is not in the log:\n{log}");
+    }
+    for bad in ["failed (CSR5", "nobody cared", "timed out"] {
+        assert!(!log.contains(bad), "{bad:?}:\n{log}");
+    }
+}
+
+#[test]
 fn what_is_sent_and_received_repeats_on_the_instruction_clock() {
     let _one = alone();
-    let first = run("software");
-    let second = run("software,jit=off");
+    let first = run("software", false);
+    let second = run("software,jit=off", false);
     assert_eq!(first.instructions, second.instructions);
     assert!(first.sent == second.sent, "the frames differ");
     assert_eq!(first.log, second.log);
