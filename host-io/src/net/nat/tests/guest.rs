@@ -73,6 +73,10 @@ pub(super) struct Guest {
     pub(super) sockets: SocketSet<'static>,
     card: Card,
     woken: Receiver<()>,
+    /// It was told that there are frames, and has not got all of them.
+    due: bool,
+    /// Without a host nobody wakes it when time passed.
+    alone: bool,
     /// Every frame with this number, counted in both directions, is lost; 0: none.
     pub(super) lose: u64,
     count: u64,
@@ -88,12 +92,24 @@ impl Guest {
 
     pub(super) fn with(options: NatOptions) -> Self {
         let (wake, woken) = channel();
+        let alone = options.offline;
         let nat = Nat::new(options, std::sync::Arc::new(move || wake.send(()).unwrap_or_default())).unwrap();
         let mut card = Card::default();
         let mut config = Config::new(HardwareAddress::Ethernet(MAC));
         config.random_seed = 1;
         let iface = Interface::new(config, &mut card, GuestTime::now());
-        Self { nat, iface, sockets: SocketSet::new(Vec::new()), card, woken, lose: 0, count: 0, noise: None }
+        Self {
+            nat,
+            iface,
+            sockets: SocketSet::new(Vec::new()),
+            card,
+            woken,
+            due: true,
+            alone,
+            lose: 0,
+            count: 0,
+            noise: None,
+        }
     }
 
     /// With an address that was set by hand.
@@ -136,10 +152,13 @@ impl Guest {
     pub(super) fn step(&mut self) -> bool {
         let mut got = Vec::new();
         let mut f = [0; 1514];
-        while got.len() < RING
-            && let Some(n) = self.nat.receive(&mut f)
-        {
-            got.push(f[..n].to_vec());
+        // It asks as a chip does: when it was told to, as long as it has room.
+        self.due |= self.was_woken() || self.alone;
+        while self.due && got.len() < RING {
+            match self.nat.receive(&mut f) {
+                Some(n) => got.push(f[..n].to_vec()),
+                None => self.due = false,
+            }
         }
         let mut any = !got.is_empty();
         let got = self.carry(got);
@@ -166,7 +185,7 @@ impl Guest {
             if !moved {
                 let delay = self.iface.poll_delay(GuestTime::now(), &self.sockets).map(Duration::from);
                 let most = delay.unwrap_or(Duration::from_millis(5)).min(Duration::from_millis(5));
-                let _ = self.woken.recv_timeout(most);
+                self.due |= self.woken.recv_timeout(most).is_ok();
             }
         }
     }
