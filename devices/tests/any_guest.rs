@@ -8,10 +8,10 @@
 use board::testkit::Bench;
 use board::{
     Decode, Device, Dir, DiskDone, DiskFault, DiskOp, Dreq, HostEvent, HostJob, IntCtl, IsaDma, Key, Media,
-    NetPort, Pointer, Reset, Route, SerialPort, StateOut, Width, Win, WinKind,
+    NetPort, ParallelPort, Pointer, Reset, Route, SerialPort, StateOut, Width, Win, WinKind,
 };
 use devices::chipset::{i440bx, piix4};
-use devices::isa::{i8042, i8237, i8254, i8259, i82077, mc146818, ns16550, w83977};
+use devices::isa::{i8042, i8237, i8254, i8259, i82077, lpt, mc146818, ns16550, w83977};
 use devices::net::dec21140;
 use seeded::Rng;
 
@@ -299,6 +299,16 @@ fn dec21140_takes_anything() {
             b.out32(0xec30, r.next() as u32 | 0x2042);
         }
     });
+}
+
+impl ParallelPort for Nowhere {
+    fn strobe(&mut self, _: u8) {}
+}
+
+#[test]
+fn lpt_takes_anything() {
+    let b = Bench::new(|l| lpt::Lpt::new(l.connect(Route::Isa(7)), Some(Box::new(Nowhere))));
+    torment(b, &[(lpt::LPT, 0x378)], |_, _| {});
 }
 
 #[test]

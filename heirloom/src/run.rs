@@ -11,7 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use host_io::display::{Frame, write_png};
-use vmm::spec::{self, DiskSpec, DisplaySpec, EngineSpec, FloppySpec, MachineSpec, NetSpec, SerialSpec};
+use vmm::spec::{
+    self, DiskSpec, DisplaySpec, EngineSpec, FloppySpec, MachineSpec, NetSpec, ParallelSpec, SerialSpec,
+};
 use vmm::{BootFile, BuildError, Choice, ClockKind, LinuxBoot, Machine, Outcome, Parts};
 
 use crate::control::{Server, Target};
@@ -76,6 +78,9 @@ pub(crate) struct Args {
     /// The adapters' MAC addresses, in their order; else made from the machine's name
     #[arg(long, value_name = "MAC", value_parser = spec::mac)]
     mac: Vec<[u8; 6]>,
+    /// LPT1: none, or file=PATH for what the guest prints
+    #[arg(long, value_parser = spec::parallel)]
+    parallel: Option<ParallelSpec>,
     /// none, or vnc=HOST:PORT[,password=WORD]
     #[arg(long, value_parser = spec::display)]
     display: Vec<DisplaySpec>,
@@ -286,6 +291,7 @@ fn resolve(a: Args) -> Result<MachineSpec> {
     lay(&mut s.clock, a.clock);
     lay(&mut s.boot, a.boot);
     lay(&mut s.append, a.append);
+    lay(&mut s.parallel, a.parallel);
     s.kernel = a.kernel.or(s.kernel);
     s.initrd = a.initrd.or(s.initrd);
     s.bios = a.bios.or(s.bios);

@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use board::SerialPort;
+use board::{ParallelPort, SerialPort};
 
 pub use self::expect::Expect;
 
@@ -25,11 +25,9 @@ pub type Input = Arc<dyn Fn(Vec<u8>) + Send + Sync>;
 /// Why a port could not be opened: one line, with the mend.
 #[derive(Debug, thiserror::Error)]
 pub enum SerialError {
-    #[error(
-        "cannot create serial output file {path}: {source}; check that its directory exists and is writable"
-    )]
+    #[error("cannot create output file {path}: {source}; check that its directory exists and is writable")]
     File { path: PathBuf, source: io::Error },
-    #[error("serial output file {path} is in use by a machine; choose another file")]
+    #[error("output file {path} is in use by a machine; choose another file")]
     FileInUse { path: PathBuf },
     #[error("serial port {at} is in use: another program listens there; choose another, or end that program")]
     InUse { at: String },
@@ -155,7 +153,7 @@ impl Port {
             if let Err(e) = f.write_all(bytes)
                 && !std::mem::replace(&mut failed, true)
             {
-                tracing::error!("serial output file {}: {e}", name.display());
+                tracing::error!("output file {}: {e}", name.display());
             }
         })
     }
@@ -193,6 +191,13 @@ fn reader(
         }
     };
     std::thread::Builder::new().name(name.into()).spawn(run).map(drop).map_err(SerialError::Thread)
+}
+
+/// A printer that writes what it prints, as with [`Port::file`].
+impl ParallelPort for Port {
+    fn strobe(&mut self, byte: u8) {
+        self.out.push(byte);
+    }
 }
 
 impl SerialPort for Port {

@@ -14,20 +14,21 @@
 //! | MC146818 | 70h-77h | 8 |
 //! | 8042 | 60h, 64h | 1, 12 |
 //! | 16550 x 2 | 3F8h, 2F8h | 4, 3 |
+//! | parallel port | 378h | 7 |
 //! | i82077 | 3F0h-3F5h, 3F7h | 6; DMA 2 |
 //! | W83977 | 370h | |
 //! | firmware trap | 580h-5FFh | |
 
 use std::sync::Arc;
 
-use board::{Decode, Device, Lines, Media, NetPort, Route, Scanout, SerialPort, SlotId, Win};
+use board::{Decode, Device, Lines, Media, NetPort, ParallelPort, Route, Scanout, SerialPort, SlotId, Win};
 use devices::ata::DriveSpec;
 use devices::ata::atapi::CdSpec;
 use devices::ata::hard_disk::DiskSpec;
 use devices::chipset::i440bx::{self, I440bx, RomPages};
 use devices::chipset::piix4::{ide, isa, pm};
 use devices::isa::i82077::media::FloppySpec;
-use devices::isa::{i8042, i8237, i8254, i8259, i82077, mc146818, ns16550, w83977};
+use devices::isa::{i8042, i8237, i8254, i8259, i82077, lpt, mc146818, ns16550, w83977};
 use devices::net::dec21140::{self, Dec21140};
 use devices::video::s3trio64::{self, S3Trio64};
 use firmware::{BootDevice, Firmware};
@@ -65,6 +66,7 @@ pub(crate) struct Outside {
     pub(crate) floppies: [Option<FloppySpec>; FLOPPIES],
     pub(crate) serial: [Option<Box<dyn SerialPort>>; 2],
     pub(crate) net: [Option<Box<dyn NetPort>>; NETS_MOST],
+    pub(crate) parallel: Option<Box<dyn ParallelPort>>,
     pub(crate) display: Box<dyn Scanout>,
 }
 
@@ -149,7 +151,7 @@ fn rom(ram: &GuestRam, image: &[u8], own: bool) -> (Slot, Vec<RomPages>) {
 
 pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Built, Roles) {
     use Decode::Pio;
-    let Outside { drives, floppies, serial, net, display } = outside;
+    let Outside { drives, floppies, serial, net, parallel, display } = outside;
     let mut k = Kit::default();
     let vram = parts.vram_mib << 20;
     let image = parts.bios.clone().unwrap_or_else(firmware::rom_image);
@@ -227,6 +229,8 @@ pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Bu
         k.add(ns16550::Ns16550::new(name, line, end), &[(ns16550::UART, Pio(port))])
     };
     let com = [uart("com1", 4, 0x3f8, com1), uart("com2", 3, 0x2f8, com2)];
+    let irq7 = k.irq(7);
+    k.add(lpt::Lpt::new(irq7, parallel), &[(lpt::LPT, Pio(0x378))]);
     let irq6 = k.irq(6);
     let [fdc_low, fdc_high] = i82077::PORTS;
     let fdc = k.add(i82077::I82077::new(irq6, floppies), &[(i82077::LOW, fdc_low), (i82077::HIGH, fdc_high)]);

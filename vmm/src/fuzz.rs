@@ -89,6 +89,7 @@ const PORTS: &[(u16, u16)] = &[
     (0x2f8, 7),
     (0x370, 1),
     (0x376, 1),
+    (0x378, 3),
     (0x3b0, 0xf),
     (0x3c0, 0x1f),
     (0x3f0, 0xf),
@@ -114,7 +115,8 @@ fn machine() -> Option<Machine> {
     let diskette = Floppy { medium: Some(Box::new(Plain(vec![0; 2880 * 512]))) };
     let floppies = [Some(diskette), Some(Floppy { medium: None })];
     let net = [Some(Box::new(Busy(0)) as Box<dyn NetPort>), None, None, None];
-    let ports = Ports { drives, floppies, serial: [None, None], net, display: Box::new(Seen) };
+    let ports =
+        Ports { drives, floppies, serial: [None, None], net, parallel: None, display: Box::new(Seen) };
     let mut m = Machine::build(&parts, ports).ok()?;
     for (register, v) in [(0x10, u32::from(NET)), (0x14, 0xe000_0000), (0x04, 7)] {
         m.board.pio_write(0xcf8, Width::Dword, 0x8000_5000 | register);

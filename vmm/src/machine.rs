@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use board::{Disk, HostEvent, Media, NetPort, Reset, Scanout, SerialPort};
+use board::{Disk, HostEvent, Media, NetPort, ParallelPort, Reset, Scanout, SerialPort};
 use devices::isa::i82077::media::DriveKind;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Unavailable, Vcpu};
 use ram::{GuestRam, RamError};
@@ -46,6 +46,8 @@ pub struct Ports {
     /// The cables of the network adapters; an adapter without a port is not there ([`board::NoCable`] is a cable that
     /// is not plugged in).
     pub net: [Option<Box<dyn NetPort>>; NETS_MOST],
+    /// What is plugged into LPT1.
+    pub parallel: Option<Box<dyn ParallelPort>>,
     pub display: Box<dyn Scanout>,
 }
 
@@ -178,7 +180,7 @@ impl Machine {
         let mut found = [const { None }; board_map::DRIVES];
         // Whose disks they are is known once the board is built.
         let (mut ide_disks, mut diskettes) = (Vec::new(), Vec::new());
-        let Ports { drives, floppies, serial, net, display } = ports;
+        let Ports { drives, floppies, serial, net, parallel, display } = ports;
         for (unit, d) in drives.into_iter().enumerate() {
             let (disk, seen) = match d {
                 None => continue,
@@ -204,7 +206,8 @@ impl Machine {
             diskettes.extend(medium.map(|d| (unit as u8, d)));
         }
         let removable = found.each_ref().map(|f| matches!(f, Some(board_map::Found::Cdrom(_))));
-        let outside = board_map::Outside { drives: found, floppies: floppy_specs, serial, net, display };
+        let outside =
+            board_map::Outside { drives: found, floppies: floppy_specs, serial, net, parallel, display };
         let (built, roles) = board_map::build(parts, &ram, outside);
         let mut disks = Disks::new(mailbox.clone(), parts.clock == ClockKind::Instructions);
         for (slot, all) in [(roles.ide, ide_disks), (roles.fdc, diskettes)] {

@@ -91,6 +91,13 @@ pub enum SerialSpec {
     Tcp(String),
 }
 
+/// What LPT1 is connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParallelSpec {
+    None,
+    File(PathBuf),
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DisplaySpec {
     None,
@@ -121,6 +128,7 @@ pub struct MachineSpec {
     pub serial: Vec<SerialSpec>,
     /// One entry for each adapter.
     pub nets: Vec<NetSpec>,
+    pub parallel: ParallelSpec,
     pub display: Vec<DisplaySpec>,
 }
 
@@ -144,6 +152,7 @@ impl Default for MachineSpec {
             bios: None,
             serial: Vec::new(),
             nets: vec![NetSpec::UNPLUGGED],
+            parallel: ParallelSpec::None,
             display: Vec::new(),
         }
     }
@@ -287,6 +296,14 @@ pub fn serial(s: &str) -> Result<SerialSpec, String> {
     }
 }
 
+pub fn parallel(s: &str) -> Result<ParallelSpec, String> {
+    match s.split_once('=') {
+        None if s == "none" => Ok(ParallelSpec::None),
+        Some(("file", p)) if !p.is_empty() => Ok(ParallelSpec::File(p.into())),
+        _ => Err(format!("parallel port {s:?}; use none or file=PATH")),
+    }
+}
+
 pub fn display(s: &str) -> Result<DisplaySpec, String> {
     let bad = || format!("display {s:?}; use none or vnc=HOST:PORT[,password=WORD]");
     let mut words = s.split(',');
@@ -328,6 +345,7 @@ impl MachineSpec {
             r.text("append", |t| Ok(t.to_owned()), |v| s.append = v);
             r.text("bios", path, |v| s.bios = Some(v));
             r.texts("serial", serial, |v| s.serial.push(v));
+            r.text("parallel", parallel, |v| s.parallel = v);
             r.texts("display", display, |v| s.display.push(v));
             r.tables("disk", |t| {
                 let mut d = DiskSpec { path: PathBuf::new(), read_only: false, overlay: false };
@@ -370,7 +388,11 @@ impl MachineSpec {
             SerialSpec::File(p) | SerialSpec::Unix(p) => Some(p),
             SerialSpec::None | SerialSpec::Stdio | SerialSpec::Tcp(_) => None,
         });
-        for p in paths.chain(media).chain(floppies).chain(ports) {
+        let printer = match &mut self.parallel {
+            ParallelSpec::File(p) => Some(p),
+            ParallelSpec::None => None,
+        };
+        for p in paths.chain(media).chain(floppies).chain(ports).chain(printer) {
             *p = base.join(&*p);
         }
         self.nets.iter_mut().for_each(|n| n.rebase(base));

@@ -92,6 +92,7 @@ fn machine_with(bios: Vec<u8>, clock: ClockKind) -> (Machine, Tape) {
         floppies,
         serial: [Some(Box::new(tape.clone())), None],
         net: [const { None }; 4],
+        parallel: None,
         display: Box::new(Blind),
     };
     (Machine::build(&parts, ports).unwrap(), tape)
@@ -364,8 +365,14 @@ fn a_diskette_image_of_a_wrong_size_is_refused() {
     let parts = Parts { memory_mib: 16, engine: Choice::This(Engine::Software), ..Parts::default() };
     let floppies = [None, Some(Floppy { medium: Some(Box::new(Sectors(2881))) })];
     let drives = [const { None }; 4];
-    let ports =
-        Ports { drives, floppies, serial: [None, None], net: [const { None }; 4], display: Box::new(Blind) };
+    let ports = Ports {
+        drives,
+        floppies,
+        serial: [None, None],
+        net: [const { None }; 4],
+        parallel: None,
+        display: Box::new(Blind),
+    };
     let Err(e) = Machine::build(&parts, ports) else { panic!("2881 sectors are no diskette") };
     assert!(e.to_string().contains("drive B: 1475072 bytes"), "{e}");
 }
@@ -450,6 +457,7 @@ fn the_end_of_time_does_not_hold_up_the_start() {
         floppies: [None, None],
         serial: [None, None],
         net: [const { None }; 4],
+        parallel: None,
         display: Box::new(Blind),
     };
     let mut m = Machine::build(&parts, ports).unwrap();

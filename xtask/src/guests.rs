@@ -5,7 +5,7 @@
 //! | `linux/vmlinuz`, `linux/initrd.gz` | Debian's 686 kernel, and an initrd of busybox with a script for tests |
 //! | `bench/vmlinuz`, `bench/initrd.gz` | the same kernel, and an initrd with the programs of `benches/guest` |
 //! | `debian.vhd` | Debian with a login: MBR and core image of GRUB, ext4, kernel, sysvinit |
-//! | `floppy/vmlinuz`, `floppy/initrd.gz` | the kernel with its diskette driver |
+//! | `floppy/vmlinuz`, `floppy/initrd.gz` | the kernel with its drivers for diskettes and printers |
 //! | `syslinux.img` | a diskette that boots SYSLINUX, with memtest86+ on it |
 //! | `memtest.iso`, `grub.iso`, `ipxe.iso`, `isolinux.iso` | what their packages ship (ISOLINUX: with a menu) |
 

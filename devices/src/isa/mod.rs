@@ -5,6 +5,7 @@ pub mod i82077;
 pub mod i8237;
 pub mod i8254;
 pub mod i8259;
+pub mod lpt;
 pub mod mc146818;
 pub mod ns16550;
 pub mod w83977;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
-use board::{Disk, NetPort, NoCable, SerialPort};
+use board::{Disk, NetPort, NoCable, ParallelPort, SerialPort};
 use host_io::disk::{self, DiskError};
 use host_io::display::Frame;
 use host_io::display::vnc::{VncConfig, VncError, VncListener, VncServer, parse_address};
@@ -13,7 +13,9 @@ use host_io::input::InputEvent;
 use host_io::net::Wake;
 use host_io::net::nat::{Nat, NatOptions};
 use host_io::serial::{Expect, Input, Port};
-use vmm::spec::{DiskSpec, DisplaySpec, FloppySpec, MachineSpec, NETS_MOST, NetKind, SerialSpec};
+use vmm::spec::{
+    DiskSpec, DisplaySpec, FloppySpec, MachineSpec, NETS_MOST, NetKind, ParallelSpec, SerialSpec,
+};
 use vmm::{Drive, Floppy, Handle, Ports};
 
 use super::{End, Ender, Terminal};
@@ -135,7 +137,11 @@ pub(crate) fn open(
         serial[0] =
             Some(Box::new(Expect::new(serial[0].take(), want, Box::new(move || e.end(End::Expected)))));
     }
-    let ports = Ports { drives, floppies, serial, net, display: Box::new(frame.scanout()) };
+    let parallel: Option<Box<dyn ParallelPort>> = match &s.parallel {
+        ParallelSpec::None => None,
+        ParallelSpec::File(p) => Some(Box::new(Port::file(p)?)),
+    };
+    let ports = Ports { drives, floppies, serial, net, parallel, display: Box::new(frame.scanout()) };
     Ok(Opened { ports, cdroms, terminal, viewers, control })
 }
 

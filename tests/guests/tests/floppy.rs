@@ -41,12 +41,16 @@ impl Drop for Images {
 }
 
 fn linux(test: &str, a: &Path, b: impl AsRef<std::ffi::OsStr>) -> (Vm, Console) {
-    let args = Args::new(&["--memory", "128"])
+    booted(test, &Args::default().with("--floppy", a).with("--floppy", b))
+}
+
+fn booted(test: &str, args: &Args) -> (Vm, Console) {
+    let args = args
+        .clone()
+        .with("--memory", "128")
         .with("--kernel", guest("floppy/vmlinuz"))
         .with("--initrd", guest("floppy/initrd.gz"))
-        .with("--append", "console=ttyS0 quiet")
-        .with("--floppy", a)
-        .with("--floppy", b);
+        .with("--append", "console=ttyS0 quiet");
     let mut vm = Vm::start(test, &args);
     let mut t = vm.console();
     t.expect("heirloom floppy guest ready", 400);
@@ -122,6 +126,25 @@ fn linux_sees_diskettes_change() {
         "{told}"
     );
     all_met(&vm);
+}
+
+#[test]
+fn linux_prints() {
+    let _one = alone();
+    let images = Images::new("lpt");
+    let paper = images.make("paper", b"");
+    let mut to = std::ffi::OsString::from("file=");
+    to.push(&paper);
+    let (mut vm, mut t) = booted("printer", &Args::default().with("--parallel", to));
+    let log = t.command("dmesg | grep -i -e parport -e lp0");
+    assert!(log.contains("parport0: PC-style at 0x378, irq 7 [PCSPP]"), "{log}");
+    t.command("seq 1 2000 > /dev/lp0");
+    all_met(&vm);
+    t.send("poweroff -f\n");
+    assert_eq!(vm.wait(120).code(), Some(0), "{}", vm.said());
+    let printed = fs::read(&paper).expect("what was printed");
+    let want: String = (1..=2000).map(|n| format!("{n}\n")).collect();
+    assert_eq!(String::from_utf8_lossy(&printed), want);
 }
 
 #[test]

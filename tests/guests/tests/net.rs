@@ -145,6 +145,7 @@ fn run(engine: &str, unplugged: bool) -> Ran {
         floppies: [None, None],
         serial: [Some(Box::new(tape.clone())), None],
         net: [Some(Box::new(peer.clone())), None, None, None],
+        parallel: None,
         display: Box::new(Blind),
     };
     let mut m = Machine::build(&parts, ports).expect("a machine");

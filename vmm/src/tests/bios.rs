@@ -14,6 +14,7 @@ fn build(bios: Option<Vec<u8>>) -> Machine {
         floppies: [None, None],
         serial: [Some(Box::new(tape)), None],
         net: [const { None }; 4],
+        parallel: None,
         display: Box::new(Blind),
     };
     Machine::build(&parts, ports).unwrap()
@@ -134,6 +135,7 @@ fn a_bios_of_a_wrong_size_is_refused_by_name() {
         floppies: [None, None],
         serial: [None, None],
         net: [const { None }; 4],
+        parallel: None,
         display: Box::new(Blind),
     };
     let Err(e) = Machine::build(&parts, ports) else { panic!("1000 bytes are no BIOS") };

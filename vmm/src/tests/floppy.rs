@@ -1,9 +1,15 @@
 //! Our BIOS's diskette services on the whole board: a boot sector that reads, and tells on COM1.
 
-use board::Disk;
+use board::{Disk, ParallelPort};
 
 use super::{Blind, Tape};
 use crate::{Choice, ClockKind, Engine, Floppy, Machine, Outcome, Parts, Ports};
+
+impl ParallelPort for Tape {
+    fn strobe(&mut self, byte: u8) {
+        self.0.lock().unwrap().push(byte);
+    }
+}
 
 /// Sectors that hold their own number in each byte; the first is a program.
 struct Numbered {
@@ -60,8 +66,8 @@ fn program(calls: &[Call]) -> Vec<u8> {
     p
 }
 
-/// Boots a diskette with such a program; four bytes for each call.
-fn told(sectors: u64, second: Option<u64>, calls: &[Call]) -> Vec<[u8; 4]> {
+/// Boots a diskette with a program; what came on COM1 and on LPT1.
+fn booted(boot: Vec<u8>, sectors: u64, second: Option<u64>) -> [Vec<u8>; 2] {
     let parts = Parts {
         memory_mib: 16,
         engine: Choice::This(Engine::Software),
@@ -69,20 +75,26 @@ fn told(sectors: u64, second: Option<u64>, calls: &[Call]) -> Vec<[u8; 4]> {
         boot: "a".into(),
         ..Parts::default()
     };
-    let tape = Tape::default();
+    let (tape, paper) = (Tape::default(), Tape::default());
     let diskette =
         |boot, sectors| Floppy { medium: Some(Box::new(Numbered { boot, sectors }) as Box<dyn Disk>) };
     let ports = Ports {
         drives: [const { None }; 4],
-        floppies: [Some(diskette(program(calls), sectors)), second.map(|s| diskette(Vec::new(), s))],
+        floppies: [Some(diskette(boot, sectors)), second.map(|s| diskette(Vec::new(), s))],
         net: [const { None }; 4],
         serial: [Some(Box::new(tape.clone())), None],
+        parallel: Some(Box::new(paper.clone())),
         display: Box::new(Blind),
     };
     let mut m = Machine::build(&parts, ports).unwrap();
     m.stop_after(20_000_000_000);
     assert_eq!(m.run().unwrap(), Outcome::PoweredOff);
-    let bytes = tape.0.lock().unwrap().clone();
+    [tape, paper].map(|t| t.0.lock().unwrap().clone())
+}
+
+/// Boots a diskette that makes such calls; four bytes for each.
+fn told(sectors: u64, second: Option<u64>, calls: &[Call]) -> Vec<[u8; 4]> {
+    let [bytes, _] = booted(program(calls), sectors, second);
     let (all, rest) = bytes.as_chunks::<4>();
     assert_eq!((all.len(), rest), (calls.len(), &[][..]), "{bytes:02x?}");
     all.to_vec()
@@ -122,4 +134,16 @@ fn the_second_drive_is_there_if_it_is() {
     assert_eq!(told(2880, Some(1440), &on_b())[0][..3], [0, 1, 2 * 18 + 2]);
     let got = told(2880, None, &on_b());
     assert_ne!(got[0][0], 0, "no drive B:");
+}
+
+#[test]
+fn int_17h_prints() {
+    // xor dx,dx; for each: mov ax,00nnh; int 17h
+    let mut p = vec![0x31, 0xd2];
+    for c in *b"LPT1\r\n" {
+        p.extend([0xb8, c, 0x00, 0xcd, 0x17]);
+    }
+    p.extend([0xfa, 0xf4]);
+    let [_, paper] = booted(p, 2880, None);
+    assert_eq!(paper, b"LPT1\r\n");
 }

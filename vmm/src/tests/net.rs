@@ -15,6 +15,7 @@ fn with(net: Cables, parts: Parts) -> Machine {
         floppies: [None, None],
         serial: [None, None],
         net,
+        parallel: None,
         display: Box::new(Blind),
     };
     Machine::build(&parts, ports).unwrap()

@@ -1,4 +1,4 @@
-//! Guests of the diskette tests: the kernel with its `floppy` driver and a program that formats, and a diskette that boots SYSLINUX.
+//! Guests of the diskette tests: the kernel with its drivers for diskettes and printers, a program that formats, and a diskette that boots SYSLINUX.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,17 @@ use anyhow::{Context, Result};
 
 use crate::shell::{command, quiet};
 
-/// First program in the guest: a shell on the serial port once the driver is there.
+/// First program in the guest: a shell on the serial port once the drivers are there.
 const INIT: &str = r#"#!/bin/sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
-insmod /modules/floppy.ko
+for m in floppy parport parport_pc lp; do insmod /modules/$m.ko; done
 echo "heirloom floppy guest ready"
 exec setsid cttyhack sh
 "#;
+
+/// Drivers of the diskette drives and of the printer.
+const MODULES: [&str; 4] = ["floppy.ko", "parport.ko", "parport_pc.ko", "lp.ko"];
 
 /// Formats /dev/fd0: what Debian ships for it is not of use with its own kernel.
 const FDFORMAT: &str = include_str!("fdformat.c");
@@ -38,7 +41,9 @@ pub(super) fn make_linux(at: &Path, base: &Path) -> Result<()> {
     super::unpack(&[kernel], &parts)?;
     let root = at.join("root");
     fs::create_dir_all(root.join("modules"))?;
-    fs::copy(find(&parts, "floppy.ko")?, root.join("modules/floppy.ko"))?;
+    for m in MODULES {
+        fs::copy(find(&parts, m)?, root.join("modules").join(m))?;
+    }
     let source = at.join("fdformat.c");
     fs::write(&source, FDFORMAT)?;
     let mut cc =

@@ -4,9 +4,9 @@
 //! port open it, AAh closes it; closed, both ports read FFh. Registers in `regs.rs`: global 02h-2Dh, and for each
 //! logical device 30h (activate), 60h-63h (bases), 70h-75h (IRQ and DMA), F0h on.
 //!
-//! Not emulated: moving or switching off a logical device. The board decodes the floppy controller, COM1, COM2 and the
-//! keyboard controller at their standard places always; the registers keep what is written and start out saying so.
-//! LPT1 comes with its chip. GPIO and power management pins are registers only.
+//! Not emulated: moving or switching off a logical device. The board decodes the floppy controller, LPT1, COM1, COM2 and
+//! the keyboard controller at their standard places always; the registers keep what is written and start out saying so.
+//! GPIO and power management pins are registers only.
 //!
 //! Page: docs/devices/w83977.md. Source: Winbond W83977F/G data sheet, chapter 11 (configuration registers).
 

@@ -44,7 +44,7 @@ pub(super) fn logical_reset() -> [Device; DEVICES] {
         d[0x74 - GLOBAL] = dma;
     };
     set(FDC, true, 0x3f0, 6, 2);
-    set(LPT, false, 0x378, 7, 4);
+    set(LPT, true, 0x378, 7, 4);
     set(UART_A, true, 0x3f8, 4, 4);
     set(UART_B, true, 0x2f8, 3, 4);
     set(KBC, true, 0x60, 1, 4);
