@@ -147,18 +147,31 @@ fn linux_prints() {
     assert_eq!(String::from_utf8_lossy(&printed), want);
 }
 
-#[test]
-fn syslinux_boots_from_a_diskette() {
-    let _one = alone();
+/// SYSLINUX by its prompt, then memtest86+ from it.
+fn syslinux(test: &str, args: &Args) -> Vm {
     let mut floppy = guest("syslinux.img").into_os_string();
     floppy.push(",ro");
-    let args = Args::new(&["--memory", "32", "--boot", "a"]).with("--floppy", floppy);
-    let mut vm = Vm::start("syslinux", &args);
+    let args = args.clone().with("--memory", "32").with("--boot", "a").with("--floppy", floppy);
+    let mut vm = Vm::start(test, &args);
     let mut t = vm.console();
     t.expect("SYSLINUX", 60);
     t.expect("boot: ", 60);
     vm.type_text("memtest");
     vm.key("ret");
     vm.expect_screen("Memtest86+", 120);
+    vm
+}
+
+#[test]
+fn syslinux_boots_from_a_diskette() {
+    let _one = alone();
+    let vm = syslinux("syslinux", &Args::default());
     all_met(&vm);
+}
+
+/// Another BIOS's own driver for the controller.
+#[test]
+fn syslinux_boots_from_a_diskette_by_seabios() {
+    let _one = alone();
+    syslinux("syslinux-sea", &Args::default().with("--bios", "/usr/share/seabios/bios-256k.bin"));
 }
