@@ -1,6 +1,6 @@
 //! The seam for fuzzing: random accesses of the processor to the whole board, none of which may panic.
 
-use board::{Disk, HostEvent, NetPort, Scanout, VideoMode};
+use board::{Disk, HostEvent, Media, NetPort, Scanout, VideoMode};
 use hv_vcpu::{GuestIo, Width};
 
 use crate::clock::ClockKind;
@@ -174,12 +174,19 @@ pub fn board(bytes: &[u8]) {
                 }
             }
             13 => m.board.host_event(m.roles.com[usize::from(op[1] & 1)], HostEvent::Serial(op.to_vec())),
-            14 if op[1] & 1 != 0 => {
+            14 if op[1] & 3 == 0 => m.board.host_event(m.roles.vga, HostEvent::Redraw),
+            14 if op[1] & 3 == 1 => {
                 if let Some(slot) = m.roles.net[0] {
                     m.board.host_event(slot, HostEvent::Network);
                 }
             }
-            14 => m.board.host_event(m.roles.vga, HostEvent::Redraw),
+            14 => {
+                // Diskettes come and go, of sizes that the image behind them has or has not.
+                let sectors = [720, 1440, 2880, 2881][usize::from(op[2] & 3)];
+                let media = (op[2] & 4 != 0).then_some(Media { sectors, read_only: op[2] & 8 != 0 });
+                let ev = HostEvent::Media { unit: op[1] >> 2 & 1, media, forced: true };
+                m.board.host_event(m.roles.fdc, ev);
+            }
             _ => {
                 let _ = m.board.take_power();
                 m.board.ferr(op[1] & 1 != 0);
