@@ -51,7 +51,8 @@ use self::icmp::Icmp;
 use self::resolver::Resolver;
 use self::tcp::Tcp;
 use self::udp::Udp;
-use self::waiter::{Owner, Pace, Ready, Waiter, Wake};
+use self::waiter::{Owner, Pace, Ready, Waiter};
+use super::Wake;
 
 pub struct Nat {
     env: Env,

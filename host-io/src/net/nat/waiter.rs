@@ -12,8 +12,7 @@ use mio::event::Source;
 use mio::{Events, Interest, Poll, Registry, Token};
 
 use super::error::NetError;
-
-pub(super) type Wake = Arc<dyn Fn() + Send + Sync>;
+use crate::net::Wake;
 
 const WAKER: Token = Token(usize::MAX);
 
