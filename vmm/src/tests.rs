@@ -15,6 +15,18 @@ mod bios;
 mod floppy;
 mod net;
 
+/// Nothing is plugged in.
+fn no_ports() -> Ports {
+    Ports {
+        drives: [const { None }; 4],
+        floppies: [None, None],
+        serial: [None, None],
+        net: [const { None }; 4],
+        parallel: None,
+        display: Box::new(Blind),
+    }
+}
+
 struct Blind;
 
 impl Scanout for Blind {
@@ -87,14 +99,8 @@ fn machine_with(bios: Vec<u8>, clock: ClockKind) -> (Machine, Tape) {
         None,
     ];
     let floppies = [Some(Floppy { medium: Some(Box::new(Sectors(2880))) }), None];
-    let ports = Ports {
-        drives,
-        floppies,
-        serial: [Some(Box::new(tape.clone())), None],
-        net: [const { None }; 4],
-        parallel: None,
-        display: Box::new(Blind),
-    };
+    let serial: [Option<Box<dyn SerialPort>>; 2] = [Some(Box::new(tape.clone())), None];
+    let ports = Ports { drives, floppies, serial, ..no_ports() };
     (Machine::build(&parts, ports).unwrap(), tape)
 }
 
@@ -364,15 +370,7 @@ fn diskettes_go_into_drives_that_take_them() {
 fn a_diskette_image_of_a_wrong_size_is_refused() {
     let parts = Parts { memory_mib: 16, engine: Choice::This(Engine::Software), ..Parts::default() };
     let floppies = [None, Some(Floppy { medium: Some(Box::new(Sectors(2881))) })];
-    let drives = [const { None }; 4];
-    let ports = Ports {
-        drives,
-        floppies,
-        serial: [None, None],
-        net: [const { None }; 4],
-        parallel: None,
-        display: Box::new(Blind),
-    };
+    let ports = Ports { floppies, ..no_ports() };
     let Err(e) = Machine::build(&parts, ports) else { panic!("2881 sectors are no diskette") };
     assert!(e.to_string().contains("drive B: 1475072 bytes"), "{e}");
 }
@@ -452,15 +450,7 @@ fn the_end_of_time_does_not_hold_up_the_start() {
         start_seconds: u64::MAX / 2,
         ..Parts::default()
     };
-    let ports = Ports {
-        drives: [const { None }; 4],
-        floppies: [None, None],
-        serial: [None, None],
-        net: [const { None }; 4],
-        parallel: None,
-        display: Box::new(Blind),
-    };
-    let mut m = Machine::build(&parts, ports).unwrap();
+    let mut m = Machine::build(&parts, no_ports()).unwrap();
     m.board.pio_write(0x70, Width::Byte, 9);
     assert_eq!(m.board.pio_read(0x71, Width::Byte), 0x99);
 }

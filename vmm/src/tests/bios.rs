@@ -3,20 +3,13 @@
 use board::{CONFIG_ADDRESS, CONFIG_DATA};
 use hv_vcpu::{GuestIo, Width};
 
-use super::{Blind, Tape, config, machine, print, rom, triple_fault};
+use super::{Tape, config, machine, no_ports, print, rom, triple_fault};
 use crate::{Choice, ClockKind, Engine, Machine, Outcome, Parts, Ports};
 
 fn build(bios: Option<Vec<u8>>) -> Machine {
     let parts = Parts { memory_mib: 16, engine: Choice::This(Engine::Software), bios, ..Parts::default() };
     let tape = Tape::default();
-    let ports = Ports {
-        drives: [const { None }; 4],
-        floppies: [None, None],
-        serial: [Some(Box::new(tape)), None],
-        net: [const { None }; 4],
-        parallel: None,
-        display: Box::new(Blind),
-    };
+    let ports = Ports { serial: [Some(Box::new(tape)), None], ..no_ports() };
     Machine::build(&parts, ports).unwrap()
 }
 
@@ -130,14 +123,6 @@ fn the_video_bios_is_the_cards_expansion_rom() {
 fn a_bios_of_a_wrong_size_is_refused_by_name() {
     let parts =
         Parts { bios: Some(vec![0; 1000]), engine: Choice::This(Engine::Software), ..Parts::default() };
-    let ports = Ports {
-        drives: [const { None }; 4],
-        floppies: [None, None],
-        serial: [None, None],
-        net: [const { None }; 4],
-        parallel: None,
-        display: Box::new(Blind),
-    };
-    let Err(e) = Machine::build(&parts, ports) else { panic!("1000 bytes are no BIOS") };
+    let Err(e) = Machine::build(&parts, no_ports()) else { panic!("1000 bytes are no BIOS") };
     assert!(e.to_string().contains("1000 bytes"), "{e}");
 }

@@ -2,7 +2,7 @@
 
 use board::{Disk, ParallelPort};
 
-use super::{Blind, Tape};
+use super::{Tape, no_ports};
 use crate::{Choice, ClockKind, Engine, Floppy, Machine, Outcome, Parts, Ports};
 
 impl ParallelPort for Tape {
@@ -79,12 +79,10 @@ fn booted(boot: Vec<u8>, sectors: u64, second: Option<u64>) -> [Vec<u8>; 2] {
     let diskette =
         |boot, sectors| Floppy { medium: Some(Box::new(Numbered { boot, sectors }) as Box<dyn Disk>) };
     let ports = Ports {
-        drives: [const { None }; 4],
         floppies: [Some(diskette(boot, sectors)), second.map(|s| diskette(Vec::new(), s))],
-        net: [const { None }; 4],
         serial: [Some(Box::new(tape.clone())), None],
         parallel: Some(Box::new(paper.clone())),
-        display: Box::new(Blind),
+        ..no_ports()
     };
     let mut m = Machine::build(&parts, ports).unwrap();
     m.stop_after(20_000_000_000);

@@ -10,14 +10,7 @@ type Cables = [Option<Box<dyn NetPort>>; 4];
 
 fn with(net: Cables, parts: Parts) -> Machine {
     let parts = Parts { memory_mib: 16, engine: Choice::This(Engine::Software), ..parts };
-    let ports = Ports {
-        drives: [const { None }; 4],
-        floppies: [None, None],
-        serial: [None, None],
-        net,
-        parallel: None,
-        display: Box::new(Blind),
-    };
+    let ports = Ports { net, ..no_ports() };
     Machine::build(&parts, ports).unwrap()
 }
 
