@@ -117,6 +117,8 @@ pub(super) fn effects(i: &Insn) -> Option<Effects> {
         0xf5 => Some(Effects { reads: CF, kills: CF, ..QUIET }),
         // MOVS STOS, also repeated.
         0xa4 | 0xa5 | 0xaa | 0xab if i.a32() => Some(Effects { observes: true, ..QUIET }),
+        // REPNE SCASB, which leaves the flags alone if ECX is 0.
+        0xae if i.a32() && i.flags & Insn::REPNE != 0 => Some(Effects { observes: true, ..QUIET }),
         // LODS SCAS CMPS, not repeated.
         0xac | 0xad if i.a32() && i.flags & (Insn::REP | Insn::REPNE) == 0 => {
             Some(Effects { observes: true, ..QUIET })

@@ -607,7 +607,14 @@ impl<'a> Lower<'a> {
         self.interpret_if(cond::NE, k);
     }
 
-    /// The interpreter takes over instruction `k` if `cc` holds. No guest register may have changed.
+    /// REPNE SCASB.
+    pub(super) fn search(&mut self, k: usize) {
+        self.lose_flags(k);
+        self.call(self.thunks.repeats.search);
+        self.interpret_if(cond::NE, k);
+    }
+
+    /// The interpreter takes over instruction `k`, or what is left of a repeated one, if `cc` holds.
     pub(super) fn interpret_if(&mut self, cc: u8, k: usize) {
         let from = self.a.label();
         self.a.jcc(cc, from);

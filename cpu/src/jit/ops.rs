@@ -745,7 +745,10 @@ impl Lower<'_> {
         const ES: usize = crate::cpu::ES;
         let w = size_or_byte(i);
         if i.flags & (Insn::REP | Insn::REPNE) != 0 {
-            self.repeat(k, i, i.opcode & !1 == 0xa4, w);
+            match i.opcode {
+                0xae => self.search(k),
+                _ => self.repeat(k, i, i.opcode & !1 == 0xa4, w),
+            }
             return;
         }
         let (len, step) = (w.bytes(), w.bytes() as i32);
