@@ -1,4 +1,4 @@
-/* The benchmark program of `cargo xtask bench cpu`: what its files share. */
+/* The benchmark program of `cargo xtask bench`: what its files share. */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -16,7 +16,7 @@ struct line {
 };
 
 extern const struct line integer_lines[], string_lines[], float_lines[], kernel_lines[], selfcode_lines[],
-    interrupt_lines[];
+    interrupt_lines[], io_lines[];
 
 /* Ends the program with a message and errno's text. */
 void die(const char *what) __attribute__((noreturn));

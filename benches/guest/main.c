@@ -30,6 +30,7 @@
 
 static const struct line *const families[] = {
     integer_lines, string_lines, float_lines, kernel_lines, selfcode_lines, interrupt_lines,
+    io_lines,
 };
 
 static double limit = 1e9;

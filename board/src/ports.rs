@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use ram::GuestRam;
 
@@ -21,7 +22,7 @@ impl Geometry {
     }
 }
 
-/// A block device in sectors of 512 bytes. Lives on its own thread.
+/// A block device in sectors of 512 bytes. What may wait is called on a thread of its own.
 pub trait Disk: Send {
     fn sectors(&self) -> u64;
     /// `buf` is a whole number of sectors.
@@ -29,6 +30,11 @@ pub trait Disk: Send {
     fn write(&mut self, lba: u64, buf: &[u8]) -> io::Result<()>;
     /// Everything written before is on stable storage when this returns.
     fn flush(&mut self) -> io::Result<()>;
+    /// From now on, what would wait for the host's disk fails with [`io::ErrorKind::WouldBlock`], to be asked for again
+    /// when that is over. False: this disk can't tell.
+    fn at_once(&mut self, _on: bool) -> bool {
+        false
+    }
     fn read_only(&self) -> bool {
         false
     }
@@ -47,7 +53,8 @@ pub enum DiskOp {
     },
     Write {
         lba: u64,
-        data: Vec<u8>,
+        /// The drive keeps it, too, until the answer has come.
+        data: Arc<Vec<u8>>,
     },
     Flush,
     /// Let go of the medium: the tray opened.

@@ -265,7 +265,7 @@ impl Board {
         let Stats { pio, mmio, interrupts, timers, polls } = self.stats;
         let own =
             [("pio", pio), ("mmio", mmio), ("interrupts", interrupts), ("timers", timers), ("polls", polls)];
-        let own = own.into_iter().chain(self.clock.metrics());
+        let own = own.into_iter().chain(self.clock.metrics()).chain(self.disks.metrics());
         let mut all: Vec<(String, u64)> = own.map(|(n, v)| (format!("board.{n}"), v)).collect();
         for slot in self.slots() {
             let d = self.device(slot);

@@ -1,7 +1,11 @@
-//! Disk jobs: on a thread per disk, or at once when the run must be repeatable.
+//! Disk jobs: at once if the host need not wait for its own disk, else on a thread per disk; always at once when the run
+//! must be repeatable.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use board::{Disk, DiskDone, DiskFault, DiskJob, DiskOp, HostEvent, SlotId};
@@ -13,9 +17,20 @@ enum Worker {
     /// Jobs run inside `submit`; the machine delivers the answer at a fixed guest time.
     Inline(Box<dyn Disk>),
     Thread {
+        disk: Arc<Mutex<Box<dyn Disk>>>,
+        /// Jobs that the thread has not done yet. They are done in order, so what comes behind one waits for it.
+        waiting: Arc<AtomicUsize>,
         jobs: Sender<(SlotId, DiskJob)>,
         thread: Option<JoinHandle<()>>,
     },
+}
+
+/// Why a job was not done.
+enum Failure {
+    /// The drive is told.
+    Fault(DiskFault),
+    /// The host failed.
+    Host(io::Error),
 }
 
 /// All drives of the machine, by controller and the controller's own unit number.
@@ -23,15 +38,18 @@ pub(crate) struct Disks {
     units: BTreeMap<(SlotId, u8), Worker>,
     mailbox: Mailbox,
     inline: bool,
+    /// Jobs by who did them: `submit`, and threads.
+    at_once: u64,
+    by_threads: u64,
 }
 
 impl Disks {
     pub(crate) fn new(mailbox: Mailbox, inline: bool) -> Self {
-        Self { units: BTreeMap::new(), mailbox, inline }
+        Self { units: BTreeMap::new(), mailbox, inline, at_once: 0, by_threads: 0 }
     }
 
     /// Puts a disk behind a drive.
-    pub(crate) fn insert(&mut self, slot: SlotId, unit: u8, disk: Box<dyn Disk>) -> std::io::Result<()> {
+    pub(crate) fn insert(&mut self, slot: SlotId, unit: u8, disk: Box<dyn Disk>) -> io::Result<()> {
         let worker =
             if self.inline { Worker::Inline(disk) } else { spawn(unit, disk, self.mailbox.clone())? };
         self.units.insert((slot, unit), worker);
@@ -52,18 +70,33 @@ impl Disks {
                 self.units.remove(&(slot, job.unit));
                 Some(DiskDone { unit: job.unit, tag: job.tag, result: Ok(Vec::new()) })
             }
-            Some(Worker::Inline(d)) => Some(serve(d.as_mut(), job)),
-            Some(Worker::Thread { jobs, .. }) => match jobs.send((slot, job)) {
-                Ok(()) => None,
-                Err(mpsc::SendError((_, job))) => fault(&job, DiskFault::Io),
-            },
+            Some(Worker::Inline(d)) => Some(serve(d.as_mut(), &job)),
+            Some(Worker::Thread { disk, waiting, jobs, .. }) => {
+                if waiting.load(Ordering::Acquire) == 0
+                    && let Ok(mut disk) = disk.try_lock()
+                    && let Some(done) = serve_at_once(disk.as_mut(), &job)
+                {
+                    self.at_once += 1;
+                    return Some(done);
+                }
+                self.by_threads += 1;
+                waiting.fetch_add(1, Ordering::AcqRel);
+                match jobs.send((slot, job)) {
+                    Ok(()) => None,
+                    Err(mpsc::SendError((_, job))) => fault(&job, DiskFault::Io),
+                }
+            }
         }
+    }
+
+    pub(crate) fn metrics(&self) -> [(&'static str, u64); 2] {
+        [("disk_jobs_at_once", self.at_once), ("disk_jobs_by_threads", self.by_threads)]
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        if let Self::Thread { jobs, thread } = self {
+        if let Self::Thread { jobs, thread, .. } = self {
             // Closing the queue ends the thread after what is queued: accepted writes reach the image.
             let (closed, _) = mpsc::channel();
             *jobs = closed;
@@ -76,50 +109,87 @@ impl Drop for Worker {
     }
 }
 
-fn spawn(unit: u8, mut disk: Box<dyn Disk>, mailbox: Mailbox) -> std::io::Result<Worker> {
+fn spawn(unit: u8, disk: Box<dyn Disk>, mailbox: Mailbox) -> io::Result<Worker> {
     let (jobs, queue) = mpsc::channel::<(SlotId, DiskJob)>();
+    let (disk, waiting) = (Arc::new(Mutex::new(disk)), Arc::new(AtomicUsize::new(0)));
+    let ours = (disk.clone(), waiting.clone());
     let thread = std::thread::Builder::new().name(format!("disk{unit}")).spawn(move || {
+        let (disk, waiting) = ours;
+        let lock = || disk.lock().unwrap_or_else(PoisonError::into_inner);
         while let Ok((slot, job)) = queue.recv() {
-            let done = serve(disk.as_mut(), job);
+            let done = serve(lock().as_mut(), &job);
+            waiting.fetch_sub(1, Ordering::AcqRel);
             mailbox.send(Message::Chip(slot, HostEvent::Disk(done)));
         }
+        let mut disk = lock();
         if !disk.read_only()
             && let Err(e) = disk.flush()
         {
             tracing::error!("disk {unit}: the last flush failed: {e}");
         }
     })?;
-    Ok(Worker::Thread { jobs, thread: Some(thread) })
+    Ok(Worker::Thread { disk, waiting, jobs, thread: Some(thread) })
 }
 
-fn serve(disk: &mut dyn Disk, job: DiskJob) -> DiskDone {
-    let DiskJob { unit, tag, op } = job;
-    let result = match op {
-        DiskOp::Read { lba, count } => within(disk, lba, u64::from(count)).and_then(|()| {
-            let mut b = vec![0; count as usize * 512];
-            host(unit, "read", lba, disk.read(lba, &mut b)).map(|()| b)
-        }),
-        DiskOp::Write { .. } if disk.read_only() => Err(DiskFault::ReadOnly),
-        DiskOp::Write { lba, data } => within(disk, lba, data.len() as u64 / 512)
-            .and_then(|()| host(unit, "write", lba, disk.write(lba, &data)))
-            .map(|()| Vec::new()),
-        DiskOp::Flush if disk.read_only() => Ok(Vec::new()),
-        DiskOp::Flush => host(unit, "flush", 0, disk.flush()).map(|()| Vec::new()),
-        DiskOp::Eject => Ok(Vec::new()),
-    };
-    DiskDone { unit, tag, result }
-}
-
-fn within(disk: &dyn Disk, lba: u64, count: u64) -> Result<(), DiskFault> {
-    match lba.checked_add(count) {
-        Some(end) if end <= disk.sectors() => Ok(()),
-        _ => Err(DiskFault::Range),
+/// `None`: it would have to wait, and is to be done again from its beginning.
+fn serve_at_once(disk: &mut dyn Disk, job: &DiskJob) -> Option<DiskDone> {
+    if !disk.at_once(true) {
+        return None;
+    }
+    let r = perform(disk, &job.op);
+    disk.at_once(false);
+    match r {
+        Err(Failure::Host(e)) if e.kind() == io::ErrorKind::WouldBlock => None,
+        r => Some(answer(job, r)),
     }
 }
 
-fn host(unit: u8, what: &str, lba: u64, r: std::io::Result<()>) -> Result<(), DiskFault> {
-    r.map_err(|e| {
-        tracing::error!("disk {unit}: {what} at sector {lba} failed: {e}");
-        DiskFault::Io
-    })
+fn serve(disk: &mut dyn Disk, job: &DiskJob) -> DiskDone {
+    answer(job, perform(disk, &job.op))
 }
+
+fn answer(job: &DiskJob, r: Result<Vec<u8>, Failure>) -> DiskDone {
+    let result = r.map_err(|f| match f {
+        Failure::Fault(f) => f,
+        Failure::Host(e) => {
+            let (what, lba) = match &job.op {
+                DiskOp::Read { lba, .. } => ("read", *lba),
+                DiskOp::Write { lba, .. } => ("write", *lba),
+                DiskOp::Flush | DiskOp::Eject => ("flush", 0),
+            };
+            tracing::error!("disk {}: {what} at sector {lba} failed: {e}", job.unit);
+            DiskFault::Io
+        }
+    });
+    DiskDone { unit: job.unit, tag: job.tag, result }
+}
+
+fn perform(disk: &mut dyn Disk, op: &DiskOp) -> Result<Vec<u8>, Failure> {
+    match op {
+        DiskOp::Read { lba, count } => {
+            within(disk, *lba, u64::from(*count))?;
+            let mut b = vec![0; *count as usize * 512];
+            disk.read(*lba, &mut b).map(|()| b)
+        }
+        DiskOp::Write { .. } if disk.read_only() => return Err(Failure::Fault(DiskFault::ReadOnly)),
+        DiskOp::Write { lba, data } => {
+            within(disk, *lba, data.len() as u64 / 512)?;
+            disk.write(*lba, data).map(|()| Vec::new())
+        }
+        DiskOp::Flush if disk.read_only() => Ok(Vec::new()),
+        DiskOp::Flush => disk.flush().map(|()| Vec::new()),
+        DiskOp::Eject => Ok(Vec::new()),
+    }
+    .map_err(Failure::Host)
+}
+
+fn within(disk: &dyn Disk, lba: u64, count: u64) -> Result<(), Failure> {
+    match lba.checked_add(count) {
+        Some(end) if end <= disk.sectors() => Ok(()),
+        _ => Err(Failure::Fault(DiskFault::Range)),
+    }
+}
+
+#[cfg(test)]
+#[path = "disks_tests.rs"]
+mod tests;

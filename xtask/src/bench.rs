@@ -1,4 +1,4 @@
-//! `xtask bench cpu`: how fast guests run, beside the same guests on QEMU's TCG and the same programs natively, in one
+//! `xtask bench`: how fast guests run, beside the same guests on QEMU's TCG and the same programs natively, in one
 //! run. `benches/README.md` says what is measured and how to run one line by hand.
 //!
 //! Lines are timed by the guest's own clock, which is checked against the host's, and by the processor time that the
@@ -6,11 +6,13 @@
 //! error only with `--strict`; a wrong checksum is always one.
 
 mod host;
+mod io;
 mod lines;
 mod load;
 mod machines;
 mod parse;
 mod pass;
+mod peer;
 mod process;
 mod report;
 mod results;
@@ -27,7 +29,7 @@ use serde_json::json;
 
 use crate::shell::{build_heirloom, has, root, say};
 use crate::{guests, setup};
-use lines::{BOOT_INIT, BOOT_LOGIN, How, LINES, Line};
+use lines::{Area, BOOT_INIT, BOOT_LOGIN, How, LINES, Line};
 use machines::Machines;
 use pass::Task;
 use report::Report;
@@ -51,6 +53,10 @@ const CLOCK_ERROR: f64 = 0.1;
 pub(crate) enum What {
     /// Processor speed, boot and start-up time, idle cost, memory
     Cpu(Cpu),
+    /// The network beside QEMU's tulip and user network; `net disk` measures both
+    Net(io::Io),
+    /// The disk beside QEMU's IDE
+    Disk(io::Io),
     /// Memory and speed of one machine that works for an hour
     Load(load::Load),
 }
@@ -81,6 +87,13 @@ pub(crate) struct Cpu {
     /// Names of lines, and what they do
     #[arg(long)]
     list: bool,
+    #[command(flatten)]
+    keep: Keep,
+}
+
+/// What becomes of readings.
+#[derive(Args)]
+pub(crate) struct Keep {
     /// Write the readings to this file, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -92,21 +105,27 @@ pub(crate) struct Cpu {
     strict: bool,
 }
 
+fn processor_lines() -> impl Iterator<Item = &'static Line> {
+    LINES.iter().filter(|l| l.group.area() == Area::Cpu)
+}
+
 fn name(s: &str) -> Result<&'static str, String> {
-    let all = LINES.iter().map(|l| l.name).chain(PARTS.iter().map(|p| p.0));
+    let all = processor_lines().map(|l| l.name).chain(PARTS.iter().map(|p| p.0));
     all.into_iter().find(|n| *n == s).ok_or_else(|| "no such line; --list names them".to_owned())
 }
 
 pub(crate) fn run(what: What) -> Result<()> {
     match what {
         What::Cpu(args) => cpu(&args),
+        What::Net(args) => io::run(Area::Net, &args),
+        What::Disk(args) => io::run(Area::Disk, &args),
         What::Load(args) => load::run(&args),
     }
 }
 
 fn cpu(args: &Cpu) -> Result<()> {
     if args.list {
-        let all = LINES.iter().map(|l| (l.name, l.what)).chain(PARTS.iter().copied());
+        let all = processor_lines().map(|l| (l.name, l.what)).chain(PARTS.iter().copied());
         all.for_each(|(n, w)| say(&format!("{n:16} {w}")));
         return Ok(());
     }
@@ -149,22 +168,23 @@ fn cpu(args: &Cpu) -> Result<()> {
     }
     let by = judged_by(args.by, &results, &mut notes);
     clocks(&results, &mut notes);
-    let wrong = results.wrong_sums();
-    if !wrong.is_empty() {
-        notes.push(format!("CHECKSUMS DIFFER: {}", wrong.join(", ")));
-    }
-    let text = whole_text(&about, &results, &r, by, &notes);
+    let text = whole_text(&about, &results, &r, by, &mut notes);
     say(&text);
     let all = json!({
         "about": about, "repeats": repeats, "limit_s": limit, "judged_by": format!("{by:?}").to_lowercase(),
         "results": table::json(&results, by), "readings": r.json(), "notes": notes,
     });
-    write(args, &about, &text, &all)?;
+    args.keep.write(Area::Cpu.name(), &about, &text, &all)?;
+    judge(&results, r.missed() + table::missed(&results, by), args.keep.strict)
+}
+
+/// Is a run with these results an error?
+fn judge(results: &Results, missed: usize, strict: bool) -> Result<()> {
+    let wrong = results.wrong_sums();
     if !wrong.is_empty() {
         bail!("checksums differ: {}", wrong.join(", "));
     }
-    let missed = r.missed() + table::missed(&results, by);
-    if args.strict && missed > 0 {
+    if strict && missed > 0 {
         bail!("{missed} of the bars were missed");
     }
     Ok(())
@@ -204,7 +224,7 @@ fn lines_of(column: Column, wanted: impl Fn(&str) -> bool) -> Vec<&'static Line>
         How::GuestOnly => column != Column::Native,
         How::Booting => false,
     };
-    LINES.iter().filter(can).filter(|l| wanted(l.name)).collect()
+    processor_lines().filter(can).filter(|l| wanted(l.name)).collect()
 }
 
 fn judged_by(asked: By, results: &Results, notes: &mut Vec<String>) -> By {
@@ -251,7 +271,17 @@ fn text_of(about: &serde_json::Value) -> String {
     t + "\n"
 }
 
-fn whole_text(about: &serde_json::Value, results: &Results, r: &Report, by: By, notes: &[String]) -> String {
+fn whole_text(
+    about: &serde_json::Value,
+    results: &Results,
+    r: &Report,
+    by: By,
+    notes: &mut Vec<String>,
+) -> String {
+    let wrong = results.wrong_sums();
+    if !wrong.is_empty() {
+        notes.push(format!("CHECKSUMS DIFFER: {}", wrong.join(", ")));
+    }
     let mut t = text_of(about);
     if results.lines().next().is_some() {
         t += &table::text(results, by);
@@ -270,16 +300,25 @@ fn put(file: &Path, what: &str) -> Result<()> {
     Ok(())
 }
 
-fn write(args: &Cpu, about: &serde_json::Value, text: &str, all: &serde_json::Value) -> Result<()> {
-    let json = serde_json::to_string_pretty(all)? + "\n";
-    if let Some(file) = &args.json {
-        put(file, &json)?;
+impl Keep {
+    fn write(
+        &self,
+        name: &str,
+        about: &serde_json::Value,
+        text: &str,
+        all: &serde_json::Value,
+    ) -> Result<()> {
+        let json = serde_json::to_string_pretty(all)? + "\n";
+        if let Some(file) = &self.json {
+            put(file, &json)?;
+        }
+        if self.keep {
+            let date = about["date"].as_str().context("no date")?;
+            let base = root().join("benches/results");
+            put(&base.join(format!("{date}-{name}.json")), &json)?;
+            let text = format!("# `cargo xtask bench {}`, {date}\n{text}", name.replace('-', " "));
+            put(&base.join(format!("{date}-{name}.md")), &text)?;
+        }
+        Ok(())
     }
-    if args.keep {
-        let date = about["date"].as_str().context("no date")?;
-        let base = root().join("benches/results");
-        put(&base.join(format!("{date}-cpu.json")), &json)?;
-        put(&base.join(format!("{date}-cpu.md")), &format!("# `cargo xtask bench cpu`, {date}\n{text}"))?;
-    }
-    Ok(())
 }

@@ -85,12 +85,12 @@ impl Channel {
 
 fn save_drive(d: &Drive) -> DriveV1 {
     let Drive { core, kind } = d;
-    let Core { unit: _, tf, flow, buf, pos, end, intrq, pending, tag } = core;
+    let Core { unit: _, tf, flow, buf, sent, pos, end, intrq, pending, tag } = core;
     let TaskFile { error, features, count, low, mid, high, device, status } = tf;
     DriveV1 {
         task_file: [*error, *features, *count, *low, *mid, *high, device.into_bits(), status.into_bits()],
         flow: *flow as u8,
-        buf: buf.clone(),
+        buf: sent.as_deref().unwrap_or(buf).clone(),
         pos: *pos as u32,
         end: *end as u32,
         intrq: *intrq,
@@ -143,6 +143,6 @@ fn load_drive(d: &mut Drive, s: &StateIn<'_>, v: DriveV1) -> Result<(), StateErr
         _ => return Err(s.bad("kind", 0)),
     }
     let unit = d.core.unit;
-    d.core = Core { unit, tf, flow, buf, pos, end, intrq, pending, tag };
+    d.core = Core { unit, tf, flow, buf, sent: None, pos, end, intrq, pending, tag };
     Ok(())
 }

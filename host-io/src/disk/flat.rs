@@ -48,6 +48,10 @@ impl<S: Store> Disk for Flat<S> {
         if self.read_only { Ok(()) } else { self.store.sync() }
     }
 
+    fn at_once(&mut self, on: bool) -> bool {
+        self.store.at_once(on)
+    }
+
     fn read_only(&self) -> bool {
         self.read_only
     }

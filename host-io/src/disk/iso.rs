@@ -205,6 +205,10 @@ impl<S: Store> Disk for Iso<S> {
         Ok(())
     }
 
+    fn at_once(&mut self, on: bool) -> bool {
+        self.store.at_once(on)
+    }
+
     fn read_only(&self) -> bool {
         true
     }

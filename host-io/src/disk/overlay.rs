@@ -78,6 +78,10 @@ impl Disk for Overlay {
         Ok(())
     }
 
+    fn at_once(&mut self, on: bool) -> bool {
+        self.under.at_once(on)
+    }
+
     fn geometry(&self) -> Option<Geometry> {
         self.under.geometry()
     }

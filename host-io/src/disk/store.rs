@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
+#[cfg(target_os = "linux")]
+use std::time::{Duration, Instant};
 
 /// Bytes at offsets. A read that reaches beyond the end fails; a write there extends.
 pub trait Store: Send {
@@ -10,6 +12,10 @@ pub trait Store: Send {
     fn write_at(&mut self, at: u64, buf: &[u8]) -> io::Result<()>;
     fn set_len(&mut self, len: u64) -> io::Result<()>;
     fn sync(&mut self) -> io::Result<()>;
+    /// See [`board::Disk::at_once`].
+    fn at_once(&mut self, _on: bool) -> bool {
+        false
+    }
     /// The first offset at or behind `at` that may hold something else than zeros; None: nothing up to the end.
     fn next_data(&mut self, at: u64) -> Option<u64> {
         (at < self.len()).then_some(at)
@@ -20,10 +26,21 @@ pub trait Store: Send {
     }
 }
 
+/// A write that the host's cache did not just take: others will wait for its disk, too.
+#[cfg(target_os = "linux")]
+const SLOW: Duration = Duration::from_millis(5);
+/// For how long that is expected to go on.
+#[cfg(target_os = "linux")]
+const CONGESTED: Duration = Duration::from_millis(100);
+
 /// A file; its length is ours to keep, the lock on it keeps others away.
 pub struct FileStore {
     file: File,
     len: u64,
+    at_once: bool,
+    /// Writes have to wait until then.
+    #[cfg(target_os = "linux")]
+    congested: Option<Instant>,
 }
 
 impl FileStore {
@@ -31,7 +48,46 @@ impl FileStore {
         let meta = file.metadata()?;
         // A disk of the host has no length of its own, but an end.
         let len = if meta.is_file() { meta.len() } else { (&file).seek(SeekFrom::End(0))? };
-        Ok(Self { file, len })
+        Ok(Self {
+            file,
+            len,
+            at_once: false,
+            #[cfg(target_os = "linux")]
+            congested: None,
+        })
+    }
+
+    /// From the host's cache, or not at all. preadv2(2), RWF_NOWAIT.
+    #[cfg(target_os = "linux")]
+    fn read_cached(&self, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        use rustix::io::{ReadWriteFlags, preadv2};
+        let len = buf.len();
+        let n = preadv2(&self.file, &mut [io::IoSliceMut::new(buf)], at, ReadWriteFlags::NOWAIT);
+        // Less than asked for is the part that is there; an error, also of systems that know nothing of this, is told
+        // to whoever asks again.
+        if n == Ok(len) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+    }
+
+    /// Into the host's cache, unless it has lately been full. No file system tells beforehand.
+    #[cfg(target_os = "linux")]
+    fn write_cached(&mut self, at: u64, buf: &[u8]) -> io::Result<()> {
+        let begin = Instant::now();
+        if self.congested.is_some_and(|until| begin < until) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let r = position::write(&self.file, at, buf);
+        self.congested = (begin.elapsed() > SLOW).then(|| Instant::now() + CONGESTED);
+        r
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn read_cached(&self, _: u64, _: &mut [u8]) -> io::Result<()> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn write_cached(&mut self, _: u64, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
 
@@ -89,11 +145,15 @@ impl Store for FileStore {
     }
 
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> io::Result<()> {
-        position::read(&self.file, at, buf)
+        if self.at_once { self.read_cached(at, buf) } else { position::read(&self.file, at, buf) }
     }
 
     fn write_at(&mut self, at: u64, buf: &[u8]) -> io::Result<()> {
-        position::write(&self.file, at, buf)?;
+        if self.at_once {
+            self.write_cached(at, buf)?;
+        } else {
+            position::write(&self.file, at, buf)?;
+        }
         self.len = self.len.max(at + buf.len() as u64);
         Ok(())
     }
@@ -105,7 +165,12 @@ impl Store for FileStore {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        if self.at_once { Err(io::ErrorKind::WouldBlock.into()) } else { self.file.sync_data() }
+    }
+
+    fn at_once(&mut self, on: bool) -> bool {
+        self.at_once = on;
+        cfg!(target_os = "linux")
     }
 
     #[cfg(target_os = "linux")]
@@ -170,5 +235,9 @@ impl Store for MemStore {
 
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn at_once(&mut self, _: bool) -> bool {
+        true
     }
 }

@@ -1,6 +1,25 @@
-//! Table: the lines of the processor benchmark, and what is promised of them.
+//! Table: the lines of the benchmarks, and what is promised of them.
 //!
 //! The programs behind the names are in `benches/guest`; rows that start with `boot-` are taken from booting itself.
+
+/// What a benchmark is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Area {
+    #[value(skip)]
+    Cpu,
+    Net,
+    Disk,
+}
+
+impl Area {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Net => "net",
+            Self::Disk => "disk",
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Group {
@@ -15,6 +34,8 @@ pub(crate) enum Group {
     Kernel,
     Interrupts,
     Boot,
+    Disk,
+    Net,
 }
 
 impl Group {
@@ -30,7 +51,17 @@ impl Group {
         Self::Kernel,
         Self::Interrupts,
         Self::Boot,
+        Self::Disk,
+        Self::Net,
     ];
+
+    pub(crate) fn area(self) -> Area {
+        match self {
+            Self::Disk => Area::Disk,
+            Self::Net => Area::Net,
+            _ => Area::Cpu,
+        }
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -45,6 +76,8 @@ impl Group {
             Self::Kernel => "system calls, forks, faults, pipes",
             Self::Interrupts => "interrupts",
             Self::Boot => "boot",
+            Self::Disk => "disk",
+            Self::Net => "network",
         }
     }
 }
@@ -53,7 +86,7 @@ impl Group {
 pub(crate) enum How {
     /// A program, in the guest and on the host
     Everywhere,
-    /// A program that needs the guest's own disk; it waits more than it computes
+    /// A program that needs the guest's own disk or network; it waits more than it computes
     GuestOnly,
     /// From the start of the emulator to a mark on the console
     Booting,
@@ -69,6 +102,10 @@ pub(crate) struct Line {
 
 const fn line(name: &'static str, group: Group, what: &'static str) -> Line {
     Line { name, what, group, how: How::Everywhere }
+}
+
+const fn waits(name: &'static str, group: Group, what: &'static str) -> Line {
+    Line { name, what, group, how: How::GuestOnly }
 }
 
 pub(crate) const BOOT_INIT: &str = "boot-init";
@@ -98,12 +135,7 @@ pub(crate) const LINES: &[Line] = &[
     line("page-fault", Group::Kernel, "mmap, touch, munmap"),
     line("pipe", Group::Kernel, "two processes that wake each other"),
     line("timer-signals", Group::Interrupts, "a computation under a timer of 10 kHz"),
-    Line {
-        name: "disk-sectors",
-        what: "2,000 sectors read one by one",
-        group: Group::Interrupts,
-        how: How::GuestOnly,
-    },
+    waits("disk-sectors", Group::Interrupts, "2,000 sectors read one by one"),
     Line {
         name: BOOT_INIT,
         what: "Debian 686 kernel, direct boot to /init",
@@ -111,6 +143,13 @@ pub(crate) const LINES: &[Line] = &[
         how: How::Booting,
     },
     Line { name: BOOT_LOGIN, what: "Debian VHD, power-on to login", group: Group::Boot, how: How::Booting },
+    waits("disk-read", Group::Disk, "512 MiB in order, a mebibyte at a time"),
+    waits("disk-random-read", Group::Disk, "5,000 pages anywhere in 64 MiB"),
+    waits("disk-write", Group::Disk, "256 MiB in order, a mebibyte at a time"),
+    waits("disk-random-write", Group::Disk, "5,000 pages anywhere in 64 MiB"),
+    waits("tcp-down", Group::Net, "200 MiB from the host"),
+    waits("tcp-up", Group::Net, "200 MiB to the host"),
+    waits("tcp-turn", Group::Net, "2,000 bytes there and back, one by one"),
 ];
 
 /// How a promise is held.
@@ -127,7 +166,7 @@ pub(crate) enum Rule {
 #[derive(Debug)]
 pub(crate) struct Promise {
     pub(crate) what: &'static str,
-    /// Empty: every line
+    /// Empty: every line of the processor's
     pub(crate) lines: &'static [&'static str],
     pub(crate) rule: Rule,
 }
@@ -159,4 +198,22 @@ pub(crate) const PROMISES: &[Promise] = &[
     Promise { what: "direct boot to /init", lines: &[BOOT_INIT], rule: Rule::QemuEach(3.0) },
     Promise { what: "VHD to its login prompt", lines: &[BOOT_LOGIN], rule: Rule::QemuEach(3.0) },
     Promise { what: "no line slower than QEMU", lines: &[], rule: Rule::QemuEach(1.0) },
+    Promise { what: "disk in order", lines: &["disk-read", "disk-write"], rule: Rule::QemuEach(1.5) },
+    Promise {
+        what: "pages of a disk",
+        lines: &["disk-random-read", "disk-random-write"],
+        rule: Rule::QemuEach(2.0),
+    },
+    Promise { what: "TCP, down and up", lines: &["tcp-down", "tcp-up"], rule: Rule::QemuEach(10.0) },
+    Promise { what: "TCP, there and back", lines: &["tcp-turn"], rule: Rule::QemuEach(1.0) },
 ];
+
+impl Promise {
+    /// Names of its lines.
+    pub(crate) fn of(&self) -> Vec<&'static str> {
+        if self.lines.is_empty() {
+            return LINES.iter().filter(|l| l.group.area() == Area::Cpu).map(|l| l.name).collect();
+        }
+        self.lines.to_vec()
+    }
+}

@@ -9,14 +9,14 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::lines::{How, LINES, Line};
+use super::lines::{How, Line};
 use super::machines::{MEMORY_MIB, Machines};
 use super::parse::{Mark, mark};
 use super::process::{Overhead, Process};
 use super::report::{Bar, Report, number};
 use super::results::{Column, Results, Sample};
 use super::stats::{median, slope};
-use super::{host, name, put, text_of};
+use super::{host, name, processor_lines, put, text_of};
 use crate::shell::{build_heirloom, say};
 use crate::{guests, setup};
 
@@ -60,7 +60,7 @@ struct Reading {
 
 pub(super) fn run(args: &Load) -> Result<()> {
     let wanted = |l: &&Line| args.only.is_empty() || args.only.contains(&l.name);
-    let lines: Vec<&Line> = LINES.iter().filter(|l| l.how != How::Booting).filter(wanted).collect();
+    let lines: Vec<&Line> = processor_lines().filter(|l| l.how != How::Booting).filter(wanted).collect();
     if lines.is_empty() {
         bail!("none of these lines runs in a guest; `bench cpu --list` names them");
     }
@@ -208,6 +208,7 @@ fn pace_text(paces: &[Pace]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::lines::LINES;
     use crate::shell::command;
 
     /// What is made of a guest that says this. It has no memory to be read.

@@ -6,12 +6,15 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::peer::Peer;
 use super::results::Column;
 use crate::shell::{command, root};
 
 pub(crate) const MEMORY_MIB: u64 = 256;
 /// Sectors of the disk that the guest reads.
 const DISK_SECTORS: usize = 4096;
+/// Of the disk that it also writes: two parts, as `benches/guest/io.c` has them.
+const LARGE_SECTORS: usize = 2 * (64 << 20) / 512;
 
 pub(crate) struct Machines {
     pub(crate) heirloom: PathBuf,
@@ -21,6 +24,8 @@ pub(crate) struct Machines {
     pub(crate) scratch: PathBuf,
     /// The machine's name: another benchmark may run beside this one.
     pub(crate) name: String,
+    /// Who guests with a network talk to.
+    pub(crate) peer: Option<Peer>,
 }
 
 impl Machines {
@@ -28,7 +33,7 @@ impl Machines {
         let scratch = root().join("target/bench");
         fs::create_dir_all(&scratch)?;
         let name = format!("bench-{}", std::process::id());
-        let mut m = Self { heirloom, qemu, jit_off: false, scratch, name };
+        let mut m = Self { heirloom, qemu, jit_off: false, scratch, name, peer: None };
         m.jit_off = m.takes("software,jit=off")?;
         Ok(m)
     }
@@ -91,20 +96,33 @@ impl Machines {
     }
 
     fn append_lines(&self, column: Column, guest: &Path, append: &str) -> Result<Command> {
-        let disk = self.disk()?.display().to_string();
-        let mut c = self.linux(column, guest, append);
+        let Some(peer) = &self.peer else {
+            let disk = self.disk("sectors.img", DISK_SECTORS)?.display().to_string();
+            let mut c = self.linux(column, guest, append);
+            match column {
+                Column::Qemu => c.args(["-drive", &format!("file={disk},format=raw,if=ide,snapshot=on")]),
+                _ => c.args(["--disk", &format!("{disk},ro")]),
+            };
+            return Ok(c);
+        };
+        let gateway = if column == Column::Qemu { "10.0.2.2" } else { "10.0.2.1" };
+        let disk = self.disk("large.img", LARGE_SECTORS)?.display().to_string();
+        let mut c = self.linux(column, guest, &format!("{append} {}", peer.words(gateway)));
         match column {
-            Column::Qemu => c.args(["-drive", &format!("file={disk},format=raw,if=ide,snapshot=on")]),
-            _ => c.args(["--disk", &format!("{disk},ro")]),
+            Column::Qemu => {
+                c.args(["-drive", &format!("file={disk},format=raw,if=ide")]);
+                c.args(["-netdev", "user,id=net", "-device", "tulip,netdev=net"])
+            }
+            _ => c.args(["--disk", &disk, "--net", "nat,host=allow"]),
         };
         Ok(c)
     }
 
     /// A disk with no two sectors alike.
-    fn disk(&self) -> Result<PathBuf> {
-        let file = self.scratch.join("sectors.img");
+    fn disk(&self, name: &str, sectors: usize) -> Result<PathBuf> {
+        let file = self.scratch.join(name);
         let mut x = 7_u32;
-        let mut b = vec![0; DISK_SECTORS * 512];
+        let mut b = vec![0; sectors * 512];
         for c in b.chunks_exact_mut(4) {
             x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             c.copy_from_slice(&x.to_le_bytes());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::lines::{Group, How, LINES, Line, Promise, Rule};
+use super::lines::{Group, How, LINES, Line, PROMISES, Promise, Rule};
 use super::parse::End;
 use super::process::Took;
 use super::stats::{geometric_mean, median};
@@ -145,10 +145,8 @@ impl Results {
             Rule::NativeMean(b) | Rule::NativeEach(b) => (Column::Native, b),
             Rule::QemuEach(b) => (Column::Qemu, b),
         };
-        let names: Vec<&'static str> =
-            if p.lines.is_empty() { LINES.iter().map(|l| l.name).collect() } else { p.lines.to_vec() };
         let mut all = Vec::new();
-        for n in names {
+        for n in p.of() {
             let (a, b) = match p.rule {
                 // Times as fast: the other's time against ours.
                 Rule::QemuEach(_) => (other, Column::Heirloom),
@@ -168,6 +166,13 @@ impl Results {
             _ => all.iter().filter(|(_, v)| !good(*v)).map(|(n, _)| *n).collect(),
         };
         Some(Verdict { value, kept: good(value), beyond })
+    }
+
+    /// Promises of which something was measured.
+    pub(crate) fn promises(&self) -> impl Iterator<Item = &'static Promise> {
+        PROMISES
+            .iter()
+            .filter(|p| p.of().iter().any(|l| Column::ALL.iter().any(|c| !self.of(l, *c).is_empty())))
     }
 
     /// Lines whose checksums are not the same in all readings.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::lines::{Group, How, Line, PROMISES, Promise, Rule};
+use super::lines::{Group, How, Line, Promise, Rule};
 use super::report::number;
 use super::results::{By, Column, Results};
 
@@ -58,7 +58,7 @@ pub(crate) fn text(r: &Results, by: By) -> String {
         }
     }
     let _ = writeln!(t, "\n| promise | bar | Heirloom | |\n|---|---|---:|---|");
-    for p in PROMISES {
+    for p in r.promises() {
         let _ = writeln!(t, "| {} |", kept(r, p, by));
     }
     t
@@ -89,7 +89,7 @@ fn kept(r: &Results, p: &Promise, by: By) -> String {
 }
 
 pub(crate) fn missed(r: &Results, by: By) -> usize {
-    PROMISES.iter().filter(|p| r.verdict(p, by).is_some_and(|v| !v.kept)).count()
+    r.promises().filter(|p| r.verdict(p, by).is_some_and(|v| !v.kept)).count()
 }
 
 /// A millionth of a second is below what any of this resolves.
@@ -132,6 +132,6 @@ pub(crate) fn json(r: &Results, by: By) -> Value {
     };
     json!({
         "lines": r.lines().map(line).collect::<Vec<_>>(),
-        "promises": PROMISES.iter().map(promise).collect::<Vec<_>>(),
+        "promises": r.promises().map(promise).collect::<Vec<_>>(),
     })
 }

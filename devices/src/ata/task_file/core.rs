@@ -1,5 +1,7 @@
 //! What a hard disk and a packet device have in common: registers, data port, DMARQ, INTRQ, one host job.
 
+use std::sync::Arc;
+
 use board::{Cx, DiskDone, DiskJob, DiskOp, HostJob};
 
 use super::{Status, TaskFile, error};
@@ -49,6 +51,8 @@ pub struct Core {
     pub(crate) flow: Flow,
     /// The data on its way, whole sectors of a command.
     pub(crate) buf: Vec<u8>,
+    /// That of a write, once the host has it, too.
+    pub(crate) sent: Option<Arc<Vec<u8>>>,
     /// Next byte of the data port or of the DMA transfer.
     pub(crate) pos: usize,
     /// End of the DRQ block, or of the DMA transfer.
@@ -64,6 +68,7 @@ impl Core {
     pub(crate) fn new(unit: u8) -> Self {
         Self {
             unit,
+            sent: None,
             tf: TaskFile::default(),
             flow: Flow::None,
             buf: Vec::new(),
@@ -82,6 +87,7 @@ impl Core {
         (self.pos, self.end) = (0, 0);
         self.intrq = false;
         self.pending = None;
+        self.sent = None;
     }
 
     /// Sets BSY and hands a job to the host.
@@ -102,13 +108,19 @@ impl Core {
         }
     }
 
-    fn hand_over(&self, cx: &mut Cx<'_>) {
+    fn hand_over(&mut self, cx: &mut Cx<'_>) {
         let Some(p) = self.pending else { return };
         let op = match p.op {
             PendingOp::Read { lba, count } => DiskOp::Read { lba, count },
-            // The copy is what lets a saved machine repeat the write; it costs little beside the write.
+            // Both have it: a saved machine repeats the write.
             PendingOp::Write { lba, len } => {
-                DiskOp::Write { lba, data: self.buf.get(..len as usize).unwrap_or_default().to_vec() }
+                let buf = &mut self.buf;
+                (self.pos, self.end) = (0, 0);
+                let data = self.sent.get_or_insert_with(|| {
+                    buf.truncate(len as usize);
+                    Arc::new(std::mem::take(buf))
+                });
+                DiskOp::Write { lba, data: data.clone() }
             }
             PendingOp::Flush => DiskOp::Flush,
         };
@@ -125,6 +137,7 @@ impl Core {
     pub(crate) fn take_pending(&mut self, done: &DiskDone) -> Option<PendingOp> {
         let p = self.pending.filter(|p| p.tag == done.tag)?;
         self.pending = None;
+        self.sent = None;
         Some(p.op)
     }
 

@@ -5,6 +5,8 @@
 //!             \-> Fail                                                                     \-> finish
 //! ```
 
+use std::sync::Arc;
+
 use board::{Cx, DiskDone, DiskFault, DiskJob, DiskOp, HostJob, Tick};
 
 use super::media::Format;
@@ -250,8 +252,8 @@ impl I82077 {
             return self.fail(cx, run, st1::MISSING_MARK, 0, SEARCH);
         };
         let op = match run.op {
-            Op::Format => DiskOp::Write { lba, data: vec![run.dtl; BYTES] },
-            o if o.writes() => DiskOp::Write { lba, data: run.unit_bytes.clone() },
+            Op::Format => DiskOp::Write { lba, data: Arc::new(vec![run.dtl; BYTES]) },
+            o if o.writes() => DiskOp::Write { lba, data: Arc::new(run.unit_bytes.clone()) },
             _ => DiskOp::Read { lba, count },
         };
         self.regs.tag = self.regs.tag.wrapping_add(1);

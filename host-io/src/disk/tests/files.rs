@@ -244,3 +244,42 @@ fn an_overlay_keeps_writes_and_leaves_the_image() {
     drop(d);
     assert!(fs::read(&path).unwrap() == bytes);
 }
+
+/// What the host's cache has is read at once; what it has not is refused, and read when there is time.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_would_wait_is_refused_and_right_afterwards() {
+    use rustix::fs::{Advice, fadvise};
+    let dir = Dir::new("at-once");
+    for (format, name) in
+        [(Format::Raw, "a.img"), (Format::VhdFixed, "fixed.vhd"), (Format::VhdDynamic, "dynamic.vhd")]
+    {
+        let path = dir.file(name);
+        create(&path, format, 8 << 20).unwrap();
+        let mut d = open(&path, false).unwrap();
+        let all = pattern(5, 64);
+        assert!(d.at_once(true));
+        // The first write to a block of a dynamic disk has several parts.
+        d.write(7, &all).unwrap();
+        assert_eq!(d.flush().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        let mut got = vec![0; all.len()];
+        d.read(7, &mut got).unwrap();
+        assert!(got == all, "{name}");
+        d.at_once(false);
+        d.flush().unwrap();
+        fadvise(fs::File::open(&path).unwrap(), 0, None, Advice::DontNeed).unwrap();
+        d.at_once(true);
+        got.fill(0);
+        match d.read(7, &mut got) {
+            // A file system in memory waits for nothing.
+            Ok(()) => {}
+            Err(e) => assert_eq!(e.kind(), std::io::ErrorKind::WouldBlock, "{name}"),
+        }
+        d.at_once(false);
+        d.read(7, &mut got).unwrap();
+        assert!(got == all, "{name}");
+        let beyond = d.sectors();
+        d.at_once(true);
+        assert_eq!(d.read(beyond, &mut [0; 512]).unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+    }
+}

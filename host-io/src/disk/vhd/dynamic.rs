@@ -200,6 +200,10 @@ impl<S: Store> Disk for Dynamic<S> {
         if self.read_only { Ok(()) } else { self.store.sync() }
     }
 
+    fn at_once(&mut self, on: bool) -> bool {
+        self.store.at_once(on)
+    }
+
     fn read_only(&self) -> bool {
         self.read_only
     }
