@@ -95,6 +95,12 @@ impl<'a> Cx<'a> {
         self.fx.timers.set(self.slot, id, t);
     }
 
+    /// The same at `t` at the latest: earlier, if the processor has nothing to do. For work that is better done together
+    /// with what comes in the next moments.
+    pub fn wake_by(&mut self, id: TimerId, t: Tick) {
+        self.fx.timers.set_latest(self.slot, id, t);
+    }
+
     pub fn cancel(&mut self, id: TimerId) {
         self.fx.timers.cancel(self.slot, id);
     }

@@ -1,6 +1,6 @@
 //! Guest time and the timers of all chips.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::SlotId;
 
@@ -31,11 +31,14 @@ pub struct TimerId(pub u8);
 pub struct Timers {
     due: BTreeMap<(Tick, SlotId, TimerId), ()>,
     armed: BTreeMap<(SlotId, TimerId), Tick>,
+    /// Those that may come earlier, when the processor has nothing to do.
+    early: BTreeSet<(SlotId, TimerId)>,
 }
 
 impl Timers {
     /// Arms, or moves, a timer.
     pub fn set(&mut self, slot: SlotId, id: TimerId, at: Tick) {
+        self.early.remove(&(slot, id));
         match self.armed.insert((slot, id), at) {
             // Chips state their next deadline after each access; mostly it stands.
             Some(old) if old == at => return,
@@ -47,9 +50,23 @@ impl Timers {
         self.due.insert((at, slot, id), ());
     }
 
+    /// Arms a timer that comes at this time at the latest: earlier, if the processor waits for something.
+    pub fn set_latest(&mut self, slot: SlotId, id: TimerId, at: Tick) {
+        self.set(slot, id, at);
+        self.early.insert((slot, id));
+    }
+
+    /// The processor has nothing to do: takes a timer that may come now.
+    pub fn pop_early(&mut self) -> Option<(SlotId, TimerId)> {
+        let (slot, id) = *self.early.first()?;
+        self.cancel(slot, id);
+        Some((slot, id))
+    }
+
     pub fn cancel(&mut self, slot: SlotId, id: TimerId) {
         if let Some(old) = self.armed.remove(&(slot, id)) {
             self.due.remove(&(old, slot, id));
+            self.early.remove(&(slot, id));
         }
     }
 
@@ -66,18 +83,36 @@ impl Timers {
         }
         self.due.remove(&key);
         self.armed.remove(&(key.1, key.2));
+        self.early.remove(&(key.1, key.2));
         Some(key)
     }
 
     pub fn clear(&mut self) {
         self.due.clear();
         self.armed.clear();
+        self.early.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_timer_comes_early_once_and_only_if_it_may() {
+        let (mut t, slot) = (Timers::default(), SlotId(1));
+        let [a, b, c] = [TimerId(0), TimerId(1), TimerId(2)];
+        t.set(slot, a, 10);
+        t.set_latest(slot, b, 20);
+        t.set_latest(slot, c, 30);
+        // Armed anew, it waits for its time.
+        t.set(slot, c, 30);
+        assert_eq!(t.pop_early(), Some((slot, b)));
+        assert_eq!(t.pop_early(), None);
+        t.set_latest(slot, b, 25);
+        assert_eq!([t.pop(30), t.pop(30), t.pop(30)].map(|p| p.map(|p| p.2)), [Some(a), Some(b), Some(c)]);
+        assert_eq!(t.pop_early(), None);
+    }
 
     #[test]
     fn periods_are_counted_exactly() {

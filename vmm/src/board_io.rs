@@ -257,6 +257,15 @@ impl Board {
         }
     }
 
+    /// The processor has nothing to do: what may come early comes now. False: nothing may.
+    pub(crate) fn fire_early(&mut self) -> bool {
+        // One at a time: the caller looks at what it brought.
+        let Some((slot, id)) = self.fx.timers.pop_early() else { return false };
+        self.stats.timers += 1;
+        self.call(slot, |d, cx| d.timer(cx, id));
+        true
+    }
+
     pub(crate) fn unknowns(&self) -> impl Iterator<Item = (SlotId, Win, u32, u64)> + '_ {
         self.fx.unknowns.iter()
     }

@@ -96,6 +96,9 @@ impl Machine {
 
     /// The processor has nothing to do: sleep until a timer or a message.
     fn sleep(&mut self) {
+        if self.board.fire_early() {
+            return;
+        }
         let next = self.board.next_due();
         self.board.clock.sleep(next, |longest| self.mailbox.wait(longest));
     }

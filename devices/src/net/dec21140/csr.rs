@@ -223,7 +223,7 @@ impl Dec21140 {
         let v = self.held(csr) & !(at.width.ones() << shift) | v << shift;
         match csr {
             0 => self.write_bus_mode(cx, v),
-            1 => self.transmit(cx, true),
+            1 => self.demand(cx),
             2 => self.receive_demand(cx),
             3 => self.rx.set_base(v),
             4 => self.tx.set_base(v),

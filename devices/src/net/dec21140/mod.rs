@@ -139,6 +139,8 @@ pub struct Dec21140 {
     buffer: Vec<u8>,
     /// The port was given frames.
     unflushed: bool,
+    /// When it was last given some.
+    sent_at: Option<Tick>,
     seen: Seen,
 }
 
@@ -172,6 +174,7 @@ impl Dec21140 {
             look: receive::FIRST_LOOK,
             buffer: Vec::new(),
             unflushed: false,
+            sent_at: None,
             seen: Seen::default(),
         }
     }

@@ -193,6 +193,7 @@ pub(super) fn save(n: &Dec21140, out: &mut StateOut) {
         look: _,
         buffer: _,
         unflushed: _,
+        sent_at: _,
         seen: _,
     } = n;
     let frame = |f: &Frame| FrameV1 { bytes: f.bytes.clone(), from: f.from, failed: f.failed };
@@ -275,5 +276,6 @@ pub(super) fn load(n: &mut Dec21140, s: &StateIn<'_>) -> Result<(), StateError> 
         v.fifo.into_iter().map(|f| Frame { bytes: f.bytes, from: f.from & 3, failed: f.failed }).collect();
     n.waits = v.waits;
     n.look = FIRST_LOOK;
+    n.sent_at = None;
     Ok(())
 }

@@ -1,3 +1,5 @@
+use board::{MICROSECOND, MILLISECOND};
+
 use super::{
     ALL, CHAIN, Card, END, FIRST, IC, LAST, MAC, OTHER, OWN, ST, TI, TPS, TU, TX, TX_BUFFERS, frame, perfect,
 };
@@ -32,11 +34,38 @@ fn a_demand_sends_all_that_is_the_chips_and_then_suspends() {
     }
     assert_eq!(c.r(5) >> 20 & 7, 6);
     assert_eq!(status(&mut c), TI | TU);
+    c.b.advance(MILLISECOND);
     c.queue(3, &frames[0], 0);
     c.queue(0, &frames[1], 0);
     c.w(1, 0);
     assert_eq!(c.sent(), frames[..2], "the ring goes round");
     assert_eq!(status(&mut c), TU, "nobody asked for an interrupt");
+}
+
+#[test]
+fn frames_of_a_burst_go_together_behind_the_first() {
+    let mut c = Card::running();
+    let frames: Vec<_> = (0..4).map(|n| frame(OTHER, 100 + usize::from(n), n)).collect();
+    c.queue(0, &frames[0], 0);
+    c.w(1, 0);
+    assert_eq!(c.sent(), frames[..1], "the first does not wait");
+    for i in 1..3 {
+        c.b.advance(10 * MICROSECOND);
+        c.queue(i, &frames[i as usize], 0);
+        c.w(1, 0);
+        assert_eq!(c.r(5) >> 20 & 7, 1, "it runs");
+    }
+    assert!(c.sent().is_empty());
+    // One that is resumed sends what waited.
+    c.b.save_and_load();
+    c.b.advance(40 * MICROSECOND);
+    assert_eq!(c.sent(), frames[1..3]);
+    assert_eq!(c.wire.ends().flushes, 2);
+    assert_eq!((c.r(5) >> 20 & 7, status(&mut c)), (6, TU));
+    c.b.advance(MILLISECOND);
+    c.queue(3, &frames[3], 0);
+    c.w(1, 0);
+    assert_eq!(c.sent(), frames[3..], "nor does the first after a while");
 }
 
 #[test]
