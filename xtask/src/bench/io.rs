@@ -55,6 +55,7 @@ pub(super) fn run(first: Area, args: &Io) -> Result<()> {
             task.pass(*column, &lines, &mut results, &mut notes)?;
         }
     }
+    results.keep_only(&lines);
     let by = By::Clock;
     clocks(&results, &mut notes);
     let text = whole_text(&about, &results, &Report::default(), by, &mut notes);

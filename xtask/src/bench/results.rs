@@ -110,6 +110,11 @@ impl Results {
         self.samples.entry((line, column)).or_default().push(s);
     }
 
+    /// Forgets what is not of these lines: a guest that boots for others is a reading, too.
+    pub(crate) fn keep_only(&mut self, lines: &[&Line]) {
+        self.samples.retain(|(name, _), _| lines.iter().any(|l| l.name == *name));
+    }
+
     pub(crate) fn of(&self, line: &'static str, column: Column) -> &[Sample] {
         self.samples.get(&(line, column)).map_or(&[], Vec::as_slice)
     }
