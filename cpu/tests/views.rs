@@ -305,3 +305,34 @@ fn the_supervisors_view_follows_invlpg_and_global_flushes() {
         }
     }
 }
+
+/// A program may get its view between one block and the next. Others that run the same code have none then.
+#[test]
+fn code_that_ran_without_a_view_does_not_lead_to_code_that_ran_with_one() {
+    const BLOCKS: u32 = 300;
+    let user = |a: &mut CodeAssembler| {
+        rounds(a, ROUNDS, |a| {
+            a.xor(eax, eax).unwrap();
+            for _ in 0..BLOCKS {
+                let mut next = a.create_label();
+                a.add(eax, dword_ptr(WIN)).unwrap();
+                a.jmp(next).unwrap();
+                a.set_label(&mut next).unwrap();
+            }
+            log(a);
+            a.int(i32::from(VECTOR)).unwrap();
+        });
+    };
+    let kernel = |a: &mut CodeAssembler| {
+        a.mov(eax, cr3).unwrap();
+        a.xor(eax, PD ^ PD2).unwrap();
+        a.mov(cr3, eax).unwrap();
+    };
+    for after in (0..4 * BLOCKS).step_by(50) {
+        let engine = Software { view_after: after.into(), ..Software::eager_views() };
+        let mut m = machine(&engine, &user, &kernel);
+        m.run();
+        let want: Vec<u32> = (0..ROUNDS).map(|n| BLOCKS * (1 + n % 2)).collect();
+        assert_eq!(m.io.log, want, "views after {after} instructions");
+    }
+}

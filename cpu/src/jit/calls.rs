@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Exit, effects, layout, pack, unpack};
+use super::{Exit, VIEW, effects, layout, pack, unpack};
 use crate::cpu::eflags;
 use crate::flags::Flags;
 use crate::run::Engine;
@@ -122,6 +122,13 @@ impl Engine {
         if !self.select_world() {
             return false;
         }
+        // A return with the right address in the wrong world would go on there: two processes may share a page of code, and
+        // only one of them has a view. Its code would find the memory of the other.
+        let world = self.cpu.world();
+        if self.hot.worlds & 1 << (world ^ VIEW) != 0 {
+            return false;
+        }
+        self.hot.worlds |= 1 << world;
         let Some(code) = self.find_translation() else { return false };
         let Some(jit) = &mut self.jit else { return false };
         self.hot.resume = jit.buffer.address(code);

@@ -303,21 +303,26 @@ impl Codes {
         })
     }
 
-    /// Lets exit `link` go straight to a translation, if its page check finds `page`.
-    pub(super) fn link(&mut self, buffer: &mut CodeBuffer, link: u32, number: u32, page: u64) {
-        let (_, l) = self.exit(link);
+    /// Lets exit `link` go straight to a translation of the same world, if its page check finds `page`. False: it is of
+    /// another one. An address space gets its view, or loses it, between an exit and what follows.
+    pub(super) fn link(&mut self, buffer: &mut CodeBuffer, link: u32, number: u32, page: u64) -> bool {
+        let (c, l) = self.exit(link);
+        if c.world != self.get(number).world {
+            return false;
+        }
         // After a flush it is right. To write where the host runs code takes it a while.
         if l.guarded && buffer.read64(l.jump - GUARD) != page {
             buffer.write(l.jump - GUARD, &page.to_le_bytes());
         }
         let entry = self.get(number).entry;
         match l.leads(buffer) {
-            Some(to) if to == entry => return,
+            Some(to) if to == entry => return true,
             Some(to) => self.unlink(link, self.of_place(to)),
             None => {}
         }
         self.next[link as usize] = std::mem::replace(&mut self.get_mut(number).incoming, link);
         l.patch(buffer, entry);
+        true
     }
 
     /// An offset lies in a translation that is in use.

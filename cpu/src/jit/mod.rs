@@ -132,6 +132,8 @@ pub(crate) struct Hot {
     code: *const u8,
     /// The host's stack pointer when translated code was entered.
     sp: u64,
+    /// Worlds whose return addresses may lie above it, as bits.
+    worlds: u8,
     units: Units,
     io: Option<*mut dyn GuestIo>,
     fault: Option<(usize, Fault)>,
@@ -159,6 +161,7 @@ impl Default for Hot {
             jumps: std::ptr::null(),
             code: std::ptr::null(),
             sp: 0,
+            worlds: 0,
             units: Units::default(),
             io: None,
             fault: None,
@@ -353,8 +356,8 @@ impl Jit {
         if !self.codes.get(number).live {
             return;
         }
-        self.counters.links += 1;
-        self.codes.link(&mut self.buffer, link, number, page_of(slot));
+        let linked = self.codes.link(&mut self.buffer, link, number, page_of(slot));
+        self.counters.links += u64::from(linked);
     }
 
     fn jump_index(arena: u32) -> usize {
@@ -534,6 +537,7 @@ impl Engine {
         if !self.select_world() {
             return Left::Next(None);
         }
+        self.hot.worlds = 1 << self.cpu.world();
         let Some(jit) = &mut self.jit else { return Left::Boundary };
         jit.counters.entries += 1;
         let address = jit.buffer.address(code);
