@@ -138,8 +138,14 @@ pub enum HostEvent {
         down: bool,
     },
     Pointer(Pointer),
-    /// The user pressed the power button.
-    PowerButton,
+    /// The user pressed the power button, or let go of it.
+    PowerButton {
+        down: bool,
+    },
+    /// The clock chip asserted IRQ8#.
+    RtcAlarm,
+    /// An interrupt that is not masked waits for the stopped processor; not the timer's, whose clock stands in S1.
+    Interrupt,
     /// So many seconds passed for the world that guest time does not count: the machine was paused, or the host slept.
     Missed(u64),
     /// Somebody wants a whole, fresh picture (a screenshot, a viewer that just connected).
@@ -204,6 +210,31 @@ impl NetPort for NoCable {
     fn link(&self) -> bool {
         false
     }
+}
+
+/// The lamps of a keyboard, as the guest lights them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Leds {
+    pub scroll: bool,
+    pub num: bool,
+    pub caps: bool,
+}
+
+impl Leds {
+    /// Scroll Lock, Num Lock, Caps Lock in bits 0 to 2.
+    pub const fn from_bits(v: u8) -> Self {
+        Self { scroll: v & 1 != 0, num: v & 2 != 0, caps: v & 4 != 0 }
+    }
+
+    pub const fn into_bits(self) -> u8 {
+        self.scroll as u8 | (self.num as u8) << 1 | (self.caps as u8) << 2
+    }
+}
+
+/// Where a keyboard's lamps are shown.
+pub trait Lamps: Send {
+    /// Some have changed.
+    fn show(&mut self, leds: Leds);
 }
 
 /// The far end of an LPT port.

@@ -9,4 +9,5 @@ pub mod ata;
 pub mod chipset;
 pub mod isa;
 pub mod net;
+pub mod smbus;
 pub mod video;

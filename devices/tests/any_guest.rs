@@ -34,7 +34,7 @@ fn event(r: &mut Rng) -> HostEvent {
         }),
         2 => HostEvent::Serial((0..r.below(40)).map(|_| r.next() as u8).collect()),
         3 => HostEvent::Network,
-        _ => HostEvent::PowerButton,
+        _ => HostEvent::PowerButton { down: true },
     }
 }
 

@@ -31,6 +31,44 @@ pub(crate) struct StatusBody {
     pub(crate) halted: bool,
     pub(crate) eip: u32,
     pub(crate) pid: u32,
+    /// In S1.
+    pub(crate) asleep: bool,
+    /// The guest has switched ACPI on.
+    pub(crate) acpi: bool,
+    /// The power button was pressed and the guest has not taken note of it.
+    pub(crate) button_waits: bool,
+    /// Lamps of the keyboard that are lit: scroll, num, caps.
+    pub(crate) leds: Vec<String>,
+    /// For each network adapter, whether it has a link.
+    pub(crate) links: Vec<bool>,
+}
+
+/// What `POST /v1/shutdown` takes, if anything.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ShutdownBody {
+    /// Hold the button until the chipset switches off.
+    #[serde(default)]
+    pub(crate) hold: bool,
+}
+
+/// What `POST /v1/shutdown` answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PressedBody {
+    /// The guest was in S1: the press woke it, and that was all.
+    pub(crate) woke: bool,
+}
+
+/// Cable of a network adapter, from 1.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LinkBody {
+    pub(crate) adapter: usize,
+    pub(crate) up: bool,
+}
+
+/// What `POST /v1/link` answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LinkedBody {
+    pub(crate) link: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -111,6 +149,11 @@ fn make_directory() -> Result<PathBuf> {
     }
     fs::set_permissions(&d, fs::Permissions::from_mode(0o700))?;
     Ok(d)
+}
+
+/// Does a machine of this name run?
+pub(crate) fn runs(name: &str) -> bool {
+    alive(&socket(name))
 }
 
 /// Is a machine behind this socket? A socket that nobody listens on is removed.

@@ -1,5 +1,7 @@
 //! `heirloom ctl NAME ...`: the control socket's client.
 
+mod shutdown;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -7,12 +9,14 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::Usage;
-use crate::control::{self, EjectBody, InsertBody, KeyBody, MouseBody, StatusBody, TypeBody, UnknownBody};
+use crate::control::{
+    self, EjectBody, InsertBody, KeyBody, LinkBody, LinkedBody, MouseBody, StatusBody, TypeBody, UnknownBody,
+};
 use crate::doctor::say;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  heirloom ctl accounts screenshot now.png\n  heirloom ctl accounts key ctrl-alt-del\n  heirloom ctl accounts type 'hello\\n'\n  heirloom ctl accounts insert a drivers.img"
+    after_help = "Examples:\n  heirloom ctl accounts screenshot now.png\n  heirloom ctl accounts key ctrl-alt-del\n  heirloom ctl accounts type 'hello\\n'\n  heirloom ctl accounts insert a drivers.img\n  heirloom ctl accounts shutdown --timeout 120"
 )]
 pub(crate) struct Args {
     /// The machine's name (see `heirloom list`)
@@ -38,7 +42,14 @@ enum What {
     /// Pull the plug: the guest loses what it has not written
     Poweroff,
     /// Press the power button: an ACPI guest shuts down
-    Shutdown,
+    Shutdown(shutdown::Args),
+    /// Plug the cable of a network adapter in, or pull it out: link 1 down
+    Link {
+        /// The adapter, from 1 in the order of the spec
+        adapter: usize,
+        #[arg(value_parser = ["up", "down"])]
+        state: String,
+    },
     /// Write the screen to a PNG file
     Screenshot { file: PathBuf },
     /// Type text on a US keyboard; \n is Enter, \t Tab, \e Escape, \\ a backslash
@@ -80,10 +91,23 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
                 say(&serde_json::to_string_pretty(&s)?);
             } else {
                 let secs = s.guest_ns as f64 / 1e9;
-                let halted = if s.halted { ", halted" } else { "" };
+                let halted = match (s.asleep, s.halted) {
+                    (true, _) => ", asleep (S1)",
+                    (false, true) => ", halted",
+                    (false, false) => "",
+                };
+                let link = |(n, up): (usize, &bool)| format!("{} {}", n + 1, if *up { "up" } else { "down" });
+                let links: Vec<String> = s.links.iter().enumerate().map(link).collect();
                 say(&format!(
-                    "{}: {} on {}, {} MiB, {secs:.1} s, {} instructions{halted}",
-                    s.name, s.phase, s.engine, s.memory_mib, s.instructions
+                    "{}: {} on {}, {} MiB, {secs:.1} s, {} instructions{halted}; ACPI {}; LEDs {}; links {}",
+                    s.name,
+                    s.phase,
+                    s.engine,
+                    s.memory_mib,
+                    s.instructions,
+                    if s.acpi { "on" } else { "off" },
+                    list(&s.leds),
+                    list(&links),
                 ));
             }
         }
@@ -91,7 +115,17 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         What::Resume => plain("/v1/resume")?,
         What::Reset => plain("/v1/reset")?,
         What::Poweroff => plain("/v1/poweroff")?,
-        What::Shutdown => plain("/v1/shutdown")?,
+        What::Shutdown(a) => return shutdown::run(name, &a),
+        What::Link { adapter, state } => {
+            let up = state == "up";
+            let answer = control::post(name, "/v1/link", &LinkBody { adapter, up })?;
+            let LinkedBody { link } = serde_json::from_slice(&answer)?;
+            if up && !link {
+                say(&format!(
+                    "adapter {adapter} is plugged in, and has no link: nothing is at the other end"
+                ));
+            }
+        }
         What::Screenshot { file } => {
             let png = control::request(name, "GET", "/v1/screenshot", None)?;
             std::fs::write(&file, png).map_err(|e| {
@@ -132,6 +166,10 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn list(all: &[String]) -> String {
+    if all.is_empty() { "none".into() } else { all.join(", ") }
 }
 
 /// A backslash before anything else stands for itself.

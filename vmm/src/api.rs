@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use board::{HostEvent, Key, Media, Pointer, SlotId};
+use board::{HostEvent, Key, Lamps, Leds, Media, Pointer, SlotId};
 
 use crate::board_map::Roles;
 use crate::mailbox::{Mailbox, Message};
@@ -37,6 +37,23 @@ pub enum Event {
     /// The processor stopped with interrupts off: only a reset gets it going.
     Dead,
     Reset,
+    /// The guest lit other lamps of the keyboard.
+    Leds(Leds),
+}
+
+/// What pressing the power button led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pressed {
+    /// The guest was interrupted: it decides what the button does.
+    Told,
+    /// The guest was in S1 and wakes.
+    Woke,
+    /// Not pressed: no system has switched ACPI on.
+    NoAcpi,
+    /// Not pressed: the system has ACPI on and doesn't listen to the button.
+    Deaf,
+    /// Not pressed: the machine is paused.
+    Paused,
 }
 
 /// An access that no register answered.
@@ -59,6 +76,15 @@ pub struct Status {
     pub memory_mib: u64,
     pub halted: bool,
     pub eip: u32,
+    /// In S1.
+    pub asleep: bool,
+    /// A system has switched ACPI on: SCI_EN.
+    pub acpi: bool,
+    /// The power button was pressed and the guest has not taken note of it.
+    pub button_waits: bool,
+    pub leds: Leds,
+    /// Which network adapters there are, and whether each had a link when it last looked.
+    pub links: Vec<bool>,
 }
 
 /// A drive whose medium can be changed.
@@ -76,7 +102,19 @@ pub enum Command {
     Resume(Sender<()>),
     Reset(Sender<()>),
     PowerOff,
-    PowerButton,
+    /// Presses the power button for a moment.
+    PowerButton(Sender<Pressed>),
+    /// Presses it, or lets go of it.
+    HoldPowerButton {
+        down: bool,
+    },
+    /// Plugs the cable of a network adapter in, or pulls it out; answers whether there is a link then, `None` if
+    /// there is no such adapter.
+    SetLink {
+        adapter: usize,
+        up: bool,
+        done: Sender<Option<bool>>,
+    },
     Key {
         key: Key,
         down: bool,
@@ -101,6 +139,8 @@ pub(crate) struct Shared {
     pub(crate) guest_ns: AtomicU64,
     pub(crate) instructions: AtomicU64,
     pub(crate) events: Mutex<Vec<Sender<Event>>>,
+    /// The keyboard's lamps.
+    pub(crate) leds: AtomicU8,
     /// Adapters with a message in the mailbox.
     pub(crate) net_told: [AtomicBool; NETS_MOST],
 }
@@ -114,6 +154,16 @@ impl Shared {
     pub(crate) fn tell(&self, e: &Event) {
         let mut all = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|s| s.send(e.clone()).is_ok());
+    }
+}
+
+/// The keyboard's lamps: kept for who asks, told to who listens.
+pub(crate) struct Lit(pub(crate) Arc<Shared>);
+
+impl Lamps for Lit {
+    fn show(&mut self, leds: Leds) {
+        self.0.leds.store(leds.into_bits(), Ordering::Relaxed);
+        self.0.tell(&Event::Leds(leds));
     }
 }
 
@@ -187,9 +237,25 @@ impl Handle {
         self.send(Command::PowerOff)
     }
 
-    /// Presses the power button: an ACPI system shuts down.
-    pub fn press_power_button(&self) -> Result<(), NoAnswer> {
-        self.send(Command::PowerButton)
+    /// Presses the power button, if the guest listens: an ACPI system shuts down.
+    pub fn press_power_button(&self) -> Result<Pressed, NoAnswer> {
+        self.ask(Command::PowerButton)
+    }
+
+    /// Presses the power button down, or lets go of it: after four seconds of guest time the chipset switches off.
+    pub fn hold_power_button(&self, down: bool) -> Result<(), NoAnswer> {
+        self.send(Command::HoldPowerButton { down })
+    }
+
+    /// Plugs the cable of network adapter `adapter` (from 0, in the order of the ports) in, or pulls it out. Is there a
+    /// link then? Not if the port's own other end is down.
+    pub fn set_link(&self, adapter: usize, up: bool) -> Result<bool, NoAnswer> {
+        self.ask(|done| Command::SetLink { adapter, up, done })?.ok_or(NoAnswer::NoAdapter(adapter))
+    }
+
+    /// The keyboard's lamps as of now.
+    pub fn leds(&self) -> Leds {
+        Leds::from_bits(self.shared.leds.load(Ordering::Relaxed))
     }
 
     pub fn key(&self, key: Key, down: bool) -> Result<(), NoAnswer> {

@@ -25,6 +25,8 @@ const DMA: usize = 1;
 const ISA: usize = 2;
 const FIRST_CHIP: usize = 3;
 
+const RTC_IRQ: u16 = 8;
+
 /// How long a disk takes on the instruction clock, where the host's own time may not show.
 const INLINE_DISK: Tick = 100 * board::MICROSECOND;
 
@@ -42,6 +44,8 @@ pub(crate) struct Board {
     config_address: u32,
     kicker: Kicker,
     power: Option<Power>,
+    /// Who listens to the clock chip's IRQ8# besides the 8259s.
+    rtc_listener: Option<SlotId>,
     /// When the power goes off by itself, if the embedder wants that.
     off_at: Option<Tick>,
     /// When the processor will poll next, on the instruction clock; 0 elsewhere, and where it polls at once.
@@ -99,6 +103,7 @@ impl Board {
             config_address: 0,
             kicker: Kicker::new(),
             power: None,
+            rtc_listener: None,
             off_at: None,
             polled_again: 0,
             intr: false,
@@ -114,6 +119,16 @@ impl Board {
 
     pub(crate) fn set_kicker(&mut self, k: Kicker) {
         self.kicker = k;
+    }
+
+    /// Wires the clock chip's IRQ8# to the power management chip.
+    pub(crate) fn wire_rtc(&mut self, to: SlotId) {
+        self.rtc_listener = Some(to);
+    }
+
+    /// An interrupt that is not masked waits for the processor, the timer's apart.
+    pub(crate) fn interrupt_waits(&self) -> bool {
+        self.pic.unmasked() & !1 != 0
     }
 
     /// The power goes off at this guest time.
@@ -159,6 +174,11 @@ impl Board {
             self.pic.set_levels(steady);
             self.pic.set_levels(levels);
             self.intr = self.pic.pending();
+            if levels & !steady & 1 << RTC_IRQ != 0
+                && let Some(to) = self.rtc_listener
+            {
+                self.call(to, |d, cx| d.host(cx, HostEvent::RtcAlarm));
+            }
         } else if slot == Self::PIC_SLOT {
             self.intr = self.pic.pending();
         }
@@ -212,6 +232,11 @@ impl Board {
     /// What a chip did to the machine's life since the last look.
     pub(crate) fn take_power(&mut self) -> Option<Power> {
         self.power.take()
+    }
+
+    /// There is something for [`Board::take_power`].
+    pub(crate) fn power_is_due(&self) -> bool {
+        self.power.is_some()
     }
 
     pub(crate) fn reset(&mut self, kind: Reset) {

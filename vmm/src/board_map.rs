@@ -7,7 +7,7 @@
 //! | 440BX | PCI 0:0.0 | |
 //! | PIIX4 ISA bridge | PCI 0:7.0, 80h, 84h-86h, 88h, 8Ch-8Eh, 92h, F0h, CF9h | 13 |
 //! | PIIX4 IDE | PCI 0:7.1; puts 1F0h/3F6h, 170h/376h and its bus master where its registers say | 14, 15 |
-//! | PIIX4 power management | PCI 0:7.3, B2h; PM and SMBus blocks where its registers say | 9 (SCI) |
+//! | PIIX4 power management | PCI 0:7.3, B2h; PM and SMBus blocks where its registers say; a wire from the clock's IRQ8 | 9 (SCI) |
 //! | S3 Trio64 | PCI 0:8.0; VGA ports and memory, frame buffer where its registers say | PIRQ of device 8 |
 //! | 21140A x 0 to 4 | PCI 0:10.0 to 0:10.3; registers where its registers say | PIRQ of device 10, INTA# to INTD# |
 //! | 8254 | 40h-43h, 61h | 0 |
@@ -21,7 +21,9 @@
 
 use std::sync::Arc;
 
-use board::{Decode, Device, Lines, Media, NetPort, ParallelPort, Route, Scanout, SerialPort, SlotId, Win};
+use board::{
+    Decode, Device, Lamps, Lines, Media, NetPort, ParallelPort, Route, Scanout, SerialPort, SlotId, Win,
+};
 use devices::ata::DriveSpec;
 use devices::ata::atapi::CdSpec;
 use devices::ata::hard_disk::DiskSpec;
@@ -30,6 +32,7 @@ use devices::chipset::piix4::{ide, isa, pm};
 use devices::isa::i82077::media::FloppySpec;
 use devices::isa::{i8042, i8237, i8254, i8259, i82077, lpt, mc146818, ns16550, w83977};
 use devices::net::dec21140::{self, Dec21140};
+use devices::smbus;
 use devices::video::s3trio64::{self, S3Trio64};
 use firmware::{BootDevice, Firmware};
 use ram::{GuestRam, Slot};
@@ -68,6 +71,7 @@ pub(crate) struct Outside {
     pub(crate) net: [Option<Box<dyn NetPort>>; NETS_MOST],
     pub(crate) parallel: Option<Box<dyn ParallelPort>>,
     pub(crate) display: Box<dyn Scanout>,
+    pub(crate) lamps: Box<dyn Lamps>,
 }
 
 /// Slots of chips that commands from outside go to.
@@ -151,7 +155,7 @@ fn rom(ram: &GuestRam, image: &[u8], own: bool) -> (Slot, Vec<RomPages>) {
 
 pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Built, Roles) {
     use Decode::Pio;
-    let Outside { drives, floppies, serial, net, parallel, display } = outside;
+    let Outside { drives, floppies, serial, net, parallel, display, lamps } = outside;
     let mut k = Kit::default();
     let vram = parts.vram_mib << 20;
     let image = parts.bios.clone().unwrap_or_else(firmware::rom_image);
@@ -200,7 +204,9 @@ pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Bu
     }
     let ide_slot = k.add(ide, &[(ide::CONFIG, pci(7, 1))]);
     let sci = k.irq(9);
-    let pm_slot = k.add(pm::Piix4Pm::new(sci), &[(pm::CONFIG, pci(7, 3)), (pm::APM, Pio(0xb2))]);
+    let modules = smbus::Bus::with_modules(smbus::modules(parts.memory_mib << 20));
+    let pm = pm::Piix4Pm::new(sci).with_smbus(modules);
+    let pm_slot = k.add(pm, &[(pm::CONFIG, pci(7, 3)), (pm::APM, Pio(0xb2))]);
     let inta = k.pci_irq(8, 0);
     let mut s3 = S3Trio64::new(ram, vram, inta, display);
     if parts.bios.is_some() {
@@ -221,7 +227,8 @@ pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Bu
     }
     let rtc = k.add(rtc, &[(mc146818::RTC, Pio(0x70))]);
     let (irq1, irq12) = (k.irq(1), k.irq(12));
-    let kbc = k.add(i8042::I8042::new(irq1, irq12), &[(i8042::DATA, Pio(0x60)), (i8042::COMMAND, Pio(0x64))]);
+    let kbc = i8042::I8042::new(irq1, irq12).with_lamps(lamps);
+    let kbc = k.add(kbc, &[(i8042::DATA, Pio(0x60)), (i8042::COMMAND, Pio(0x64))]);
     let [com1, com2] = serial;
     let mut uart = |name, irq, port, end: Option<Box<dyn SerialPort>>| {
         let line = k.irq(irq);

@@ -94,6 +94,7 @@ const PORTS: &[(u16, u16)] = &[
     (0x3c0, 0x1f),
     (0x3f0, 0xf),
     (0x400, 0x3f),
+    (0x450, 0xf),
     (0x4d0, 1),
     (0x510, 0xf),
     (0xc000, 0xf),
@@ -120,6 +121,13 @@ fn machine() -> Option<Machine> {
     let mut m = Machine::build(&parts, ports).ok()?;
     for (register, v) in [(0x10, u32::from(NET)), (0x14, 0xe000_0000), (0x04, 7)] {
         m.board.pio_write(0xcf8, Width::Dword, 0x8000_5000 | register);
+        m.board.pio_write(0xcfc, Width::Dword, v);
+    }
+    // Power management as POST leaves it: blocks placed and on, the command port and wake-up by interrupts too.
+    for (register, v) in
+        [(0x40, 0x401), (0x80, 1), (0x58, 1 << 25), (0x90, 0x451), (0xd0, 9 << 16), (0x04, 1)]
+    {
+        m.board.pio_write(0xcf8, Width::Dword, 0x8000_3b00 | register);
         m.board.pio_write(0xcfc, Width::Dword, v);
     }
     Some(m)
@@ -179,6 +187,14 @@ pub fn board(bytes: &[u8]) {
                 if let Some(slot) = m.roles.net[0] {
                     m.board.host_event(slot, HostEvent::Network);
                 }
+            }
+            14 if op[1] & 3 == 2 => {
+                let ev = match op[2] & 3 {
+                    0 => HostEvent::RtcAlarm,
+                    1 => HostEvent::Interrupt,
+                    n => HostEvent::PowerButton { down: n == 2 },
+                };
+                m.board.host_event(m.roles.pm, ev);
             }
             14 => {
                 // Diskettes come and go, of sizes that the image behind them has or has not.

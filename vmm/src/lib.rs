@@ -10,6 +10,7 @@
 mod api;
 mod board_io;
 mod board_map;
+mod cable;
 mod clock;
 mod disks;
 mod engine;
@@ -21,7 +22,7 @@ mod mailbox;
 mod run;
 pub mod spec;
 
-pub use api::{Bay, Command, Event, Handle, NoAnswer, Outcome, Phase, Status, Unknown};
+pub use api::{Bay, Command, Event, Handle, NoAnswer, Outcome, Phase, Pressed, Status, Unknown};
 pub use clock::ClockKind;
 pub use engine::{Choice, Engine, EngineReport, engines, pick};
 pub use firmware::BootFile;

@@ -7,9 +7,10 @@ use devices::isa::i82077::media::DriveKind;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Unavailable, Vcpu};
 use ram::{GuestRam, RamError};
 
-use crate::api::{Handle, Phase, Shared};
+use crate::api::{Handle, Lit, Phase, Shared};
 use crate::board_io::Board;
 use crate::board_map::{self, Roles};
+use crate::cable::{Cable, Plug};
 use crate::clock::{Clock, ClockKind};
 use crate::disks::Disks;
 use cpu::Software;
@@ -138,6 +139,8 @@ pub struct Machine {
     pub(crate) removable: [bool; board_map::DRIVES],
     /// Kinds of the diskette drives.
     pub(crate) floppies: [Option<DriveKind>; FLOPPIES],
+    /// Cables of the network adapters.
+    pub(crate) plugs: [Option<Arc<Plug>>; NETS_MOST],
 }
 
 impl Parts {
@@ -206,8 +209,24 @@ impl Machine {
             diskettes.extend(medium.map(|d| (unit as u8, d)));
         }
         let removable = found.each_ref().map(|f| matches!(f, Some(board_map::Found::Cdrom(_))));
-        let outside =
-            board_map::Outside { drives: found, floppies: floppy_specs, serial, net, parallel, display };
+        let shared: Arc<Shared> = Arc::default();
+        let mut plugs = [const { None }; NETS_MOST];
+        let mut cables = [const { None }; NETS_MOST];
+        for (n, port) in net.into_iter().enumerate() {
+            let Some(port) = port else { continue };
+            let plug: Arc<Plug> = Arc::default();
+            cables[n] = Some(Box::new(Cable::new(port, plug.clone())) as Box<dyn NetPort>);
+            plugs[n] = Some(plug);
+        }
+        let outside = board_map::Outside {
+            drives: found,
+            floppies: floppy_specs,
+            serial,
+            net: cables,
+            parallel,
+            display,
+            lamps: Box::new(Lit(shared.clone())),
+        };
         let (built, roles) = board_map::build(parts, &ram, outside);
         let mut disks = Disks::new(mailbox.clone(), parts.clock == ClockKind::Instructions);
         for (slot, all) in [(roles.ide, ide_disks), (roles.fdc, diskettes)] {
@@ -216,6 +235,7 @@ impl Machine {
             }
         }
         let mut board = Board::new(ram.clone(), Clock::new(parts.clock, engine.keeps_tsc()), disks, built);
+        board.wire_rtc(roles.pm);
 
         let cpuid = CpuidTable::pentium4(parts.nx);
         let create = |source| BuildError::Create { engine: engine.name(), source };
@@ -231,11 +251,12 @@ impl Machine {
             engine,
             mailbox,
             roles,
-            shared: Arc::default(),
+            shared,
             phase: Phase::Built,
             asleep: false,
             removable,
             floppies: floppy_specs.map(|f| f.map(|f| f.kind)),
+            plugs,
             shadow: parts.bios.as_deref().map(board_map::low_image),
         };
         m.shadow_bios();

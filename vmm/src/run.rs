@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use board::{Disk, HostEvent, Media, Power, Reset};
+use board::{At, Disk, HostEvent, Leds, Media, Power, Reset, Width};
+use devices::chipset::piix4::pm;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Stop};
 
-use crate::api::{Bay, Command, Event, Outcome, Phase, Status, Unknown};
+use crate::api::{Bay, Command, Event, Outcome, Phase, Pressed, Status, Unknown};
 use crate::floppy;
 use crate::machine::Machine;
 use crate::mailbox::Message;
@@ -20,6 +21,13 @@ pub enum RunError {
     },
     #[error("the machine has run and is off; build a new one")]
     Off,
+}
+
+/// What the power button would meet.
+struct Acpi {
+    sci_en: bool,
+    pwrbtn_en: bool,
+    pwrbtn_sts: bool,
 }
 
 /// What the loop does next.
@@ -69,7 +77,7 @@ impl Machine {
                 return Ok(o);
             }
             if self.asleep {
-                self.sleep();
+                self.sleep_in_s1();
                 continue;
             }
             let stop =
@@ -101,6 +109,16 @@ impl Machine {
         }
         let next = self.board.next_due();
         self.board.clock.sleep(next, |longest| self.mailbox.wait(longest));
+    }
+
+    /// The processor is stopped until the power management chip wakes it.
+    fn sleep_in_s1(&mut self) {
+        if self.board.interrupt_waits() {
+            self.board.host_event(self.roles.pm, HostEvent::Interrupt);
+        }
+        if !self.board.power_is_due() {
+            self.sleep();
+        }
     }
 
     /// Battery and crystal of the clock chip went on while guest time stood.
@@ -209,7 +227,13 @@ impl Machine {
                 done.send(()).ok();
             }
             Command::PowerOff => return Ok(Next::End(Outcome::PoweredOff)),
-            Command::PowerButton => self.board.host_event(self.roles.pm, HostEvent::PowerButton),
+            Command::PowerButton(done) => {
+                done.send(self.press_power_button()).ok();
+            }
+            Command::HoldPowerButton { down } => self.power_button(down),
+            Command::SetLink { adapter, up, done } => {
+                done.send(self.set_link(adapter, up)).ok();
+            }
             Command::Key { key, down } => self.board.host_event(self.roles.kbc, HostEvent::Key { key, down }),
             Command::Pointer(p) => self.board.host_event(self.roles.kbc, HostEvent::Pointer(p)),
             Command::Redraw(done) => {
@@ -232,6 +256,45 @@ impl Machine {
             }
         }
         Ok(Next::Go)
+    }
+
+    fn power_button(&mut self, down: bool) {
+        self.board.host_event(self.roles.pm, HostEvent::PowerButton { down });
+    }
+
+    fn press_power_button(&mut self) -> Pressed {
+        let acpi = self.acpi();
+        let pressed = match () {
+            () if self.phase == Phase::Paused => Pressed::Paused,
+            () if self.asleep => Pressed::Woke,
+            () if !acpi.sci_en => Pressed::NoAcpi,
+            () if !acpi.pwrbtn_en => Pressed::Deaf,
+            () => Pressed::Told,
+        };
+        if matches!(pressed, Pressed::Woke | Pressed::Told) {
+            self.power_button(true);
+            self.power_button(false);
+        }
+        pressed
+    }
+
+    /// PMSTS, PMEN and PMCNTRL, read as software would.
+    fn acpi(&mut self) -> Acpi {
+        let mut read = |off| {
+            let at = At { win: pm::PM, off, width: Width::W };
+            self.board.call(self.roles.pm, |d, cx| d.read(cx, at))
+        };
+        const PWRBTN: u32 = 1 << 8;
+        Acpi { pwrbtn_sts: read(0) & PWRBTN != 0, pwrbtn_en: read(2) & PWRBTN != 0, sci_en: read(4) & 1 != 0 }
+    }
+
+    fn set_link(&mut self, adapter: usize, up: bool) -> Option<bool> {
+        let slot = self.roles.net.get(adapter).copied().flatten()?;
+        let plug = self.plugs[adapter].clone()?;
+        plug.pull(!up);
+        // The adapter looks.
+        self.board.host_event(slot, HostEvent::Network);
+        Some(plug.link())
     }
 
     fn insert(&mut self, bay: Bay, disk: Option<(Box<dyn Disk>, Media)>) -> Result<(), String> {
@@ -276,6 +339,7 @@ impl Machine {
 
     fn status(&mut self) -> Status {
         let s = self.vcpu.state().ok();
+        let acpi = self.acpi();
         Status {
             phase: self.phase,
             guest_ns: self.board.clock.now(),
@@ -284,6 +348,11 @@ impl Machine {
             memory_mib: self.board.ram.main_len() >> 20,
             halted: s.as_ref().is_some_and(|s| s.halted),
             eip: s.as_ref().map_or(0, |s| s.eip),
+            asleep: self.asleep,
+            acpi: acpi.sci_en,
+            button_waits: acpi.pwrbtn_en && acpi.pwrbtn_sts,
+            leds: Leds::from_bits(self.shared.leds.load(Ordering::Relaxed)),
+            links: self.plugs.iter().flatten().map(|p| p.link()).collect(),
         }
     }
 

@@ -18,9 +18,12 @@ use board::{Disk, Media, Pointer};
 use host_io::display::{Frame, encode_png};
 use host_io::input;
 use tokio::sync::oneshot;
-use vmm::{Bay, Handle, NoAnswer};
+use vmm::{Bay, Handle, NoAnswer, Pressed};
 
-use super::{EjectBody, ErrorBody, InsertBody, KeyBody, MouseBody, StatusBody, TypeBody, UnknownBody};
+use super::{
+    EjectBody, ErrorBody, InsertBody, KeyBody, LinkBody, LinkedBody, MouseBody, PressedBody, ShutdownBody,
+    StatusBody, TypeBody, UnknownBody,
+};
 use crate::run::ports::open_diskette;
 
 /// What the routes act on.
@@ -151,7 +154,8 @@ fn routes(t: Target) -> Router {
         .route("/v1/resume", act!(resume))
         .route("/v1/reset", act!(reset))
         .route("/v1/poweroff", act!(power_off))
-        .route("/v1/shutdown", act!(press_power_button))
+        .route("/v1/shutdown", post(shutdown))
+        .route("/v1/link", post(link))
         .route("/v1/screenshot", get(screenshot))
         .route("/v1/type", post(type_text))
         .route("/v1/key", post(key))
@@ -177,7 +181,63 @@ async fn status(State(t): State<Target>) -> Result<Json<StatusBody>, Failed> {
         halted: s.halted,
         eip: s.eip,
         pid: std::process::id(),
+        asleep: s.asleep,
+        acpi: s.acpi,
+        button_waits: s.button_waits,
+        leds: [(s.leds.scroll, "scroll"), (s.leds.num, "num"), (s.leds.caps, "caps")]
+            .into_iter()
+            .filter_map(|(on, name)| on.then(|| name.to_owned()))
+            .collect(),
+        links: s.links,
     }))
+}
+
+/// Longer than the chipset's four seconds, for a guest whose time a busy host holds back.
+const HOLD: Duration = Duration::from_secs(10);
+
+async fn shutdown(
+    State(t): State<Target>,
+    body: Option<Json<ShutdownBody>>,
+) -> Result<Json<PressedBody>, Failed> {
+    let Json(body) = body.unwrap_or_default();
+    let machine = t.machine.clone();
+    if body.hold {
+        machine.hold_power_button(true).map_err(gone)?;
+        let end = tokio::time::Instant::now() + HOLD;
+        while machine.phase() != vmm::Phase::Off && tokio::time::Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // It may be off, which was the wish.
+        let _ = machine.hold_power_button(false);
+        return Ok(Json(PressedBody { woke: false }));
+    }
+    let refused = match ask(move || machine.press_power_button().map_err(gone)).await? {
+        Pressed::Told => return Ok(Json(PressedBody { woke: false })),
+        Pressed::Woke => return Ok(Json(PressedBody { woke: true })),
+        Pressed::NoAcpi => {
+            "the guest has not switched ACPI on, so it does not see the power button; \
+            shut it down from inside, or use poweroff"
+        }
+        Pressed::Deaf => {
+            "the guest does not listen to the power button; shut it down from inside, or use poweroff"
+        }
+        Pressed::Paused => "the machine is paused and does not see the power button; resume it first",
+    };
+    Err(Failed(StatusCode::CONFLICT, refused.into()))
+}
+
+async fn link(State(t): State<Target>, Json(b): Json<LinkBody>) -> Result<Json<LinkedBody>, Failed> {
+    let link = ask(move || {
+        let none =
+            || refused(format!("the machine has no network adapter {}; they are numbered from 1", b.adapter));
+        let adapter = b.adapter.checked_sub(1).ok_or_else(none)?;
+        t.machine.set_link(adapter, b.up).map_err(|e| match e {
+            NoAnswer::NoAdapter(_) => none(),
+            e => gone(e),
+        })
+    })
+    .await?;
+    Ok(Json(LinkedBody { link }))
 }
 
 async fn screenshot(State(t): State<Target>) -> Result<Response, Failed> {

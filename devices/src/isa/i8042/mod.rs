@@ -27,8 +27,8 @@ mod tests;
 use std::collections::VecDeque;
 
 use board::{
-    At, Cx, Device, HostEvent, Line, MICROSECOND, Power, Reset, StateError, StateIn, StateOut, Tick, TimerId,
-    Width, Win, WinSpec,
+    At, Cx, Device, HostEvent, Lamps, Leds, Line, MICROSECOND, Power, Reset, StateError, StateIn, StateOut,
+    Tick, TimerId, Width, Win, WinSpec,
 };
 
 use keyboard::Keyboard;
@@ -53,6 +53,9 @@ pub struct I8042 {
     keyboard: Keyboard,
     mouse: Mouse,
     regs: Regs,
+    lamps: Option<Box<dyn Lamps>>,
+    /// What the lamps show.
+    shown: u8,
     seen: Counters,
 }
 
@@ -108,8 +111,17 @@ impl I8042 {
             keyboard: Keyboard::new(),
             mouse: Mouse::new(),
             regs: Regs::default(),
+            lamps: None,
+            shown: 0,
             seen: Counters::default(),
         }
+    }
+
+    /// With lamps that show what the guest sets; they are dark at power-on.
+    #[must_use]
+    pub fn with_lamps(mut self, lamps: Box<dyn Lamps>) -> Self {
+        self.lamps = Some(lamps);
+        self
     }
 
     /// Scroll Lock, Num Lock, Caps Lock in bits 0 to 2, as the guest set them.
@@ -142,6 +154,12 @@ impl I8042 {
         self.mouse.advance(cx.now());
         self.fill(cx);
         self.drive(cx);
+        let leds = self.leds();
+        if leds != std::mem::replace(&mut self.shown, leds)
+            && let Some(l) = &mut self.lamps
+        {
+            l.show(Leds::from_bits(leds));
+        }
         let next = self.keyboard.next().into_iter().chain(self.mouse.next()).min();
         match next {
             Some(t) => cx.wake_at(DEVICES, t.max(cx.now())),

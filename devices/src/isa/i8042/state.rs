@@ -313,7 +313,7 @@ impl From<MouseV1> for Mouse {
 }
 
 pub(super) fn save(c: &I8042, out: &mut StateOut) {
-    let I8042 { irq1: _, irq12: _, keyboard: k, mouse: m, regs: r, seen: _ } = c;
+    let I8042 { irq1: _, irq12: _, keyboard: k, mouse: m, regs: r, lamps: _, shown: _, seen: _ } = c;
     out.put(VERSION, &I8042V1 { regs: regs(r), keyboard: keyboard(k), mouse: mouse(m) });
 }
 

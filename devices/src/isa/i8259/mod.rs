@@ -62,6 +62,12 @@ impl I8259 {
         Self { master: Chip::default(), slave: Chip::default(), int: false, seen: Counters::default() }
     }
 
+    /// Requests that are not masked, whatever their priority; bit n = IRQ n.
+    pub fn unmasked(&self) -> u16 {
+        let of = |c: &Chip| c.regs.irr & !c.regs.imr;
+        u16::from(of(&self.master) & !(1 << CASCADE)) | u16::from(of(&self.slave)) << 8
+    }
+
     fn settle(&mut self) {
         let slave_int = self.slave.highest(None).is_some();
         self.master.set_cascade(CASCADE, slave_int);

@@ -70,10 +70,15 @@ impl Mii {
     pub(super) fn drive(&mut self, mdc: bool, mdio: Option<bool>, link: bool) {
         let rising = mdc && !self.mdc;
         self.mdc = mdc;
-        self.lost |= !link;
+        self.sense(link);
         if rising {
             self.clock(mdio.unwrap_or(true), link);
         }
+    }
+
+    /// The state of the link. A loss is kept until it was told.
+    pub(super) fn sense(&mut self, link: bool) {
+        self.lost |= !link;
     }
 
     fn clock(&mut self, bit: bool, link: bool) {

@@ -306,6 +306,7 @@ impl Device for Dec21140 {
 
     fn host(&mut self, cx: &mut Cx<'_>, ev: HostEvent) {
         if ev == HostEvent::Network {
+            self.mii.sense(self.port.link());
             if self.rx.stopped() {
                 self.discard(cx);
             } else {

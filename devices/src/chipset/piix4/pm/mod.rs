@@ -3,14 +3,16 @@
 //! Windows: [`CONFIG`]; [`PM`], the 64-byte ACPI block at PMBA while PMREGMISC.PMIOSE is set; [`SMB`], the SMBus host
 //! at SMBBA while COMMAND.IOSE and SMBHSTCFG.SMB_HST_EN are set; [`APM`] (B2h, B3h). What it does:
 //! - The ACPI fixed registers: PMSTS, PMEN, PMCNTRL, a 32-bit PMTMR, GPSTS, GPEN; the SCI is a level on IRQ9.
-//! - Sleep: SUS_EN with SUS_TYP 0 is S5, 1 is S4, 4 is S1; other types do nothing. The power button sets
-//!   PWRBTN_STS, and wakes from S1.
-//! - APMC takes the two commands that the FADT names: [`ACPI_ENABLE`] sets SCI_EN, [`ACPI_DISABLE`] clears it, as
-//!   a BIOS's SMI handler would; this board has no SMM.
-//! - The SMBus host runs every protocol to the end that an empty bus gives: no slave acknowledges, DEV_ERR.
+//! - Sleep: SUS_EN with SUS_TYP 0 is S5, 1 is S4, 4 is S1; other types do nothing. What wakes from S1: the power button,
+//!   IRQ8# with RTC_EN, the timer with TMROF_EN, any other interrupt with GLBEN.IRQ_RSM_EN.
+//! - The power button sets PWRBTN_STS; held for four seconds it switches off (PWRBTNOR_STS).
+//! - APMC takes the two commands that the FADT names, while DEVACTB.APMC_EN is set: [`ACPI_ENABLE`] sets SCI_EN,
+//!   [`ACPI_DISABLE`] clears it, as a BIOS's SMI handler would; this board has no SMM.
+//! - The SMBus host with the modules' EEPROMs behind it: `smbus.rs`, `crate::smbus`.
 //!
 //! Not emulated: device monitors and their traps (registers keep what is written; no SMI), clock control and
-//! throttling (P_LVL2/3 read 0), general purpose inputs (none is wired: GPI reads ones), SMBus slave.
+//! throttling (P_LVL2/3 read 0), general purpose inputs, LID, RI# and THRM# (none is wired: GPI reads ones), the SMBus
+//! as a slave (there is no other master).
 //!
 //! Page: docs/devices/piix4-pm.md. Sources: 82371AB (290562) chapter 7; ACPI 1.0b 4.7; what Virtual PC's successor
 //! shows for the sleep types and the 32-bit timer.
@@ -27,8 +29,9 @@ use board::{
     Width, Win, WinSpec,
 };
 
+use crate::smbus::Bus;
 use power::PowerBlock;
-use regs::{Pmsts, config_reset};
+use regs::config_reset;
 use smbus::Smbus;
 
 pub const CONFIG: Win = Win(0);
@@ -48,6 +51,8 @@ pub const ACPI_ENABLE: u8 = 0xe1;
 pub const ACPI_DISABLE: u8 = 0x1e;
 
 const OVERFLOW: TimerId = TimerId(0);
+const OVERRIDE: TimerId = TimerId(1);
+const TRANSFER: TimerId = TimerId(2);
 
 pub struct Piix4Pm {
     sci: Line,
@@ -65,9 +70,16 @@ impl Piix4Pm {
             sci,
             config: config_reset(),
             power: PowerBlock::default(),
-            smbus: Smbus::default(),
+            smbus: Smbus::new(Bus::default()),
             apm: [0; 2],
         }
+    }
+
+    /// With something on the SMBus.
+    #[must_use]
+    pub fn with_smbus(mut self, bus: Bus) -> Self {
+        self.smbus = Smbus::new(bus);
+        self
     }
 
     /// Puts the I/O blocks where the configuration registers say.
@@ -83,6 +95,8 @@ impl Piix4Pm {
 
     /// Drives the SCI, and arms the timer for the next overflow that somebody waits for.
     fn settle(&mut self, cx: &mut Cx<'_>) {
+        self.smbus.advance(cx, TRANSFER);
+        self.power.hold(cx, OVERRIDE);
         let smbus = self.smbus.interrupts() && self.config.get8(regs::SMBHSTCFG) >> 1 & 7 == 4;
         cx.lines.set(self.sci, self.power.sci() || smbus);
         match self.power.next_overflow(cx.now()) {
@@ -105,7 +119,7 @@ impl Device for Piix4Pm {
     fn reset(&mut self, cx: &mut Cx<'_>, _kind: Reset) {
         self.config = config_reset();
         self.power = PowerBlock::default();
-        self.smbus = Smbus::default();
+        self.smbus.reset();
         self.apm = [0; 2];
         self.decode(cx);
         self.settle(cx);
@@ -120,7 +134,10 @@ impl Device for Piix4Pm {
                 self.settle(cx);
                 v.unwrap_or_else(|| cx.open_bus(at))
             }
-            SMB => self.smbus.read(at.off).map_or_else(|| cx.open_bus(at), u32::from),
+            SMB => {
+                self.settle(cx);
+                self.smbus.read(at.off).map_or_else(|| cx.open_bus(at), u32::from)
+            }
             _ => u32::from(self.apm[at.off as usize & 1]),
         }
     }
@@ -138,13 +155,16 @@ impl Device for Piix4Pm {
                 }
             }
             SMB => {
-                if !self.smbus.write(at.off, v as u8) {
+                self.smbus.advance(cx, TRANSFER);
+                if !self.smbus.write(cx.now(), at.off, v as u8) {
                     cx.open_bus(at);
                 }
             }
             _ => {
                 self.apm[at.off as usize & 1] = v as u8;
+                let taken = self.config.get32(regs::DEVACTB) & regs::APMC_EN != 0;
                 match (at.off, v as u8) {
+                    _ if !taken => {}
                     (0, ACPI_ENABLE) => self.power.set_sci_en(true),
                     (0, ACPI_DISABLE) => self.power.set_sci_en(false),
                     _ => {}
@@ -160,10 +180,13 @@ impl Device for Piix4Pm {
     }
 
     fn host(&mut self, cx: &mut Cx<'_>, ev: HostEvent) {
-        if ev == HostEvent::PowerButton {
-            self.power.raise(Pmsts::new().with_pwrbtn_sts(true));
-            self.settle(cx);
+        match ev {
+            HostEvent::PowerButton { down } => self.power.button(down, cx.now()),
+            HostEvent::RtcAlarm => self.power.rtc(),
+            HostEvent::Interrupt => self.power.interrupt(),
+            _ => {}
         }
+        self.settle(cx);
     }
 
     fn save(&self, out: &mut StateOut) {

@@ -1,8 +1,11 @@
 //! The ACPI block: status, enable, control, timer, general purpose events. 82371AB 7.2.
 
-use board::{Cx, Power, Tick, Width, end_of, periods};
+use board::{Cx, Power, SECOND, Tick, TimerId, Width, end_of, periods};
 
-use super::regs::{GPEN_MASK, GPO_RESET, GPSTS_MASK, PCNTRL_MASK, PMEN_MASK, Pmcntrl, Pmsts, TMROF_EN};
+use super::regs::{
+    BIOS_STS, GLBEN_MASK, GLBSTS_MASK, GP_STS, GPEN_MASK, GPO_RESET, GPSTS_MASK, IRQ_RSM_EN, IRQ_RSM_STS,
+    PCNTRL_MASK, PM1_STS, PMEN_MASK, PMSTS_MASK, Pmcntrl, Pmsts, TMROF_EN,
+};
 
 /// PMTMR's clock: three times the 8254's.
 const TIMER_HZ: u64 = 3_579_545;
@@ -12,6 +15,9 @@ const S5: u8 = 0;
 const S4: u8 = 1;
 const S1: u8 = 4;
 
+/// A power button that is held so long switches off, whatever the system thinks of it.
+const OVERRIDE: Tick = 4 * SECOND;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PowerBlock {
     pub(super) pmsts: Pmsts,
@@ -20,7 +26,9 @@ pub(super) struct PowerBlock {
     pub(super) gpsts: u16,
     pub(super) gpen: u16,
     pub(super) pcntrl: u32,
-    /// GLBSTS, DEVSTS, GLBEN, GLBCTL, DEVCTL: kept as written where they can be.
+    /// GLBSTS without the sums.
+    pub(super) glbsts: u16,
+    /// GLBEN, GLBCTL, DEVCTL: kept as written where they can be.
     pub(super) glben: u16,
     pub(super) glbctl: u32,
     pub(super) devctl: u32,
@@ -28,6 +36,8 @@ pub(super) struct PowerBlock {
     /// Bit 31 of the timer when we last looked: its toggles set TMROF_STS.
     pub(super) top: bool,
     pub(super) asleep: bool,
+    /// When the power button's override comes, while it is held.
+    pub(super) held_until: Option<Tick>,
     /// What the machine must be told after this access.
     pub(super) wish: Option<Power>,
 }
@@ -41,12 +51,14 @@ impl Default for PowerBlock {
             gpsts: 0,
             gpen: 0,
             pcntrl: 0,
+            glbsts: 0,
             glben: 0,
             glbctl: 0,
             devctl: 0,
             gpo: GPO_RESET,
             top: false,
             asleep: false,
+            held_until: None,
             wish: None,
         }
     }
@@ -69,10 +81,56 @@ impl PowerBlock {
 
     pub(super) fn raise(&mut self, s: Pmsts) {
         self.pmsts = Pmsts::from_bits(self.pmsts.into_bits() | s.into_bits());
-        if self.asleep && (s.pwrbtn_sts() || self.pmsts.into_bits() & self.pmen != 0) {
-            self.asleep = false;
+        // The button needs no enable to wake.
+        if s.pwrbtn_sts() || self.pmsts.into_bits() & self.pmen != 0 {
+            self.wake();
+        }
+    }
+
+    fn wake(&mut self) {
+        if std::mem::take(&mut self.asleep) {
             self.pmsts.set_wak_sts(true);
             self.wish = Some(Power::Wake);
+        }
+    }
+
+    /// PWRBTN#, from outside.
+    pub(super) fn button(&mut self, down: bool, now: Tick) {
+        match down {
+            true if self.held_until.is_none() => {
+                self.held_until = Some(now + OVERRIDE);
+                self.raise(Pmsts::new().with_pwrbtn_sts(true));
+            }
+            true => {}
+            false => self.held_until = None,
+        }
+    }
+
+    /// IRQ8#, from the clock chip.
+    pub(super) fn rtc(&mut self) {
+        self.raise(Pmsts::new().with_rtc_sts(true));
+    }
+
+    /// An interrupt other than the timer's waits.
+    pub(super) fn interrupt(&mut self) {
+        if self.asleep && self.glben & IRQ_RSM_EN != 0 {
+            self.glbsts |= IRQ_RSM_STS;
+            self.wake();
+        }
+    }
+
+    /// Arms the override of a button that is held, and carries it out.
+    pub(super) fn hold(&mut self, cx: &mut Cx<'_>, timer: TimerId) {
+        match self.held_until {
+            Some(t) if t <= cx.now() => {
+                self.held_until = None;
+                self.pmsts.set_pwrbtn_sts(false);
+                self.pmsts.set_pwrbtnor_sts(true);
+                self.wish = Some(Power::Off);
+                cx.cancel(timer);
+            }
+            Some(t) => cx.wake_at(timer, t),
+            None => cx.cancel(timer),
         }
     }
 
@@ -113,11 +171,13 @@ impl PowerBlock {
             0x10 => self.pcntrl,
             // P_LVL2 and P_LVL3: the stop states end at once.
             0x14 => 0,
-            // GLBSTS: PM1_STS (bit 6) and GP_STS (bit 4) sum up the blocks above.
+            // DEV_STS sums up DEVSTS, in which nothing is ever set.
             0x18 => {
-                let pm1 = u32::from(self.pmsts.into_bits() & self.pmen != 0) << 6;
-                pm1 | u32::from(self.gpsts & self.gpen != 0) << 4
+                let sum = |on: bool, bit: u16| if on { bit } else { 0 };
+                let pm1 = sum(self.pmsts.into_bits() & self.pmen != 0, PM1_STS);
+                u32::from(self.glbsts | pm1 | sum(self.gpsts & self.gpen != 0, GP_STS))
             }
+            // DEVSTS: no monitor runs.
             0x1c => 0,
             0x20 => u32::from(self.glben),
             0x28 => self.glbctl,
@@ -142,7 +202,7 @@ impl PowerBlock {
         let low = (v & mask) as u16;
         match off & !3 {
             0x00 => {
-                self.pmsts = Pmsts::from_bits(self.pmsts.into_bits() & !low);
+                self.pmsts = Pmsts::from_bits(self.pmsts.into_bits() & !(low & PMSTS_MASK));
                 self.pmen = (merge(u32::from(self.pmen) << 16, u32::from(PMEN_MASK) << 16) >> 16) as u16;
             }
             0x04 => self.write_pmcntrl(merge(u32::from(self.pmcntrl.into_bits()), 0x1c03) as u16, v & mask),
@@ -153,8 +213,9 @@ impl PowerBlock {
                 self.gpen = (merge(u32::from(self.gpen) << 16, u32::from(GPEN_MASK) << 16) >> 16) as u16;
             }
             0x10 => self.pcntrl = merge(self.pcntrl, PCNTRL_MASK),
-            0x14 | 0x18 | 0x1c | 0x30 => {}
-            0x20 => self.glben = merge(u32::from(self.glben), 0x8f3d) as u16,
+            0x18 => self.glbsts &= !(low & GLBSTS_MASK),
+            0x14 | 0x1c | 0x30 => {}
+            0x20 => self.glben = merge(u32::from(self.glben), u32::from(GLBEN_MASK)) as u16,
             0x28 => {
                 self.glbctl = merge(self.glbctl, 0x0701_ff05);
                 // BIOS_RLS tells the system: GBL_STS.
@@ -171,6 +232,10 @@ impl PowerBlock {
 
     fn write_pmcntrl(&mut self, kept: u16, written: u32) {
         self.pmcntrl = Pmcntrl::from_bits(kept);
+        if Pmcntrl::from_bits(written as u16).gbl_rls() {
+            // Tells a BIOS that the global lock is free; ours never waits for it.
+            self.glbsts |= BIOS_STS;
+        }
         if !Pmcntrl::from_bits(written as u16).sus_en() {
             return;
         }

@@ -73,6 +73,21 @@ pub(super) struct Pmcntrl {
     __: u8,
 }
 
+/// The bits of PMSTS that software clears.
+pub(super) const PMSTS_MASK: u16 = 0x8d31;
+/// DEVACTB: the command port works (APMC_EN).
+pub(super) const DEVACTB: u8 = 0x58;
+pub(super) const APMC_EN: u32 = 1 << 25;
+/// GLBSTS, offset 18h: what happened, and the three sums of other registers (DEVSTS, PMSTS, GPSTS).
+pub(super) const BIOS_STS: u16 = 1 << 1;
+pub(super) const PM1_STS: u16 = 1 << 6;
+pub(super) const GP_STS: u16 = 1 << 7;
+pub(super) const IRQ_RSM_STS: u16 = 1 << 11;
+/// LEGACY_USB_STS, BIOS_STS, APM_STS, GSTBY_STS, EXTSMI_STS, IRQ_RSM_STS: software clears them.
+pub(super) const GLBSTS_MASK: u16 = 0x0d23;
+/// GLBEN, offset 20h.
+pub(super) const GLBEN_MASK: u16 = 0x8f3d;
+pub(super) const IRQ_RSM_EN: u16 = 1 << 11;
 /// GPSTS and GPEN, offsets 0Ch and 0Eh. 7.2.5, 7.2.6.
 pub(super) const GPSTS_MASK: u16 = 0x0f81;
 pub(super) const GPEN_MASK: u16 = 0x0f01;

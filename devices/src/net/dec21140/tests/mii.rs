@@ -94,3 +94,16 @@ fn a_lost_link_shows_once_after_it_is_back() {
     assert_eq!(linux(&mut c, 1, 1) & 4, 0, "latched");
     assert_eq!(linux(&mut c, 1, 1) & 4, 4);
 }
+
+/// The host says that something changed, both times.
+#[test]
+fn a_link_that_was_lost_between_two_looks_shows() {
+    let mut c = Card::new();
+    assert_eq!(linux(&mut c, 1, 1) & 4, 4);
+    c.wire.ends().unplugged = true;
+    c.b.host(HostEvent::Network);
+    c.wire.ends().unplugged = false;
+    c.b.host(HostEvent::Network);
+    assert_eq!(linux(&mut c, 1, 1) & 4, 0);
+    assert_eq!(linux(&mut c, 1, 1) & 4, 4);
+}

@@ -121,7 +121,7 @@ fn run(seed: u64, rounds: u32) -> (u64, u64) {
                 c.b.save_and_load();
                 assert_eq!(before, saved(&c));
             }
-            27 => c.b.host(HostEvent::PowerButton),
+            27 => c.b.host(HostEvent::PowerButton { down: true }),
             28..=31 => driver(&mut c),
             _ => {}
         }

@@ -3,6 +3,8 @@ use board::{Decode, HostEvent, MILLISECOND, Power, Route, SECOND, Width};
 
 use super::*;
 
+mod smbus;
+
 const BASE: u16 = 0x400;
 
 fn bench() -> (Bench<Piix4Pm>, Line) {
@@ -15,6 +17,7 @@ fn bench() -> (Bench<Piix4Pm>, Line) {
     b.place(APM, Decode::Pio(0xb2));
     b.cfg_write(CONFIG, 0x40, Width::D, u32::from(BASE) | 1);
     b.cfg_write(CONFIG, 0x80, Width::B, 1);
+    b.cfg_write(CONFIG, 0x58, Width::D, 1 << 25);
     (b, sci.unwrap())
 }
 
@@ -57,7 +60,7 @@ fn the_power_button_is_a_level_on_the_sci_until_its_status_is_cleared() {
     let (mut b, sci) = bench();
     b.out8(0xb2, 0xe1);
     b.out16(BASE + 2, 0x0100);
-    b.host(HostEvent::PowerButton);
+    b.host(HostEvent::PowerButton { down: true });
     assert!(b.level(sci));
     assert_eq!(b.in16(BASE), 0x0100);
     b.out16(BASE, 0x0001);
@@ -70,7 +73,7 @@ fn the_power_button_is_a_level_on_the_sci_until_its_status_is_cleared() {
 fn without_sci_en_or_its_enable_nothing_interrupts() {
     let (mut b, sci) = bench();
     b.out16(BASE + 2, 0x0100);
-    b.host(HostEvent::PowerButton);
+    b.host(HostEvent::PowerButton { down: true });
     assert!(!b.level(sci));
     b.out8(0xb2, 0xe1);
     assert!(b.level(sci), "the level was waiting");
@@ -98,7 +101,7 @@ fn the_power_button_wakes_from_s1() {
     b.out16(BASE + 2, 0x0100);
     b.out16(BASE + 4, 0x3001);
     assert_eq!(b.power(), Some(Power::S1));
-    b.host(HostEvent::PowerButton);
+    b.host(HostEvent::PowerButton { down: true });
     assert_eq!(b.power(), Some(Power::Wake));
     assert_eq!(b.in16(BASE) & 0x8100, 0x8100);
 }
@@ -123,17 +126,103 @@ fn an_idle_timer_arms_nothing() {
 }
 
 #[test]
-fn an_smbus_transfer_meets_nobody() {
+fn a_button_that_is_held_for_four_seconds_switches_off() {
     let (mut b, _) = bench();
-    b.cfg_write(CONFIG, 0x90, Width::D, 0x5001);
-    b.cfg_write(CONFIG, 0xd2, Width::B, 0x09);
-    assert_eq!(b.placed(SMB), None, "COMMAND.IOSE is off");
-    b.cfg_write(CONFIG, 4, Width::W, 1);
-    b.out8(0x5004, 0xa1);
-    b.out8(0x5002, 0x48);
-    assert_eq!(b.in8(0x5000), 0x04);
-    b.out8(0x5000, 0x1e);
-    assert_eq!(b.in8(0x5000), 0);
+    b.host(HostEvent::PowerButton { down: true });
+    b.advance(3 * SECOND);
+    assert_eq!(b.power(), None);
+    b.host(HostEvent::PowerButton { down: false });
+    b.advance(3 * SECOND);
+    assert_eq!(b.power(), None, "let go of in time");
+    b.host(HostEvent::PowerButton { down: true });
+    b.advance(2 * SECOND);
+    b.save_and_load();
+    b.advance(2 * SECOND);
+    assert_eq!(b.power(), Some(Power::Off));
+    assert_eq!(b.in16(BASE), 0x0800, "PWRBTNOR_STS in place of PWRBTN_STS");
+    b.out16(BASE, 0x0800);
+    assert_eq!(b.in16(BASE), 0);
+}
+
+#[test]
+fn irq8_wakes_from_s1_if_rtc_en_is_set() {
+    let (mut b, sci) = bench();
+    b.out8(0xb2, 0xe1);
+    b.out16(BASE + 4, 0x3001);
+    assert_eq!(b.power(), Some(Power::S1));
+    b.host(HostEvent::RtcAlarm);
+    assert_eq!((b.power(), b.in16(BASE)), (None, 0x0400), "not enabled");
+    b.out16(BASE, 0x0400);
+    b.out16(BASE + 2, 0x0400);
+    b.host(HostEvent::RtcAlarm);
+    assert_eq!((b.power(), b.in16(BASE)), (Some(Power::Wake), 0x8400));
+    assert!(b.level(sci));
+}
+
+#[test]
+fn the_timer_wakes_from_s1_too() {
+    let (mut b, _) = bench();
+    b.out8(0xb2, 0xe1);
+    b.out16(BASE + 2, 0x0001);
+    b.out16(BASE + 4, 0x3001);
+    b.advance(601 * SECOND);
+    assert_eq!(b.power(), Some(Power::Wake));
+}
+
+#[test]
+fn other_interrupts_wake_from_s1_if_irq_rsm_en_is_set() {
+    let (mut b, _) = bench();
+    b.out16(BASE + 4, 0x3000);
+    b.host(HostEvent::Interrupt);
+    assert_eq!(b.power(), Some(Power::S1));
+    b.out16(BASE + 0x20, 0x0800);
+    b.host(HostEvent::Interrupt);
+    assert_eq!((b.power(), b.in16(BASE)), (Some(Power::Wake), 0x8000));
+    assert_eq!(b.in16(BASE + 0x18), 0x0800, "IRQ_RSM_STS");
+    b.host(HostEvent::Interrupt);
+    assert_eq!(b.power(), None, "it is awake");
+    b.out16(BASE + 0x18, 0x0800);
+    assert_eq!(b.in16(BASE + 0x18), 0);
+}
+
+#[test]
+fn an_event_that_is_there_already_ends_s1_at_once() {
+    let (mut b, _) = bench();
+    b.host(HostEvent::RtcAlarm);
+    b.out16(BASE + 2, 0x0400);
+    b.out16(BASE + 4, 0x3001);
+    assert_eq!((b.power(), b.in16(BASE) & 0x8000), (None, 0x8000));
+}
+
+#[test]
+fn global_status_sums_up() {
+    let (mut b, _) = bench();
+    b.host(HostEvent::PowerButton { down: true });
+    assert_eq!(b.in16(BASE + 0x18), 0);
+    b.out16(BASE + 2, 0x0100);
+    assert_eq!(b.in16(BASE + 0x18), 0x0040, "PM1_STS");
+    b.out16(BASE + 4, 0x0004);
+    assert_eq!(b.in16(BASE + 0x18), 0x0042, "GBL_RLS: BIOS_STS");
+    b.out16(BASE + 0x18, 0xffff);
+    assert_eq!(b.in16(BASE + 0x18), 0x0040);
+}
+
+#[test]
+fn bios_rls_sets_gbl_sts_and_interrupts() {
+    let (mut b, sci) = bench();
+    b.out8(0xb2, 0xe1);
+    b.out16(BASE + 2, 0x0020);
+    b.out8(BASE + 0x28, 0x02);
+    assert_eq!((b.in16(BASE), b.level(sci)), (0x0020, true));
+    assert_eq!(b.in8(BASE + 0x28) & 2, 0, "write-only");
+}
+
+#[test]
+fn the_command_port_needs_apmc_en() {
+    let (mut b, _) = bench();
+    b.cfg_write(CONFIG, 0x58, Width::D, 0);
+    b.out8(0xb2, 0xe1);
+    assert_eq!((b.in8(0xb2), b.in16(BASE + 4)), (0xe1, 0));
 }
 
 #[test]
@@ -141,7 +230,7 @@ fn state_survives_saving() {
     let (mut b, sci) = bench();
     b.out8(0xb2, 0xe1);
     b.out16(BASE + 2, 0x0100);
-    b.host(HostEvent::PowerButton);
+    b.host(HostEvent::PowerButton { down: true });
     b.advance(MILLISECOND);
     b.save_and_load();
     assert!(b.level(sci));
