@@ -144,7 +144,8 @@ pub enum HostEvent {
     },
     /// The clock chip asserted IRQ8#.
     RtcAlarm,
-    /// An interrupt that is not masked waits for the stopped processor; not the timer's, whose clock stands in S1.
+    /// An interrupt that is not masked waits for the stopped processor; not the timer's, whose clock stands in S1, and
+    /// not IRQ8.
     Interrupt,
     /// So many seconds passed for the world that guest time does not count: the machine was paused, or the host slept.
     Missed(u64),

@@ -126,9 +126,10 @@ impl Board {
         self.rtc_listener = Some(to);
     }
 
-    /// An interrupt that is not masked waits for the processor, the timer's apart.
+    /// An interrupt that is not masked waits for the processor. Not the timer's, which stands in S1, and the clock's,
+    /// which has an enable of its own.
     pub(crate) fn interrupt_waits(&self) -> bool {
-        self.pic.unmasked() & !1 != 0
+        self.pic.unmasked() & !(1 | 1 << RTC_IRQ) != 0
     }
 
     /// The power goes off at this guest time.

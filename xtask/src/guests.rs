@@ -6,6 +6,7 @@
 //! | `bench/vmlinuz`, `bench/initrd.gz` | the same kernel, and an initrd with the programs of `benches/guest` |
 //! | `debian.vhd` | Debian with a login: MBR and core image of GRUB, ext4, kernel, sysvinit |
 //! | `floppy/vmlinuz`, `floppy/initrd.gz` | the kernel with its drivers for diskettes and printers |
+//! | `power/vmlinuz`, `power/initrd.gz` | the kernel with a reader of the power button, and of the SMBus |
 //! | `syslinux.img` | a diskette that boots SYSLINUX, with memtest86+ on it |
 //! | `memtest.iso`, `grub.iso`, `ipxe.iso`, `isolinux.iso` | what their packages ship (ISOLINUX: with a menu) |
 
@@ -13,7 +14,9 @@ pub(crate) mod bench;
 mod debian;
 mod floppy;
 mod isos;
+mod layer;
 mod linux;
+mod power;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,6 +45,8 @@ pub(crate) enum Which {
     Isos,
     /// Diskettes and their Linux
     Floppies,
+    /// The Linux of the power tests
+    Power,
 }
 
 /// Makes one guest and says where it is.
@@ -55,6 +60,7 @@ pub(crate) fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Debian => &["debian.vhd"],
         Which::Isos => &["memtest.iso", "grub.iso", "ipxe.iso", "isolinux.iso"],
         Which::Floppies => &["floppy", "syslinux.img"],
+        Which::Power => &["power"],
     };
     for p in parts.iter().map(|p| at.join(p)).filter(|p| fresh && p.exists()) {
         if p.is_dir() { fs::remove_dir_all(&p) } else { fs::remove_file(&p) }
@@ -66,6 +72,7 @@ pub(crate) fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Debian => make_debian().map(drop)?,
         Which::Isos => run_linux().and_then(|()| isos::make(&at))?,
         Which::Floppies => run_linux().and_then(|()| make_floppies(&at))?,
+        Which::Power => run_linux().and_then(|()| make_power(&at))?,
     }
     for p in parts {
         say(&format!("guests: {}", at.join(p).display()));
@@ -84,6 +91,7 @@ pub(crate) fn run(fresh: bool) -> Result<()> {
     run_linux()?;
     isos::make(&at)?;
     make_floppies(&at)?;
+    make_power(&at)?;
     make(&at.join("debian.vhd"), || debian::make(&at))?;
     Ok(())
 }
@@ -112,6 +120,12 @@ fn make_floppies(at: &Path) -> Result<()> {
     make(&linux.join("initrd.gz"), || floppy::make_linux(&linux, &at.join("linux/initrd.gz")))?;
     let image = at.join("syslinux.img");
     make(&image, || floppy::make_syslinux(&image))
+}
+
+/// The power tests' guest.
+fn make_power(at: &Path) -> Result<()> {
+    let to = at.join("power");
+    make(&to.join("initrd.gz"), || power::make(&to, &at.join("linux/initrd.gz")))
 }
 
 /// The Debian VHD.

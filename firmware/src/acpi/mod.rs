@@ -67,8 +67,9 @@ pub fn fadt(facs: u32, dsdt: u32) -> Vec<u8> {
     put(96, &0x0fffu16.to_le_bytes());
     put(98, &0x0fffu16.to_le_bytes());
     put(108, &[0x32]);
-    // WBINVD, C1, no sleep button, RTC wake not in the fixed registers, 32-bit timer; the power button is fixed.
-    put(112, &0x0000_0165u32.to_le_bytes());
+    // WBINVD, C1, no sleep button, 32-bit timer; power button and RTC alarm are in the fixed registers. RTC_S4 is clear:
+    // a machine that is off is a process that has ended.
+    put(112, &0x0000_0125u32.to_le_bytes());
     table(b"FACP", 1, &b)
 }
 

@@ -67,6 +67,8 @@ pub async fn south(bus: &Bus) {
     bus.pci_write8(PM, 0x3c, wiring::SCI_IRQ).await;
     let command = bus.pci_read16(PM, 0x04).await;
     bus.pci_write16(PM, 0x04, command | 1).await;
+    // GLBEN.IRQ_RSM_EN: a key, or any other interrupt that is not masked, wakes from S1.
+    bus.outb(wiring::PM_BASE + 0x21, 0x08).await;
     // A20 on.
     let v = bus.inb(0x92).await;
     bus.outb(0x92, v & !1 | 2).await;

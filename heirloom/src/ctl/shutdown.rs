@@ -79,7 +79,8 @@ fn press(name: &str, a: &Args, begun: Instant) -> Result<Option<String>> {
     let end = begun + Duration::from_secs(secs);
     while control::runs(name) {
         if Instant::now() >= end {
-            return Ok(Some(late(name, secs)));
+            // It may have gone meanwhile.
+            return Ok(Some(late(name, secs)).filter(|_| control::runs(name)));
         }
         if again.is_some_and(|t| t <= Instant::now()) {
             again = None;

@@ -1,10 +1,11 @@
 //! Guests of the diskette tests: the kernel with its drivers for diskettes and printers, a program that formats, and a diskette that boots SYSLINUX.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
+use super::layer::{self, Layer};
 use crate::shell::{command, quiet};
 
 /// First program in the guest: a shell on the serial port once the drivers are there.
@@ -26,41 +27,9 @@ const FDFORMAT: &str = include_str!("fdformat.c");
 const SYSLINUX: &str =
     "serial 0 115200\nprompt 1\ntimeout 0\ndefault memtest\nlabel memtest\n  kernel memtest\n";
 
-fn find(root: &Path, name: &str) -> Result<PathBuf> {
-    let out = quiet(command("find", [root.as_os_str()]).args(["-name", name, "-type", "f"]))?;
-    let out = String::from_utf8_lossy(&out);
-    let first = out.lines().next().with_context(|| format!("no {name} in {}", root.display()))?;
-    Ok(first.into())
-}
-
-/// `base`: the tests' initrd, for its busybox. What is packed behind it wins.
+/// `base`: the tests' initrd.
 pub(super) fn make_linux(at: &Path, base: &Path) -> Result<()> {
-    let parts = at.join("parts");
-    let kernel = super::depends_on("linux-image-686:i386")?;
-    let kernel = if kernel.ends_with(":i386") { kernel } else { format!("{kernel}:i386") };
-    super::unpack(&[kernel], &parts)?;
-    let root = at.join("root");
-    fs::create_dir_all(root.join("modules"))?;
-    for m in MODULES {
-        fs::copy(find(&parts, m)?, root.join("modules").join(m))?;
-    }
-    let source = at.join("fdformat.c");
-    fs::write(&source, FDFORMAT)?;
-    let mut cc =
-        command("cc", ["-m32", "-O1", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector"]);
-    cc.args(["-fno-pic", "-no-pie", "-o"]).arg(root.join("modules/fdformat")).arg(&source);
-    quiet(&mut cc)?;
-    fs::remove_file(&source)?;
-    fs::copy(find(&parts.join("boot"), "vmlinuz-*")?, at.join("vmlinuz"))?;
-    let init = root.join("init");
-    fs::write(&init, INIT)?;
-    quiet(command("chmod", ["755"]).arg(&init))?;
-    let pack = "find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet | gzip -n -1 | cat \"$0\" - > ../initrd.gz.new";
-    quiet(command("sh", ["-c", pack]).arg(base).current_dir(&root))?;
-    fs::rename(at.join("initrd.gz.new"), at.join("initrd.gz"))?;
-    fs::remove_dir_all(&parts)?;
-    fs::remove_dir_all(&root)?;
-    Ok(())
+    layer::make(at, base, &Layer { init: INIT, modules: &MODULES, programs: &[("fdformat", FDFORMAT)] })
 }
 
 /// A FAT diskette of 1.44 MB with SYSLINUX and memtest86+.

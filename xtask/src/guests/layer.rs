@@ -1,0 +1,56 @@
+//! A guest that is the tests' Linux with something on top: drivers, programs, another first program.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::shell::{command, quiet};
+
+pub(super) struct Layer<'a> {
+    /// The first program.
+    pub(super) init: &'a str,
+    /// Modules of Debian's kernel, by file name; they go to /modules.
+    pub(super) modules: &'a [&'a str],
+    /// Programs without a C library, by name and source; they go to /modules, too.
+    pub(super) programs: &'a [(&'a str, &'a str)],
+}
+
+fn find(root: &Path, name: &str) -> Result<PathBuf> {
+    let out = quiet(command("find", [root.as_os_str()]).args(["-name", name, "-type", "f"]))?;
+    let out = String::from_utf8_lossy(&out);
+    let first = out.lines().next().with_context(|| format!("no {name} in {}", root.display()))?;
+    Ok(first.into())
+}
+
+/// `base`: the tests' initrd, for its busybox. What is packed behind it wins.
+pub(super) fn make(at: &Path, base: &Path, layer: &Layer<'_>) -> Result<()> {
+    let parts = at.join("parts");
+    let kernel = super::depends_on("linux-image-686:i386")?;
+    let kernel = if kernel.ends_with(":i386") { kernel } else { format!("{kernel}:i386") };
+    super::unpack(&[kernel], &parts)?;
+    let root = at.join("root");
+    fs::create_dir_all(root.join("modules"))?;
+    for m in layer.modules {
+        fs::copy(find(&parts, m)?, root.join("modules").join(m))?;
+    }
+    for (name, text) in layer.programs {
+        let source = at.join(name).with_extension("c");
+        fs::write(&source, text)?;
+        let mut cc =
+            command("cc", ["-m32", "-O1", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector"]);
+        cc.args(["-fno-pic", "-no-pie", "-o"]).arg(root.join("modules").join(name)).arg(&source);
+        quiet(&mut cc)?;
+        fs::remove_file(&source)?;
+    }
+    fs::copy(find(&parts.join("boot"), "vmlinuz-*")?, at.join("vmlinuz"))?;
+    let init = root.join("init");
+    fs::write(&init, layer.init)?;
+    quiet(command("chmod", ["755"]).arg(&init))?;
+    let pack = "find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet | gzip -n -1 | cat \"$0\" - > ../initrd.gz.new";
+    quiet(command("sh", ["-c", pack]).arg(base).current_dir(&root))?;
+    fs::rename(at.join("initrd.gz.new"), at.join("initrd.gz"))?;
+    fs::remove_dir_all(&parts)?;
+    fs::remove_dir_all(&root)?;
+    Ok(())
+}
