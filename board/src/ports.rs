@@ -110,7 +110,7 @@ pub struct Media {
 pub struct Key(pub u16);
 
 /// A pointer movement: counts right and *down* positive, wheel detents (towards the user positive), buttons
-/// (bit 0 left, 1 right, 2 middle) as they are now.
+/// (bit 0 left, 1 right, 2 middle, 3 and 4 at the sides) as they are now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pointer {
     pub dx: i32,
@@ -129,7 +129,7 @@ pub enum HostEvent {
         media: Option<Media>,
         forced: bool,
     },
-    /// Bytes arrived for a serial port.
+    /// Bytes arrived for a serial port, or none: somebody came to its other end or left it.
     Serial(Vec<u8>),
     /// A network port may have frames for the guest, or its link changed.
     Network,
@@ -177,7 +177,8 @@ pub trait SerialPort: Send {
     fn send(&mut self, byte: u8);
     /// The guest's modem control outputs.
     fn modem(&mut self, _dtr: bool, _rts: bool) {}
-    /// True if somebody is at the other end (then CTS, DSR and DCD are on).
+    /// True if somebody is at the other end (then CTS, DSR and DCD are on). An empty [`HostEvent::Serial`] tells of
+    /// changes.
     fn connected(&self) -> bool {
         true
     }

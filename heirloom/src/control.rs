@@ -85,7 +85,11 @@ pub(crate) struct KeyBody {
 pub(crate) struct MouseBody {
     pub(crate) x: i32,
     pub(crate) y: i32,
+    #[serde(default)]
     pub(crate) buttons: u8,
+    /// Detents, towards the user positive.
+    #[serde(default)]
+    pub(crate) wheel: i32,
 }
 
 /// A medium for a drive: `a`, `b`, `cdrom` (the first CD-ROM drive) or `cdrom2` to `cdrom4`.

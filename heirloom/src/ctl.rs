@@ -56,9 +56,10 @@ enum What {
     Type { text: String },
     /// Press a chord: ctrl-alt-del, alt-f4, ret
     Key { chord: String },
-    /// Move the pointer to X,Y with BUTTONS held (1 left, 2 right, 4 middle, added)
+    /// Move the pointer to X,Y with BUTTONS held (1 left, 2 right, 4 middle, 8 and 16 at the sides, added) and turn the
+    /// WHEEL (detents, towards the user positive)
     Mouse {
-        #[arg(value_name = "X,Y[,BUTTONS]")]
+        #[arg(value_name = "X,Y[,BUTTONS[,WHEEL]]")]
         to: String,
     },
     /// Put an image into a drive: a, b (diskettes), cdrom, or cdrom2 to cdrom4. What was in it is taken out
@@ -195,14 +196,15 @@ fn unescape(s: &str) -> String {
 }
 
 fn mouse(s: &str) -> Result<MouseBody, Usage> {
-    let bad = || Usage(format!("pointer {s:?}; use X,Y or X,Y,BUTTONS, as in 320,240,1"));
+    let bad = || Usage(format!("pointer {s:?}; use X,Y, X,Y,BUTTONS or X,Y,BUTTONS,WHEEL, as in 320,240,1"));
     let parts: Vec<&str> = s.split(',').collect();
     let number = |i: usize| parts.get(i).and_then(|p| p.trim().parse::<i32>().ok()).ok_or_else(bad);
     let buttons = if parts.len() > 2 { u8::try_from(number(2)?).map_err(|_| bad())? } else { 0 };
-    if parts.len() > 3 {
+    let wheel = if parts.len() > 3 { number(3)? } else { 0 };
+    if parts.len() > 4 {
         return Err(bad());
     }
-    Ok(MouseBody { x: number(0)?, y: number(1)?, buttons })
+    Ok(MouseBody { x: number(0)?, y: number(1)?, buttons, wheel })
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub(crate) struct Args {
     /// Another BIOS in place of Heirloom's own
     #[arg(long, value_name = "ROM")]
     bios: Option<PathBuf>,
-    /// COM1, then COM2: stdio, none, file=PATH, unix=PATH or tcp=HOST:PORT
+    /// COM1, then COM2: stdio, none, file=PATH, unix=PATH or tcp=HOST:PORT (,connect: to what listens there)
     #[arg(long, value_parser = spec::serial)]
     serial: Vec<SerialSpec>,
     /// A network adapter, up to four: none (not plugged in), nat[,OPTION]... or tap=INTERFACE; one with none if not given.
@@ -213,6 +213,7 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         })?;
     }
     on_signals(ender.clone())?;
+    show_lamps(&handle, frame.clone())?;
 
     let outcome = machine.run();
     drop(viewers);
@@ -389,6 +390,19 @@ fn start_seconds(clock: ClockKind) -> u64 {
     let utc = SystemTime::now().duration_since(UNIX_EPOCH).map_or(REPEATABLE, |d| d.as_secs());
     let offset = jiff::Zoned::now().offset().seconds();
     utc.saturating_add_signed(i64::from(offset))
+}
+
+/// Shows viewers the lamps of the keyboard.
+fn show_lamps(machine: &vmm::Handle, frame: Frame) -> Result<()> {
+    let events = machine.events();
+    std::thread::Builder::new().name("lamps".into()).spawn(move || {
+        for e in events {
+            if let vmm::Event::Leds(leds) = e {
+                frame.set_leds(leds);
+            }
+        }
+    })?;
+    Ok(())
 }
 
 fn on_signals(ender: Ender) -> Result<()> {

@@ -2,7 +2,8 @@
 //!
 //! Output never blocks the machine: it goes through a bounded queue to a writer thread; when the other end
 //! does not read for long, the oldest bytes are dropped and the loss is logged once. A port that goes delivers what
-//! is queued, unless the other end does not take it.
+//! is queued, unless the other end does not take it. A socket's port has its modem inputs on while somebody is
+//! connected; an input without bytes says that this changed.
 
 mod expect;
 mod socket;
@@ -11,6 +12,7 @@ use std::collections::VecDeque;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,7 +21,7 @@ use board::{ParallelPort, SerialPort};
 
 pub use self::expect::Expect;
 
-/// Gets what the other end typed.
+/// Gets what the other end typed; nothing when somebody came to the other end or left it.
 pub type Input = Arc<dyn Fn(Vec<u8>) + Send + Sync>;
 
 /// Why a port could not be opened: one line, with the mend.
@@ -114,6 +116,8 @@ impl Outbox {
 pub struct Port {
     out: Outbox,
     writer: Option<JoinHandle<()>>,
+    /// Whether somebody is at the other end; `None`: always.
+    up: Option<Arc<AtomicBool>>,
     /// Hangs up on the other end, for good.
     hang_up: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -131,12 +135,12 @@ impl Port {
                 from.finish();
             })
             .map_err(SerialError::Thread)?;
-        Ok(Self { out, writer: Some(writer), hang_up: None })
+        Ok(Self { out, writer: Some(writer), up: None, hang_up: None })
     }
 
     /// Standard output, and standard input as it comes. Whoever calls this puts the terminal into raw mode.
     pub fn stdio(input: Input) -> Result<Self, SerialError> {
-        reader("serial-stdin", |b| io::stdin().read(b), input)?;
+        reader("serial-stdin", |b| io::stdin().read(b), input, || ())?;
         Self::new(|bytes| {
             let mut o = io::stdout().lock();
             // A closed pipe ends the reader's interest, not the machine.
@@ -173,22 +177,29 @@ fn create(path: &Path) -> Result<File, SerialError> {
     Ok(file)
 }
 
-/// A thread that passes on what `read` brings, until it brings nothing more.
+/// Passes on what `read` brings, until it brings nothing more.
+fn pass_on(mut read: impl FnMut(&mut [u8]) -> io::Result<usize>, input: &Input) {
+    let mut b = [0; 4096];
+    loop {
+        match read(&mut b) {
+            Ok(0) => return,
+            Ok(n) => input(b[..n].to_vec()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// A thread that does so, and then calls `ended`.
 fn reader(
     name: &str,
-    mut read: impl FnMut(&mut [u8]) -> io::Result<usize> + Send + 'static,
+    read: impl FnMut(&mut [u8]) -> io::Result<usize> + Send + 'static,
     input: Input,
+    ended: impl FnOnce() + Send + 'static,
 ) -> Result<(), SerialError> {
     let run = move || {
-        let mut b = [0; 4096];
-        loop {
-            match read(&mut b) {
-                Ok(0) => return,
-                Ok(n) => input(b[..n].to_vec()),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
-            }
-        }
+        pass_on(read, &input);
+        ended();
     };
     std::thread::Builder::new().name(name.into()).spawn(run).map(drop).map_err(SerialError::Thread)
 }
@@ -203,6 +214,10 @@ impl ParallelPort for Port {
 impl SerialPort for Port {
     fn send(&mut self, byte: u8) {
         self.out.push(byte);
+    }
+
+    fn connected(&self) -> bool {
+        self.up.as_ref().is_none_or(|up| up.load(Ordering::Relaxed))
     }
 }
 

@@ -87,8 +87,12 @@ pub enum SerialSpec {
     None,
     Stdio,
     File(PathBuf),
+    /// Listens there.
     Unix(PathBuf),
     Tcp(String),
+    /// Connects to what listens there.
+    UnixConnect(PathBuf),
+    TcpConnect(String),
 }
 
 /// What LPT1 is connected to.
@@ -286,13 +290,26 @@ pub fn floppy(s: &str) -> Result<FloppySpec, String> {
 }
 
 pub fn serial(s: &str) -> Result<SerialSpec, String> {
+    let bad = || {
+        format!(
+            "serial port {s:?}; use stdio, none, file=PATH, unix=PATH[,connect] or tcp=HOST:PORT[,connect]"
+        )
+    };
     match s.split_once('=') {
         None if s == "none" => Ok(SerialSpec::None),
         None if s == "stdio" => Ok(SerialSpec::Stdio),
         Some(("file", p)) if !p.is_empty() => Ok(SerialSpec::File(p.into())),
-        Some(("unix", p)) if !p.is_empty() => Ok(SerialSpec::Unix(p.into())),
-        Some(("tcp", a)) if a.contains(':') => Ok(SerialSpec::Tcp(a.into())),
-        _ => Err(format!("serial port {s:?}; use stdio, none, file=PATH, unix=PATH or tcp=HOST:PORT")),
+        Some(("unix", p)) => match p.strip_suffix(",connect").unwrap_or(p) {
+            "" => Err(bad()),
+            to if to != p => Ok(SerialSpec::UnixConnect(to.into())),
+            at => Ok(SerialSpec::Unix(at.into())),
+        },
+        Some(("tcp", a)) => match a.strip_suffix(",connect").unwrap_or(a) {
+            to if !to.contains(':') || to.contains(',') => Err(bad()),
+            to if to != a => Ok(SerialSpec::TcpConnect(to.into())),
+            at => Ok(SerialSpec::Tcp(at.into())),
+        },
+        _ => Err(bad()),
     }
 }
 
@@ -385,8 +402,8 @@ impl MachineSpec {
         let floppies = self.floppies.iter_mut().filter_map(|f| f.path.as_mut());
         let media = self.cdroms.iter_mut().flatten().chain(self.disks.iter_mut().map(|d| &mut d.path));
         let ports = self.serial.iter_mut().filter_map(|s| match s {
-            SerialSpec::File(p) | SerialSpec::Unix(p) => Some(p),
-            SerialSpec::None | SerialSpec::Stdio | SerialSpec::Tcp(_) => None,
+            SerialSpec::File(p) | SerialSpec::Unix(p) | SerialSpec::UnixConnect(p) => Some(p),
+            SerialSpec::None | SerialSpec::Stdio | SerialSpec::Tcp(_) | SerialSpec::TcpConnect(_) => None,
         });
         let printer = match &mut self.parallel {
             ParallelSpec::File(p) => Some(p),

@@ -276,6 +276,16 @@ async fn mouse(State(t): State<Target>, Json(b): Json<MouseBody>) -> Done {
         let what = format!("pointer {},{} lies outside of every screen; use 0 to {MOST}", b.x, b.y);
         return Err(Failed(StatusCode::UNPROCESSABLE_ENTITY, what));
     }
+    const TURNS: i32 = 127;
+    if !(-TURNS..=TURNS).contains(&b.wheel) {
+        return Err(refused(format!("wheel {}; use -{TURNS} to {TURNS}", b.wheel)));
+    }
+    if b.buttons > 31 {
+        return Err(refused(format!(
+            "buttons {}; add 1 left, 2 right, 4 middle, 8 and 16 at the sides",
+            b.buttons
+        )));
+    }
     // A PS/2 mouse only tells movements: the first one goes to the corner, so that we know where it is.
     const FAR: i32 = 4096;
     let mut at = t.pointer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -287,7 +297,7 @@ async fn mouse(State(t): State<Target>, Json(b): Json<MouseBody>) -> Done {
         }
     };
     *at = Some((b.x, b.y));
-    let p = Pointer { dx: b.x - from.0, dy: b.y - from.1, wheel: 0, buttons: b.buttons };
+    let p = Pointer { dx: b.x - from.0, dy: b.y - from.1, wheel: b.wheel, buttons: b.buttons };
     t.machine.pointer(p).map_err(gone)?;
     Ok(StatusCode::NO_CONTENT)
 }

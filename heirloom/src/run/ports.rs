@@ -116,6 +116,8 @@ pub(crate) fn open(
         match spec {
             SerialSpec::Unix(p) => *port = Some(Box::new(Port::unix(p, input(n))?)),
             SerialSpec::Tcp(a) => *port = Some(Box::new(Port::tcp(a, input(n))?)),
+            SerialSpec::UnixConnect(p) => *port = Some(Box::new(Port::unix_connect(p, input(n))?)),
+            SerialSpec::TcpConnect(a) => *port = Some(Box::new(Port::tcp_connect(a, input(n))?)),
             SerialSpec::None | SerialSpec::Stdio | SerialSpec::File(_) => {}
         }
     }
@@ -129,7 +131,8 @@ pub(crate) fn open(
                 terminal = Some(Raw::enter());
                 *port = Some(Box::new(Port::stdio(leaving(input(n), ender.clone()))?));
             }
-            SerialSpec::None | SerialSpec::Unix(_) | SerialSpec::Tcp(_) => {}
+            // None, and sockets, which were first.
+            _ => {}
         }
     }
     if let Some(want) = expect {

@@ -5,11 +5,11 @@
 //! what is there costs viewers nothing.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use board::{Scanout, VideoMode};
+use board::{Leds, Scanout, VideoMode};
 
 /// Size of a tile in pixels.
 const TILE_W: u32 = 64;
@@ -67,6 +67,7 @@ struct Shared {
     picture: Mutex<Picture>,
     changed: Condvar,
     viewers: AtomicUsize,
+    leds: AtomicU8,
 }
 
 impl Shared {
@@ -105,6 +106,7 @@ impl Frame {
                 picture: Mutex::new(picture),
                 changed: Condvar::new(),
                 viewers: AtomicUsize::new(0),
+                leds: AtomicU8::new(0),
             }),
         }
     }
@@ -126,6 +128,12 @@ impl Frame {
         // With the lock held, so that a viewer between its look and its wait is not missed.
         let _held = self.shared.lock();
         self.shared.changed.notify_all();
+    }
+
+    /// The keyboard's lamps, which viewers may show beside the picture.
+    pub fn set_leds(&self, leds: Leds) {
+        self.shared.leds.store(leds.into_bits(), Ordering::Relaxed);
+        self.poke();
     }
 
     pub fn viewers(&self) -> usize {
@@ -231,6 +239,11 @@ impl Viewer {
     /// The viewer's copy, as of the last `update`.
     pub fn pixels(&self) -> &[u32] {
         &self.px
+    }
+
+    /// The keyboard's lamps as of now.
+    pub fn leds(&self) -> Leds {
+        Leds::from_bits(self.shared.leds.load(Ordering::Relaxed))
     }
 
     /// Waits until something changed or `until` holds; `until` is asked at each change and each [`Frame::poke`].

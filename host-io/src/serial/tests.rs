@@ -24,6 +24,13 @@ fn read_to(mut from: impl Read, byte: u8) {
     }
 }
 
+/// The next input that has some.
+fn bytes(from: &mpsc::Receiver<Vec<u8>>) -> Vec<u8> {
+    std::iter::from_fn(|| from.recv_timeout(Duration::from_secs(20)).ok())
+        .find(|b| !b.is_empty())
+        .expect("input")
+}
+
 fn expect_in(want: &str, text: &str) -> bool {
     let (tx, rx) = mpsc::channel();
     let mut e = Expect::new(None, want, Box::new(move || tx.send(()).unwrap()));
@@ -67,12 +74,11 @@ fn a_file_that_is_in_use_is_not_emptied() {
 #[test]
 fn a_unix_peer_reads_and_writes() {
     let path = at("talk");
-    let (tx, rx) = mpsc::channel();
-    let input: Input = Arc::new(move |b| tx.send(b).unwrap());
+    let (input, rx) = news();
     let mut p = Port::unix(&path, input).unwrap();
     let mut peer = UnixStream::connect(&path).unwrap();
     peer.write_all(b"in").unwrap();
-    assert_eq!(rx.recv().unwrap(), b"in");
+    assert_eq!(bytes(&rx), b"in");
     p.send(b'o');
     let mut b = [0];
     peer.read_exact(&mut b).unwrap();
@@ -96,6 +102,73 @@ fn a_tcp_port_is_free_again_when_it_is_gone() {
     drop(l);
     drop(Port::tcp(&free, deaf()).unwrap());
     drop(Port::tcp(&free, deaf()).unwrap());
+}
+
+/// Waits until the port says so, by an input without bytes.
+fn wait_for(up: bool, p: &Port, news: &mpsc::Receiver<Vec<u8>>) {
+    while p.connected() != up {
+        assert_eq!(news.recv_timeout(Duration::from_secs(20)).unwrap(), b"");
+    }
+}
+
+fn news() -> (Input, mpsc::Receiver<Vec<u8>>) {
+    let (tx, rx) = mpsc::channel();
+    // A test that has ended listens no more.
+    (Arc::new(move |b| drop(tx.send(b))), rx)
+}
+
+#[test]
+fn the_line_is_up_while_somebody_is_connected() {
+    let path = at("up");
+    let (input, rx) = news();
+    let p = Port::unix(&path, input).unwrap();
+    assert!(!p.connected());
+    let first = UnixStream::connect(&path).unwrap();
+    wait_for(true, &p, &rx);
+    // Another takes his place: the line stays up.
+    let second = UnixStream::connect(&path).unwrap();
+    assert_eq!((&first).read(&mut [0]).unwrap(), 0, "hung up on");
+    drop(first);
+    assert!(p.connected());
+    drop(second);
+    wait_for(false, &p, &rx);
+    let _third = UnixStream::connect(&path).unwrap();
+    wait_for(true, &p, &rx);
+}
+
+#[test]
+fn a_port_connects_to_who_listens_and_again_when_he_is_back() {
+    let path = at("dial");
+    let (input, rx) = news();
+    let mut p = Port::unix_connect(&path, input).unwrap();
+    assert!(!p.connected());
+    for _ in 0..2 {
+        let listener = UnixListener::bind(&path).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        wait_for(true, &p, &rx);
+        peer.write_all(b"in").unwrap();
+        assert_eq!(bytes(&rx), b"in");
+        p.send(b'o');
+        read_to(&peer, b'o');
+        drop(peer);
+        wait_for(false, &p, &rx);
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+#[test]
+fn a_port_connects_by_tcp() {
+    let l = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut p = Port::tcp_connect(&l.local_addr().unwrap().to_string(), deaf()).unwrap();
+    let (mut peer, _) = l.accept().unwrap();
+    while !p.connected() {
+        std::thread::yield_now();
+    }
+    p.send(b'o');
+    drop(p);
+    let mut all = Vec::new();
+    peer.read_to_end(&mut all).unwrap();
+    assert_eq!(all, b"o");
 }
 
 #[test]

@@ -140,3 +140,18 @@ fn a_machines_name_makes_its_addresses() {
     assert!((0..4).all(|n| (0..n).all(|k| all[k] != all[n])));
     assert_ne!(all[0], mac_for("accounts2", 0));
 }
+
+#[test]
+fn serial_ports_listen_or_connect() {
+    for (text, want) in [
+        ("unix=/run/u", Some(SerialSpec::Unix("/run/u".into()))),
+        ("unix=/run/u,connect", Some(SerialSpec::UnixConnect("/run/u".into()))),
+        ("tcp=:4000", Some(SerialSpec::Tcp(":4000".into()))),
+        ("tcp=lab:4000,connect", Some(SerialSpec::TcpConnect("lab:4000".into()))),
+        ("tcp=lab:4000,listen", None),
+        ("tcp=lab,connect", None),
+        ("unix=,connect", None),
+    ] {
+        assert_eq!(serial(text).ok(), want, "{text}");
+    }
+}

@@ -451,6 +451,8 @@ impl Device for Ns16550 {
             self.seen.dropped += bytes.len().saturating_sub(room) as u64;
             self.incoming.extend(bytes.into_iter().take(room));
         }
+        // Somebody may have come to the other end, or left it.
+        self.sense_modem();
         self.settle(cx);
     }
 

@@ -306,6 +306,21 @@ fn modem_status_interrupts_when_the_far_end_goes() {
 }
 
 #[test]
+fn modem_status_interrupts_by_itself_when_somebody_comes() {
+    let mut s = set();
+    s.on.store(false, Ordering::Relaxed);
+    s.b.in8(0x3fe);
+    s.b.in8(0x3fe);
+    s.b.out8(0x3f9, 0x08);
+    assert!(!irq(&s));
+    s.on.store(true, Ordering::Relaxed);
+    s.b.host(HostEvent::Serial(Vec::new()));
+    assert!(irq(&s));
+    assert_eq!(s.b.in8(0x3fe), 0xbb);
+    assert_eq!(s.b.in8(0x3fd) & 1, 0, "no byte came");
+}
+
+#[test]
 fn paced_output_keeps_the_bit_rate() {
     let mut s = set_with(true);
     s.b.out8(0x3fa, 0x01);

@@ -5,10 +5,10 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use board::{Pointer, VideoMode};
+use board::{Leds, Pointer, VideoMode};
 use flate2::CompressError;
 
-use super::encode::{self, DESKTOP_SIZE, EXTENDED_DESKTOP_SIZE, HEXTILE, RAW, Source, ZRLE, Zrle};
+use super::encode::{self, DESKTOP_SIZE, EXTENDED_DESKTOP_SIZE, HEXTILE, LED_STATE, RAW, Source, ZRLE, Zrle};
 use super::handshake::{Refused, handshake};
 use super::message::{ClientMessage, Malformed, parse_client_message};
 use super::pixel::PixelFormat;
@@ -43,6 +43,9 @@ struct Wishes {
     extended_size: bool,
     /// The client has just learnt of ExtendedDesktopSize: it must hear the size once.
     announce: bool,
+    /// The client shows the keyboard's lamps, and what it was told of them.
+    led_state: bool,
+    leds: Option<Leds>,
     /// An answer to SetDesktopSize is due.
     size_refused: bool,
     /// The region of the pending update request.
@@ -80,6 +83,8 @@ pub fn serve(mut socket: TcpStream, service: &Arc<Service>) -> Result<(), Ended>
         desktop_size: false,
         extended_size: false,
         announce: false,
+        led_state: false,
+        leds: None,
         size_refused: false,
         request: None,
         whole: None,
@@ -157,6 +162,7 @@ impl Reader<'_> {
                 w.desktop_size = list.contains(&DESKTOP_SIZE);
                 let extended = list.contains(&EXTENDED_DESKTOP_SIZE);
                 w.announce |= extended && !w.extended_size;
+                w.led_state = list.contains(&LED_STATE);
                 w.extended_size = extended;
             }
             ClientMessage::UpdateRequest { incremental, x, y, width, height } => {
@@ -240,9 +246,13 @@ impl Writer {
     fn step(&mut self) -> std::io::Result<bool> {
         let wishes = self.wishes.clone();
         let pending = &self.pending;
-        self.viewer.wait(LOOK, |changed| {
+        let viewer = &self.viewer;
+        viewer.wait(LOOK, |changed| {
             let w = lock(&wishes);
-            let due = |r: Rect| changed || w.whole.is_some() || pending.iter().any(|p| p.within(r).is_some());
+            let lamps = w.led_state && w.leds != Some(viewer.leds());
+            let due = |r: Rect| {
+                changed || lamps || w.whole.is_some() || pending.iter().any(|p| p.within(r).is_some())
+            };
             w.gone || w.size_refused || w.request.is_some_and(due)
         });
         let mut out = Vec::new();
@@ -273,6 +283,12 @@ impl Writer {
         if std::mem::take(&mut w.size_refused) && w.extended_size {
             // Reason 1, a client's request; status 1, prohibited.
             extended_size(&mut rects, self.size, 1, 1);
+            count += 1;
+        }
+        let leds = self.viewer.leds();
+        if w.led_state && w.request.is_some() && w.leds.replace(leds) != Some(leds) {
+            encode::header(&mut rects, Rect { x: 0, y: 0, width: 0, height: 0 }, LED_STATE);
+            rects.push(leds.into_bits());
             count += 1;
         }
         if mode != self.size && (w.extended_size || w.desktop_size) || std::mem::take(&mut w.announce) {

@@ -5,7 +5,7 @@
 //! - `pixel.rs`, `encode/`: pixel formats; Raw, Hextile and ZRLE.
 //! - `client.rs`: two threads for each client: one reads messages, one sends what changed when it was asked to.
 //!
-//! The guest draws its own cursor, so none is sent. Clipboard text is read and dropped. VNC passwords are eight
+//! Viewers that ask for it (QEMU LED State) are told which lamps of the keyboard are lit. The guest draws its own cursor, so none is sent. Clipboard text is read and dropped. VNC passwords are eight
 //! characters and the traffic is plain: listen on this host alone, or behind a tunnel.
 
 mod auth;

@@ -12,6 +12,7 @@ use crate::input::InputEvent;
 
 struct Setup {
     server: VncServer,
+    frame: Frame,
     out: FrameScanout,
     events: Receiver<InputEvent>,
     px: Vec<u32>,
@@ -57,7 +58,7 @@ fn start(password: Option<&str>) -> Setup {
     out.mode(mode);
     out.rows(0..mode.height, &px);
     out.frame();
-    Setup { server, out, events, px, mode }
+    Setup { server, frame, out, events, px, mode }
 }
 
 impl Setup {
@@ -73,6 +74,7 @@ struct Client {
     format: PixelFormat,
     inflate: flate2::Decompress,
     seen: Vec<(i32, Rect)>,
+    leds: Option<u8>,
 }
 
 impl Client {
@@ -90,6 +92,7 @@ impl Client {
             format: PixelFormat::NATIVE,
             inflate: flate2::Decompress::new(true),
             seen: Vec::new(),
+            leds: None,
         };
         assert_eq!(&c.take::<12>(), b"RFB 003.008\n");
         c.s.write_all(version.as_bytes()).unwrap();
@@ -194,6 +197,7 @@ impl Client {
                     self.bytes(16 * usize::from(screens));
                     self.resize(r);
                 }
+                -261 => self.leds = Some(self.take::<1>()[0]),
                 e => panic!("encoding {e}"),
             }
         }
@@ -531,6 +535,29 @@ fn a_new_size_reaches_clients_that_can_and_those_that_cannot() {
         .map(|n| if n % 331 < 64 && n / 331 < 32 { 0x12_3456 } else { 0 })
         .collect();
     assert!(unable.px == want, "the picture in the corner, black round it");
+}
+
+#[test]
+fn clients_that_ask_are_told_of_the_lamps() {
+    let setup = start(None);
+    let leds = |v| setup.frame.set_leds(board::Leds::from_bits(v));
+    leds(2);
+    let mut plain = Client::connect(&setup, "RFB 003.008\n", None);
+    let mut c = Client::connect(&setup, "RFB 003.008\n", None);
+    c.encodings(&[0, -261]);
+    let whole = c.whole();
+    c.request(false, whole);
+    c.update();
+    assert_eq!(c.leds, Some(2), "Num Lock, with the first picture");
+    c.shows(&setup.px);
+    c.request(true, whole);
+    leds(5);
+    c.update();
+    assert_eq!(c.leds, Some(5));
+    // Whoever did not ask gets pictures alone: the reader of the test would panic at another encoding it does not wait for.
+    plain.request(false, whole);
+    plain.update();
+    assert_eq!((plain.leds, plain.seen.iter().any(|s| s.0 == -261)), (None, false));
 }
 
 #[test]

@@ -244,3 +244,28 @@ fn a_key_that_no_keyboard_has_does_no_harm() {
         bytes(&mut b);
     }
 }
+
+struct Panel(std::sync::Arc<std::sync::Mutex<Vec<board::Leds>>>);
+
+impl board::Lamps for Panel {
+    fn show(&mut self, leds: board::Leds) {
+        self.0.lock().unwrap().push(leds);
+    }
+}
+
+#[test]
+fn lamps_show_each_change_once() {
+    let mut b = ready(RAW);
+    let seen = std::sync::Arc::default();
+    b.dev.lamps = Some(Box::new(Panel(std::sync::Arc::clone(&seen))));
+    for leds in [2, 2, 6, 0] {
+        kbd(&mut b, 0xed);
+        kbd(&mut b, leds);
+    }
+    let shown: Vec<u8> = seen.lock().unwrap().iter().map(|l| l.into_bits()).collect();
+    assert_eq!(shown, [2, 6, 0]);
+    kbd(&mut b, 0xed);
+    kbd(&mut b, 4);
+    b.reset(board::Reset::Hard);
+    assert_eq!(seen.lock().unwrap().last().map(|l| l.into_bits()), Some(0), "dark after a reset");
+}

@@ -1,3 +1,5 @@
+use board::HostEvent;
+
 use super::Card;
 
 const MDC: u32 = 1 << 16;

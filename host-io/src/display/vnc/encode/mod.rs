@@ -12,6 +12,8 @@ pub const RAW: i32 = 0;
 pub const HEXTILE: i32 = 5;
 pub const ZRLE: i32 = 16;
 pub const DESKTOP_SIZE: i32 = -223;
+/// QEMU LED State, of the community's RFB specification.
+pub const LED_STATE: i32 = -261;
 pub const EXTENDED_DESKTOP_SIZE: i32 = -308;
 
 /// Pixels already in the client's format, row by row.

@@ -1,5 +1,5 @@
 use board::testkit::Bench;
-use board::{Decode, Line, MICROSECOND, MILLISECOND, Route, Width};
+use board::{Line, MICROSECOND, MILLISECOND, Route, Width};
 
 use super::super::*;
 use crate::smbus::{Bus, modules};
