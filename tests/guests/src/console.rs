@@ -57,6 +57,13 @@ impl Console {
         self.stream.write_all(text.as_bytes()).expect("the serial port takes input");
     }
 
+    /// As [`Console::command`], without the prompt and the echo, which may take more than a line.
+    pub fn output(&mut self, line: &str) -> String {
+        let out = self.command(&format!("echo pri\"\"nts; {line}"));
+        let at = out.find("prints").map_or(0, |at| at + "prints".len());
+        out[at..].trim().to_owned()
+    }
+
     /// Runs a shell command; returns what it printed.
     pub fn command(&mut self, line: &str) -> String {
         self.send(&format!("{line}; echo end-of-$((20+22))\n"));

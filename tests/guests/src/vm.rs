@@ -42,7 +42,9 @@ impl Vm {
     pub fn start(test: &str, args: &Args) -> Self {
         let folder = folder(test);
         let com1 = format!("unix={}", folder.join("com1").display());
-        Self::spawn(test, folder, &args.clone().with("--serial", com1))
+        // First: what `args` may have is COM2.
+        let all = Args([Args::default().with("--serial", com1).0, args.0.clone()].concat());
+        Self::spawn(test, folder, &all)
     }
 
     /// The same with COM1 written to a file; see [`Vm::log`].
