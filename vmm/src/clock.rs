@@ -162,6 +162,13 @@ impl Clock {
         }
     }
 
+    /// A user holds a key down: guest time doesn't leap meanwhile.
+    pub(crate) fn set_key_down(&mut self, down: bool) {
+        if let Source::Host(p) = &mut self.source {
+            p.set_key_down(down);
+        }
+    }
+
     /// Has at least a second passed for the host that guest time will never count?
     pub(crate) fn has_missed(&self) -> bool {
         matches!(&self.source, Source::Host(p) if p.missed() >= SECOND)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use board::{Disk, HostEvent, Media, NetPort, ParallelPort, Reset, Scanout, SerialPort};
+use board::{Disk, HostEvent, Key, Media, NetPort, ParallelPort, Reset, Scanout, SerialPort};
 use devices::isa::i82077::media::DriveKind;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Unavailable, Vcpu};
 use ram::{GuestRam, RamError};
@@ -139,6 +139,8 @@ pub struct Machine {
     pub(crate) removable: [bool; board_map::DRIVES],
     /// Kinds of the diskette drives.
     pub(crate) floppies: [Option<DriveKind>; FLOPPIES],
+    /// Keys that the user holds.
+    pub(crate) keys_down: Vec<Key>,
     /// Cables of the network adapters.
     pub(crate) plugs: [Option<Arc<Plug>>; NETS_MOST],
 }
@@ -256,6 +258,7 @@ impl Machine {
             asleep: false,
             removable,
             floppies: floppy_specs.map(|f| f.map(|f| f.kind)),
+            keys_down: Vec::new(),
             plugs,
             shadow: parts.bios.as_deref().map(board_map::low_image),
         };

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use board::{At, Disk, HostEvent, Leds, Media, Power, Reset, Width};
+use board::{At, Disk, HostEvent, Key, Leds, Media, Power, Reset, Width};
 use devices::chipset::piix4::pm;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Stop};
 
@@ -234,7 +234,10 @@ impl Machine {
             Command::SetLink { adapter, up, done } => {
                 done.send(self.set_link(adapter, up)).ok();
             }
-            Command::Key { key, down } => self.board.host_event(self.roles.kbc, HostEvent::Key { key, down }),
+            Command::Key { key, down } => {
+                self.note_key(key, down);
+                self.board.host_event(self.roles.kbc, HostEvent::Key { key, down });
+            }
             Command::Pointer(p) => self.board.host_event(self.roles.kbc, HostEvent::Pointer(p)),
             Command::Redraw(done) => {
                 self.board.host_event(self.roles.vga, HostEvent::Redraw);
@@ -258,11 +261,22 @@ impl Machine {
         Ok(Next::Go)
     }
 
+    /// Guest time doesn't leap while a key is held.
+    fn note_key(&mut self, key: Key, down: bool) {
+        /// Of both hands.
+        const FINGERS: usize = 10;
+        self.keys_down.retain(|k| *k != key);
+        if down && self.keys_down.len() < FINGERS {
+            self.keys_down.push(key);
+        }
+        self.board.clock.set_key_down(!self.keys_down.is_empty());
+    }
+
     fn power_button(&mut self, down: bool) {
         self.board.host_event(self.roles.pm, HostEvent::PowerButton { down });
     }
 
-    fn press_power_button(&mut self) -> Pressed {
+    pub(crate) fn press_power_button(&mut self) -> Pressed {
         let acpi = self.acpi();
         let pressed = match () {
             () if self.phase == Phase::Paused => Pressed::Paused,
@@ -288,7 +302,7 @@ impl Machine {
         Acpi { pwrbtn_sts: read(0) & PWRBTN != 0, pwrbtn_en: read(2) & PWRBTN != 0, sci_en: read(4) & 1 != 0 }
     }
 
-    fn set_link(&mut self, adapter: usize, up: bool) -> Option<bool> {
+    pub(crate) fn set_link(&mut self, adapter: usize, up: bool) -> Option<bool> {
         let slot = self.roles.net.get(adapter).copied().flatten()?;
         let plug = self.plugs[adapter].clone()?;
         plug.pull(!up);
@@ -337,7 +351,7 @@ impl Machine {
         Ok(())
     }
 
-    fn status(&mut self) -> Status {
+    pub(crate) fn status(&mut self) -> Status {
         let s = self.vcpu.state().ok();
         let acpi = self.acpi();
         Status {

@@ -14,6 +14,7 @@ use crate::{
 mod bios;
 mod floppy;
 mod net;
+mod power;
 
 /// Nothing is plugged in.
 fn no_ports() -> Ports {

@@ -76,6 +76,8 @@ pub(super) struct Pace {
     calm: u32,
     /// All that was ever held back.
     held: u64,
+    /// A user holds a key down: he knows how long.
+    key_down: bool,
 }
 
 impl Pace {
@@ -94,6 +96,7 @@ impl Pace {
             worked: 0,
             calm: 0,
             held: 0,
+            key_down: false,
         }
     }
 
@@ -198,8 +201,11 @@ impl Pace {
         if std::mem::take(&mut self.worked) > CALM_WORK {
             self.calm = 0;
         }
-        self.pay(room(now).min(PAID_AT_ONCE));
-        let most = if self.debt > 0 { BETWEEN_PAYMENTS } else { u64::MAX };
+        // Half a second paid between down and up would make a keyboard repeat what was but touched.
+        if !self.key_down {
+            self.pay(room(now).min(PAID_AT_ONCE));
+        }
+        let most = if self.debt > 0 && !self.key_down { BETWEEN_PAYMENTS } else { u64::MAX };
         let longest = room(self.guest).min(most);
         if longest == 0 {
             return;
@@ -230,6 +236,11 @@ impl Pace {
         let wanted = slept.min(asked) - meant;
         self.debt += wanted;
         self.hold(slept - meant - wanted);
+    }
+
+    /// Halts pay nothing while a key is down.
+    pub(super) fn set_key_down(&mut self, down: bool) {
+        self.key_down = down;
     }
 
     /// Host time that guest time will never count: pauses, and gaps of a host that slept.

@@ -145,6 +145,25 @@ fn a_halted_guest_catches_up_unseen() {
     assert_eq!(p.now(), 40 * MS);
 }
 
+/// Else half a second could pass for the guest between a key's down and up, and the keyboard would repeat it.
+#[test]
+fn halts_pay_nothing_while_a_key_is_down() {
+    let (mut p, f) = even();
+    f.passes(300 * MS);
+    assert_eq!(p.now(), 0);
+    p.set_key_down(true);
+    for _ in 0..10 {
+        p.sleep(None, |longest| {
+            assert_eq!(longest, None);
+            f.passes(MS);
+        });
+    }
+    assert_eq!((p.now(), behind(&p)), (10 * MS, 300 * MS));
+    p.set_key_down(false);
+    p.sleep(None, |_| f.passes(MS));
+    assert_eq!(p.now(), 61 * MS);
+}
+
 #[test]
 fn a_halted_guest_without_timers_catches_up_in_steps() {
     let (mut p, f) = even();

@@ -56,6 +56,43 @@ fn news_of_a_port_waits_in_the_mailbox_once() {
     assert!(matches!(waiting[..], [Message::Network(0), Message::Network(2)]));
 }
 
+/// A wire with somebody at the other end, who is never silent.
+struct Wire(Arc<std::sync::atomic::AtomicU64>);
+
+impl NetPort for Wire {
+    fn send(&mut self, _: &[u8]) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn receive(&mut self, _: &mut [u8]) -> Option<usize> {
+        Some(60)
+    }
+}
+
+#[test]
+fn a_cable_is_pulled_and_put_back() {
+    let sent = Arc::default();
+    let wire = Box::new(Wire(Arc::clone(&sent))) as Box<dyn NetPort>;
+    let mut m = with([None, Some(wire), Some(Box::new(NoCable)), None], Parts::default());
+    assert_eq!(m.status().links, [true, false]);
+    assert_eq!(m.set_link(1, false), Some(false));
+    assert_eq!(m.status().links, [false, false]);
+    assert_eq!(m.set_link(1, true), Some(true));
+    assert_eq!(m.set_link(2, true), Some(false), "nothing is at the other end");
+    assert_eq!(m.set_link(0, true), None);
+    assert_eq!(m.set_link(4, true), None);
+    // What is sent and comes meanwhile is lost.
+    let plug: Arc<crate::cable::Plug> = Arc::default();
+    let mut c = crate::cable::Cable::new(Box::new(Wire(Arc::clone(&sent))), plug.clone());
+    let mut frame = [0; 60];
+    c.send(&frame);
+    assert_eq!(c.receive(&mut frame), Some(60));
+    plug.pull(true);
+    c.send(&frame);
+    assert_eq!((c.receive(&mut frame), c.link()), (None, false));
+    assert_eq!(sent.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
 /// In 32-bit code, which is translated: arms the adapter's timer through memory again and again, and crashes at its
 /// interrupt, which comes long before the poll that was promised last.
 fn arms_through_memory() -> Vec<u8> {
