@@ -24,7 +24,7 @@ fn saved<D: Device>(b: &Bench<D>) -> (u16, Vec<u8>) {
 }
 
 fn event(r: &mut Rng) -> HostEvent {
-    match r.below(5) {
+    match r.below(7) {
         0 => HostEvent::Key { key: Key(r.next() as u16), down: r.below(2) == 0 },
         1 => HostEvent::Pointer(Pointer {
             dx: r.next() as i32,
@@ -34,7 +34,9 @@ fn event(r: &mut Rng) -> HostEvent {
         }),
         2 => HostEvent::Serial((0..r.below(40)).map(|_| r.next() as u8).collect()),
         3 => HostEvent::Network,
-        _ => HostEvent::PowerButton { down: true },
+        4 => HostEvent::RtcAlarm,
+        5 => HostEvent::Interrupt,
+        _ => HostEvent::PowerButton { down: r.below(2) == 0 },
     }
 }
 
@@ -191,7 +193,8 @@ fn piix4_isa_takes_anything() {
 
 #[test]
 fn piix4_pm_takes_anything() {
-    let b = Bench::new(|l| piix4::pm::Piix4Pm::new(l.connect(Route::Isa(9))));
+    let modules = smbus::Bus::with_modules(smbus::modules(192 << 20));
+    let b = Bench::new(|l| piix4::pm::Piix4Pm::new(l.connect(Route::Isa(9))).with_smbus(modules));
     torment(b, &[(piix4::pm::APM, 0xb2)], |b, r| {
         for base in [0u16, 0x400] {
             let port = base + r.below(0x40) as u16;
