@@ -193,7 +193,7 @@ fn piix4_isa_takes_anything() {
 
 #[test]
 fn piix4_pm_takes_anything() {
-    let modules = smbus::Bus::with_modules(smbus::modules(192 << 20));
+    let modules = devices::smbus::Bus::with_modules(devices::smbus::modules(192 << 20));
     let b = Bench::new(|l| piix4::pm::Piix4Pm::new(l.connect(Route::Isa(9))).with_smbus(modules));
     torment(b, &[(piix4::pm::APM, 0xb2)], |b, r| {
         for base in [0u16, 0x400] {

@@ -186,7 +186,8 @@ async fn status(State(t): State<Target>) -> Result<Json<StatusBody>, Failed> {
         button_waits: s.button_waits,
         leds: [(s.leds.scroll, "scroll"), (s.leds.num, "num"), (s.leds.caps, "caps")]
             .into_iter()
-            .filter_map(|(on, name)| on.then(|| name.to_owned()))
+            .filter(|(on, _)| *on)
+            .map(|(_, name)| name.to_owned())
             .collect(),
         links: s.links,
     }))
