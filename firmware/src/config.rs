@@ -80,6 +80,8 @@ pub struct LinuxImage {
 pub struct Config {
     /// Main RAM, all of it.
     pub ram_bytes: u64,
+    /// The memory modules that SMBIOS lists, MiB; one of all the memory if they do not add up to it.
+    pub modules_mib: Vec<u64>,
     pub boot_order: Vec<BootDevice>,
     /// Diskette drives: CMOS type codes (4 = 1.44 MB, 5 = 2.88 MB, 0 = none).
     pub floppies: [u8; 2],
@@ -97,6 +99,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             ram_bytes: 256 << 20,
+            modules_mib: Vec::new(),
             boot_order: vec![BootDevice::Floppy, BootDevice::Cd, BootDevice::Disk, BootDevice::Net],
             floppies: [4, 0],
             uuid: [0; 16],

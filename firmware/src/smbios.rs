@@ -65,29 +65,48 @@ pub fn structures(c: &Config) -> (Vec<u8>, u16, u16) {
     b.extend([0, 0, 0]);
     w.add(4, &b, &["None", "GenuineIntel", "1.5"]);
     let kb = (c.ram_bytes >> 10) as u32;
-    // 16: system board memory, no error correction, one device.
+    let whole = vec![c.ram_bytes >> 20];
+    let listed = c.modules_mib.iter().sum::<u64>() << 20 == c.ram_bytes;
+    let modules = if listed { &c.modules_mib } else { &whole };
+    // 16: system board memory, no error correction, so many modules.
     let mut b = vec![3, 3, 3];
     b.extend(kb.to_le_bytes());
-    b.extend([0xfe, 0xff, 1, 0]);
+    b.extend([0xfe, 0xff]);
+    b.extend((modules.len() as u16).to_le_bytes());
     let array = w.add(16, &b, &[]);
-    // 17: one DIMM of all of it.
-    let mut b = array.to_le_bytes().to_vec();
-    b.extend([0xfe, 0xff, 64, 0, 64, 0]);
-    b.extend(((c.ram_bytes >> 20) as u16).to_le_bytes());
-    b.extend([9, 0, 1, 0, 15, 0, 0]);
-    b.extend([0, 0, 0, 0, 0, 0]);
-    let dimm = w.add(17, &b, &["DIMM0"]);
-    // 19, 20: where it is.
-    let mut b = 0u32.to_le_bytes().to_vec();
-    b.extend((kb - 1).to_le_bytes());
-    let mut mapped = b.clone();
-    mapped.extend(array.to_le_bytes());
-    mapped.push(1);
-    let map = w.add(19, &mapped, &[]);
-    b.extend(dimm.to_le_bytes());
-    b.extend(map.to_le_bytes());
-    b.extend([1, 0, 0]);
-    w.add(20, &b, &[]);
+    // 17: each of them, 64 bits wide.
+    let dimms: Vec<u16> = modules
+        .iter()
+        .enumerate()
+        .map(|(n, mib)| {
+            let mut b = array.to_le_bytes().to_vec();
+            b.extend([0xfe, 0xff, 64, 0, 64, 0]);
+            b.extend((*mib as u16).to_le_bytes());
+            b.extend([9, 0, 1, 0, 15, 0, 0]);
+            b.extend([0, 0, 0, 0, 0, 0]);
+            w.add(17, &b, &[&format!("DIMM{n}")])
+        })
+        .collect();
+    // 19, 20: where all of it is, and each of them.
+    let range = |from_kb: u32, kb: u32| {
+        let mut b = from_kb.to_le_bytes().to_vec();
+        b.extend((from_kb + kb - 1).to_le_bytes());
+        b
+    };
+    let mut b = range(0, kb);
+    b.extend(array.to_le_bytes());
+    b.push(modules.len() as u8);
+    let map = w.add(19, &b, &[]);
+    let mut from = 0;
+    for (mib, dimm) in modules.iter().zip(dimms) {
+        let kb = (*mib << 10) as u32;
+        let mut b = range(from, kb);
+        b.extend(dimm.to_le_bytes());
+        b.extend(map.to_le_bytes());
+        b.extend([1, 0, 0]);
+        w.add(20, &b, &[]);
+        from += kb;
+    }
     // 32: no errors at boot.
     w.add(32, &[0; 7], &[]);
     w.add(127, &[], &[]);

@@ -31,15 +31,21 @@ pub(crate) struct StatusBody {
     pub(crate) halted: bool,
     pub(crate) eip: u32,
     pub(crate) pid: u32,
+    // A machine of an older release does not tell of what follows.
     /// In S1.
+    #[serde(default)]
     pub(crate) asleep: bool,
     /// The guest has switched ACPI on.
+    #[serde(default)]
     pub(crate) acpi: bool,
     /// The power button was pressed and the guest has not taken note of it.
+    #[serde(default)]
     pub(crate) button_waits: bool,
     /// Lamps of the keyboard that are lit: scroll, num, caps.
+    #[serde(default)]
     pub(crate) leds: Vec<String>,
     /// For each network adapter, whether it has a link.
+    #[serde(default)]
     pub(crate) links: Vec<bool>,
 }
 

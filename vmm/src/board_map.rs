@@ -307,6 +307,7 @@ fn floppy_types(drives: &[Option<FloppySpec>; FLOPPIES]) -> [u8; FLOPPIES] {
 fn firmware_config(parts: &Parts, vram: u32, floppies: [u8; FLOPPIES]) -> firmware::Config {
     firmware::Config {
         ram_bytes: parts.memory_mib << 20,
+        modules_mib: smbus::sizes(parts.memory_mib << 20),
         boot_order: parts.boot.chars().filter_map(BootDevice::from_letter).collect(),
         uuid: parts.uuid,
         vram_bytes: vram,

@@ -11,7 +11,7 @@ mod spd;
 mod tests;
 
 pub use eeprom::Eeprom;
-pub use spd::modules;
+pub use spd::{modules, sizes};
 
 /// Address of the first module's EEPROM; its pins SA0 to SA2 tell the sockets apart.
 pub const FIRST_MODULE: u8 = 0x50;

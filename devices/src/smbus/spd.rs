@@ -48,6 +48,11 @@ fn modules_of(sides: &[u64]) -> Vec<&[u64]> {
     if all.len() > SOCKETS { sides.chunks(2).collect() } else { all }
 }
 
+/// What each module of a machine with so many bytes of RAM holds, MiB.
+pub fn sizes(ram: u64) -> Vec<u64> {
+    modules_of(&sides(ram)).into_iter().map(|m| m.iter().sum()).collect()
+}
+
 /// Contents of the EEPROMs of a machine with so many bytes of RAM.
 pub fn modules(ram: u64) -> Vec<[u8; 256]> {
     let sides = sides(ram);

@@ -19,6 +19,8 @@ fn modules_add_up_to_the_memory() {
         assert!((1..=4).contains(&all.len()), "{mib} MiB: {} modules", all.len());
         let sum: (u64, u64) = all.iter().map(told).fold((0, 0), |s, t| (s.0 + t.0, s.1 + t.1));
         assert_eq!(sum, (mib, mib), "{mib} MiB");
+        let each: Vec<u64> = all.iter().map(|m| told(m).1).collect();
+        assert_eq!(sizes(mib << 20), each, "{mib} MiB");
     }
 }
 

@@ -130,3 +130,30 @@ fn smbios_structures_end_where_they_say() {
     let e = smbios::entry(0xf_8000, t.len() as u16, count, largest);
     assert_eq!((checksum(&e), checksum(&e[0x10..])), (0, 0));
 }
+
+/// Memory devices (17): how large. Their mapped addresses (20): from where to where.
+fn memory(c: &Config) -> (Vec<u16>, Vec<(u32, u32)>) {
+    let (t, ..) = smbios::structures(c);
+    let (mut at, mut sizes, mut places) = (0, Vec::new(), Vec::new());
+    let word = |at: usize| u16::from_le_bytes([t[at], t[at + 1]]);
+    let dword = |at: usize| u32::from(word(at)) | u32::from(word(at + 2)) << 16;
+    while at < t.len() {
+        match t[at] {
+            17 => sizes.push(word(at + 0x0c)),
+            20 => places.push((dword(at + 4), dword(at + 8))),
+            _ => {}
+        }
+        at += usize::from(t[at + 1]);
+        at += t[at..].windows(2).position(|w| w == [0, 0]).unwrap() + 2;
+    }
+    (sizes, places)
+}
+
+#[test]
+fn smbios_lists_the_memory_modules_that_add_up() {
+    let c =
+        |modules: &[u64]| Config { ram_bytes: 192 << 20, modules_mib: modules.to_vec(), ..Config::default() };
+    let (kb128, kb192) = (128 << 10, 192 << 10);
+    assert_eq!(memory(&c(&[128, 64])), (vec![128, 64], vec![(0, kb128 - 1), (kb128, kb192 - 1)]));
+    assert_eq!(memory(&c(&[128])), (vec![192], vec![(0, kb192 - 1)]));
+}

@@ -202,7 +202,11 @@ async fn shutdown(
 ) -> Result<Json<PressedBody>, Failed> {
     let Json(body) = body.unwrap_or_default();
     let machine = t.machine.clone();
+    const PAUSED: &str = "the machine is paused and does not see the power button; resume it first";
     if body.hold {
+        if machine.phase() == vmm::Phase::Paused {
+            return Err(Failed(StatusCode::CONFLICT, PAUSED.into()));
+        }
         machine.hold_power_button(true).map_err(gone)?;
         let end = tokio::time::Instant::now() + HOLD;
         while machine.phase() != vmm::Phase::Off && tokio::time::Instant::now() < end {
@@ -210,7 +214,13 @@ async fn shutdown(
         }
         // It may be off, which was the wish.
         let _ = machine.hold_power_button(false);
-        return Ok(Json(PressedBody { woke: false }));
+        return match machine.phase() {
+            vmm::Phase::Off => Ok(Json(PressedBody { woke: false })),
+            _ => Err(Failed(
+                StatusCode::CONFLICT,
+                format!("the chipset did not switch off within {} s; use poweroff", HOLD.as_secs()),
+            )),
+        };
     }
     let refused = match ask(move || machine.press_power_button().map_err(gone)).await? {
         Pressed::Told => return Ok(Json(PressedBody { woke: false })),
@@ -222,7 +232,7 @@ async fn shutdown(
         Pressed::Deaf => {
             "the guest does not listen to the power button; shut it down from inside, or use poweroff"
         }
-        Pressed::Paused => "the machine is paused and does not see the power button; resume it first",
+        Pressed::Paused => PAUSED,
     };
     Err(Failed(StatusCode::CONFLICT, refused.into()))
 }

@@ -357,7 +357,14 @@ fn wrong_words_to_a_machine() {
         up(&vm);
         for (words, says) in [
             (&["mouse", "2147483647,-2147483648"][..], "outside of every screen"),
-            (&["mouse", "1,2,3,4"], "X,Y"),
+            (&["mouse", "1,2,3,4,5"], "X,Y"),
+            (&["mouse", "1,2,3,999"], "wheel 999; use -127 to 127"),
+            (&["mouse", "1,2,64"], "buttons 64; add 1 left"),
+            (&["shutdown"], "has not switched ACPI on"),
+            (&["shutdown", "--timeout", "60"], "has not switched ACPI on"),
+            (&["link", "0", "down"], "no network adapter 0; they are numbered from 1"),
+            (&["link", "5", "up"], "no network adapter 5"),
+            (&["link", "1", "off"], "up, down"),
             (&["key", "ctrl-nokey"], "nokey"),
             (&["key", ""], "no key is named"),
             (&["type", "\u{20ac}"], "US keyboard"),
