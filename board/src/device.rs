@@ -108,6 +108,9 @@ pub trait Device: Send {
     fn timer(&mut self, _cx: &mut Cx<'_>, _id: TimerId) {}
     /// The outside: a job of mine ended, a key or a frame arrived.
     fn host(&mut self, _cx: &mut Cx<'_>, _ev: HostEvent) {}
+    /// Somebody is about to look at what this chip moves in the background (its DMA channel's count), or has just
+    /// changed it: bring it to `cx.now()`. Called for chips that the board knows to need it.
+    fn catch_up(&mut self, _cx: &mut Cx<'_>) {}
     fn save(&self, out: &mut StateOut);
     fn load(&mut self, s: &StateIn<'_>) -> Result<(), StateError>;
     /// Called after `load` of all chips, to drive lines, windows and timers from the loaded registers.

@@ -244,6 +244,17 @@ pub trait ParallelPort: Send {
     fn strobe(&mut self, byte: u8);
 }
 
+/// Frames a second of [`SoundPort`].
+pub const SOUND_HZ: u64 = 48_000;
+
+/// Where the sound of the machine goes: 16-bit frames, left and right, [`SOUND_HZ`] a second of guest time.
+pub trait SoundPort: Send {
+    /// `first`: how many frames fit into guest time before these. Frames that nobody gave were silence.
+    fn play(&mut self, first: u64, frames: &[[i16; 2]]);
+    /// Nothing sounds from here on, until the next `play`.
+    fn rest(&mut self) {}
+}
+
 /// A DMA request wire of the 8237 pair, by channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dreq(pub u8);

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ata;
+pub mod audio;
 pub mod chipset;
 pub mod isa;
 pub mod net;

@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use host_io::display::{Frame, write_png};
 use vmm::spec::{
-    self, DiskSpec, DisplaySpec, EngineSpec, FloppySpec, MachineSpec, NetSpec, ParallelSpec, SerialSpec,
+    self, AudioSpec, DiskSpec, DisplaySpec, EngineSpec, FloppySpec, MachineSpec, NetSpec, ParallelSpec,
+    SerialSpec,
 };
 use vmm::{BootFile, BuildError, Choice, ClockKind, LinuxBoot, Machine, Outcome, Parts};
 
@@ -81,6 +82,9 @@ pub(crate) struct Args {
     /// LPT1: none, or file=PATH for what the guest prints
     #[arg(long, value_parser = spec::parallel)]
     parallel: Option<ParallelSpec>,
+    /// The sound card: none, host (the host's default output), or wav=PATH for a recording
+    #[arg(long, value_parser = spec::audio)]
+    audio: Option<AudioSpec>,
     /// none, or vnc=HOST:PORT[,password=WORD]
     #[arg(long, value_parser = spec::display)]
     display: Vec<DisplaySpec>,
@@ -293,6 +297,7 @@ fn resolve(a: Args) -> Result<MachineSpec> {
     lay(&mut s.boot, a.boot);
     lay(&mut s.append, a.append);
     lay(&mut s.parallel, a.parallel);
+    lay(&mut s.audio, a.audio);
     s.kernel = a.kernel.or(s.kernel);
     s.initrd = a.initrd.or(s.initrd);
     s.bios = a.bios.or(s.bios);

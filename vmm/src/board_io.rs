@@ -38,6 +38,7 @@ pub(crate) struct Board {
     dma: I8237,
     isa: Piix4Isa,
     chips: Vec<Box<dyn Device>>,
+    lazy: SlotId,
     lines: Lines,
     fx: Effects,
     decoder: Decoder,
@@ -75,6 +76,8 @@ pub(crate) struct Built {
     pub(crate) chips: Vec<Box<dyn Device>>,
     pub(crate) places: Vec<(SlotId, Win, Decode)>,
     pub(crate) lines: Lines,
+    /// The chip that moves its DMA data only when somebody looks.
+    pub(crate) lazy: SlotId,
 }
 
 impl Board {
@@ -88,7 +91,7 @@ impl Board {
     }
 
     pub(crate) fn new(ram: Arc<GuestRam>, clock: Clock, disks: Disks, built: Built) -> Self {
-        let Built { pic, dma, isa, chips, places, lines } = built;
+        let Built { pic, dma, isa, chips, places, lines, lazy } = built;
         let mut b = Self {
             ram,
             clock,
@@ -97,6 +100,7 @@ impl Board {
             dma,
             isa,
             chips,
+            lazy,
             lines,
             fx: Effects::default(),
             decoder: Decoder::default(),
@@ -310,6 +314,19 @@ impl Board {
     }
 
     fn access(&mut self, hit: Hit, len: u32, v: &mut u32, write: bool) -> u32 {
+        if hit.slot != Self::DMA_SLOT {
+            return self.parts(hit, len, v, write);
+        }
+        // Counts are of now, and what a write lets go on goes on from now.
+        self.call(self.lazy, |d, cx| d.catch_up(cx));
+        let done = self.parts(hit, len, v, write);
+        if write {
+            self.call(self.lazy, |d, cx| d.catch_up(cx));
+        }
+        done
+    }
+
+    fn parts(&mut self, hit: Hit, len: u32, v: &mut u32, write: bool) -> u32 {
         // Almost every access is one part.
         if let Some(width) = Width::from_bytes(len)
             && width <= hit.widest

@@ -17,16 +17,19 @@
 //! | parallel port | 378h | 7 |
 //! | i82077 | 3F0h-3F5h, 3F7h | 6; DMA 2 |
 //! | W83977 | 370h | |
+//! | Sound Blaster 16 | 220h-22Fh, 330h, 388h-38Bh, or where its Plug and Play registers (279h, A79h) say | 5 (9, 7, 10); DMA 1, 5 |
 //! | firmware trap | 580h-5FFh | |
 
 use std::sync::Arc;
 
 use board::{
-    Decode, Device, Lamps, Lines, Media, NetPort, ParallelPort, Route, Scanout, SerialPort, SlotId, Win,
+    Decode, Device, Lamps, Lines, Media, NetPort, ParallelPort, Route, Scanout, SerialPort, SlotId,
+    SoundPort, Win,
 };
 use devices::ata::DriveSpec;
 use devices::ata::atapi::CdSpec;
 use devices::ata::hard_disk::DiskSpec;
+use devices::audio::sb16::{self, Sb16};
 use devices::chipset::i440bx::{self, I440bx, RomPages};
 use devices::chipset::piix4::{ide, isa, pm};
 use devices::isa::i82077::media::FloppySpec;
@@ -70,6 +73,7 @@ pub(crate) struct Outside {
     pub(crate) serial: [Option<Box<dyn SerialPort>>; 2],
     pub(crate) net: [Option<Box<dyn NetPort>>; NETS_MOST],
     pub(crate) parallel: Option<Box<dyn ParallelPort>>,
+    pub(crate) sound: Option<Box<dyn SoundPort>>,
     pub(crate) display: Box<dyn Scanout>,
     pub(crate) lamps: Box<dyn Lamps>,
 }
@@ -155,7 +159,7 @@ fn rom(ram: &GuestRam, image: &[u8], own: bool) -> (Slot, Vec<RomPages>) {
 
 pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Built, Roles) {
     use Decode::Pio;
-    let Outside { drives, floppies, serial, net, parallel, display, lamps } = outside;
+    let Outside { drives, floppies, serial, net, parallel, sound, display, lamps } = outside;
     let mut k = Kit::default();
     let vram = parts.vram_mib << 20;
     let image = parts.bios.clone().unwrap_or_else(firmware::rom_image);
@@ -242,6 +246,9 @@ pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Bu
     let [fdc_low, fdc_high] = i82077::PORTS;
     let fdc = k.add(i82077::I82077::new(irq6, floppies), &[(i82077::LOW, fdc_low), (i82077::HIGH, fdc_high)]);
     k.add(w83977::W83977::new(), &[(w83977::CONFIG, Pio(0x370))]);
+    let irqs = sb16::IRQS.map(|n| k.irq(n));
+    let pnp = [(sb16::PNP_ADDRESS, Pio(0x279)), (sb16::PNP_WRITE, Pio(0xa79))];
+    let sound = k.add(Sb16::new(irqs, sound), &pnp);
     // With another BIOS the services of the video BIOS are left.
     let bios = Firmware::new(firmware_config(parts, vram, floppy_types(&floppies)), ram.clone());
     k.add(bios, &[(firmware::TRAP, Pio(firmware::TRAP_AT))]);
@@ -254,6 +261,7 @@ pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Bu
         chips,
         places,
         lines,
+        lazy: sound,
     };
     (built, Roles { kbc, vga, com, ide: ide_slot, fdc, pm: pm_slot, rtc, net })
 }

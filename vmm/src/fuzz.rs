@@ -1,6 +1,6 @@
 //! The seam for fuzzing: random accesses of the processor to the whole board, none of which may panic.
 
-use board::{Disk, HostEvent, Media, NetPort, Scanout, VideoMode};
+use board::{Disk, HostEvent, Media, NetPort, Scanout, SoundPort, VideoMode};
 use hv_vcpu::{GuestIo, Width};
 
 use crate::clock::ClockKind;
@@ -70,6 +70,15 @@ impl NetPort for Busy {
     }
 }
 
+/// Somebody who listens, so that sound is made.
+struct Heard;
+
+impl SoundPort for Heard {
+    fn play(&mut self, _: u64, frames: &[[i16; 2]]) {
+        assert!(frames.len() <= 24_000, "half a second at most");
+    }
+}
+
 /// Where the network adapter's registers are put before the fuzzing begins.
 const NET: u16 = 0xe000;
 
@@ -86,10 +95,15 @@ const PORTS: &[(u16, u16)] = &[
     (0xf0, 1),
     (0x170, 7),
     (0x1f0, 7),
+    (0x220, 0xf),
+    (0x220, 0xf),
+    (0x279, 0),
     (0x2f8, 7),
+    (0x330, 1),
     (0x370, 1),
     (0x376, 1),
     (0x378, 3),
+    (0x388, 3),
     (0x3b0, 0xf),
     (0x3c0, 0x1f),
     (0x3f0, 0xf),
@@ -97,6 +111,7 @@ const PORTS: &[(u16, u16)] = &[
     (0x450, 0xf),
     (0x4d0, 1),
     (0x510, 0xf),
+    (0xa79, 0),
     (0xc000, 0xf),
     (0xcf8, 7),
     (NET, 0x7f),
@@ -116,8 +131,15 @@ fn machine() -> Option<Machine> {
     let diskette = Floppy { medium: Some(Box::new(Plain(vec![0; 2880 * 512]))) };
     let floppies = [Some(diskette), Some(Floppy { medium: None })];
     let net = [Some(Box::new(Busy(0)) as Box<dyn NetPort>), None, None, None];
-    let ports =
-        Ports { drives, floppies, serial: [None, None], net, parallel: None, display: Box::new(Seen) };
+    let ports = Ports {
+        drives,
+        floppies,
+        serial: [None, None],
+        net,
+        parallel: None,
+        sound: Some(Box::new(Heard)),
+        display: Box::new(Seen),
+    };
     let mut m = Machine::build(&parts, ports).ok()?;
     for (register, v) in [(0x10, u32::from(NET)), (0x14, 0xe000_0000), (0x04, 7)] {
         m.board.pio_write(0xcf8, Width::Dword, 0x8000_5000 | register);

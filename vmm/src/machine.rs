@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use board::{Disk, HostEvent, Key, Media, NetPort, ParallelPort, Reset, Scanout, SerialPort};
+use board::{Disk, HostEvent, Key, Media, NetPort, ParallelPort, Reset, Scanout, SerialPort, SoundPort};
 use devices::isa::i82077::media::DriveKind;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Unavailable, Vcpu};
 use ram::{GuestRam, RamError};
@@ -49,6 +49,8 @@ pub struct Ports {
     pub net: [Option<Box<dyn NetPort>>; NETS_MOST],
     /// What is plugged into LPT1.
     pub parallel: Option<Box<dyn ParallelPort>>,
+    /// Where the sound card is heard.
+    pub sound: Option<Box<dyn SoundPort>>,
     pub display: Box<dyn Scanout>,
 }
 
@@ -185,7 +187,7 @@ impl Machine {
         let mut found = [const { None }; board_map::DRIVES];
         // Whose disks they are is known once the board is built.
         let (mut ide_disks, mut diskettes) = (Vec::new(), Vec::new());
-        let Ports { drives, floppies, serial, net, parallel, display } = ports;
+        let Ports { drives, floppies, serial, net, parallel, sound, display } = ports;
         for (unit, d) in drives.into_iter().enumerate() {
             let (disk, seen) = match d {
                 None => continue,
@@ -226,6 +228,7 @@ impl Machine {
             serial,
             net: cables,
             parallel,
+            sound,
             display,
             lamps: Box::new(Lit(shared.clone())),
         };

@@ -102,6 +102,15 @@ pub enum ParallelSpec {
     File(PathBuf),
 }
 
+/// Where the sound card is heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AudioSpec {
+    None,
+    /// The host's default output.
+    Host,
+    Wav(PathBuf),
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DisplaySpec {
     None,
@@ -133,6 +142,7 @@ pub struct MachineSpec {
     /// One entry for each adapter.
     pub nets: Vec<NetSpec>,
     pub parallel: ParallelSpec,
+    pub audio: AudioSpec,
     pub display: Vec<DisplaySpec>,
 }
 
@@ -157,6 +167,7 @@ impl Default for MachineSpec {
             serial: Vec::new(),
             nets: vec![NetSpec::UNPLUGGED],
             parallel: ParallelSpec::None,
+            audio: AudioSpec::None,
             display: Vec::new(),
         }
     }
@@ -321,6 +332,15 @@ pub fn parallel(s: &str) -> Result<ParallelSpec, String> {
     }
 }
 
+pub fn audio(s: &str) -> Result<AudioSpec, String> {
+    match s.split_once('=') {
+        None if s == "none" => Ok(AudioSpec::None),
+        None if s == "host" => Ok(AudioSpec::Host),
+        Some(("wav", p)) if !p.is_empty() => Ok(AudioSpec::Wav(p.into())),
+        _ => Err(format!("audio {s:?}; use none, host or wav=PATH")),
+    }
+}
+
 pub fn display(s: &str) -> Result<DisplaySpec, String> {
     let bad = || format!("display {s:?}; use none or vnc=HOST:PORT[,password=WORD]");
     let mut words = s.split(',');
@@ -363,6 +383,7 @@ impl MachineSpec {
             r.text("bios", path, |v| s.bios = Some(v));
             r.texts("serial", serial, |v| s.serial.push(v));
             r.text("parallel", parallel, |v| s.parallel = v);
+            r.text("audio", audio, |v| s.audio = v);
             r.texts("display", display, |v| s.display.push(v));
             r.tables("disk", |t| {
                 let mut d = DiskSpec { path: PathBuf::new(), read_only: false, overlay: false };
@@ -409,7 +430,11 @@ impl MachineSpec {
             ParallelSpec::File(p) => Some(p),
             ParallelSpec::None => None,
         };
-        for p in paths.chain(media).chain(floppies).chain(ports).chain(printer) {
+        let sound = match &mut self.audio {
+            AudioSpec::Wav(p) => Some(p),
+            AudioSpec::None | AudioSpec::Host => None,
+        };
+        for p in paths.chain(media).chain(floppies).chain(ports).chain(printer).chain(sound) {
             *p = base.join(&*p);
         }
         self.nets.iter_mut().for_each(|n| n.rebase(base));

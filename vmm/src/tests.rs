@@ -24,6 +24,7 @@ fn no_ports() -> Ports {
         serial: [None, None],
         net: [const { None }; 4],
         parallel: None,
+        sound: None,
         display: Box::new(Blind),
     }
 }

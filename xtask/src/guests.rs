@@ -7,6 +7,7 @@
 //! | `debian.vhd` | Debian with a login: MBR and core image of GRUB, ext4, kernel, sysvinit |
 //! | `floppy/vmlinuz`, `floppy/initrd.gz` | the kernel with its drivers for diskettes and printers |
 //! | `power/vmlinuz`, `power/initrd.gz` | the kernel with a reader of the power button, and of the SMBus |
+//! | `sound/vmlinuz`, `sound/initrd.gz` | the kernel with its drivers of the sound card, and a program that plays tones |
 //! | `syslinux.img` | a diskette that boots SYSLINUX, with memtest86+ on it |
 //! | `memtest.iso`, `grub.iso`, `ipxe.iso`, `isolinux.iso` | what their packages ship (ISOLINUX: with a menu) |
 
@@ -17,6 +18,7 @@ mod isos;
 mod layer;
 mod linux;
 mod power;
+mod sound;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,6 +49,8 @@ pub(crate) enum Which {
     Floppies,
     /// The Linux of the power tests
     Power,
+    /// The Linux that plays sound
+    Sound,
 }
 
 /// Makes one guest and says where it is.
@@ -61,6 +65,7 @@ pub(crate) fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Isos => &["memtest.iso", "grub.iso", "ipxe.iso", "isolinux.iso"],
         Which::Floppies => &["floppy", "syslinux.img"],
         Which::Power => &["power"],
+        Which::Sound => &["sound"],
     };
     for p in parts.iter().map(|p| at.join(p)).filter(|p| fresh && p.exists()) {
         if p.is_dir() { fs::remove_dir_all(&p) } else { fs::remove_file(&p) }
@@ -73,6 +78,7 @@ pub(crate) fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Isos => run_linux().and_then(|()| isos::make(&at))?,
         Which::Floppies => run_linux().and_then(|()| make_floppies(&at))?,
         Which::Power => run_linux().and_then(|()| make_power(&at))?,
+        Which::Sound => run_linux().and_then(|()| make_sound(&at))?,
     }
     for p in parts {
         say(&format!("guests: {}", at.join(p).display()));
@@ -92,6 +98,7 @@ pub(crate) fn run(fresh: bool) -> Result<()> {
     isos::make(&at)?;
     make_floppies(&at)?;
     make_power(&at)?;
+    make_sound(&at)?;
     make(&at.join("debian.vhd"), || debian::make(&at))?;
     Ok(())
 }
@@ -126,6 +133,12 @@ fn make_floppies(at: &Path) -> Result<()> {
 fn make_power(at: &Path) -> Result<()> {
     let to = at.join("power");
     make(&to.join("initrd.gz"), || power::make(&to, &at.join("linux/initrd.gz")))
+}
+
+/// The sound tests' guest.
+fn make_sound(at: &Path) -> Result<()> {
+    let sound = at.join("sound");
+    make(&sound.join("initrd.gz"), || sound::make(&sound, &at.join("linux/initrd.gz")))
 }
 
 /// The Debian VHD.

@@ -8,4 +8,5 @@ pub mod i8259;
 pub mod lpt;
 pub mod mc146818;
 pub mod ns16550;
+pub mod pnp;
 pub mod w83977;

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
-use board::{Disk, NetPort, NoCable, ParallelPort, SerialPort};
+use board::{Disk, NetPort, NoCable, ParallelPort, SerialPort, SoundPort};
+use host_io::audio;
 use host_io::disk::{self, DiskError};
 use host_io::display::Frame;
 use host_io::display::vnc::{VncConfig, VncError, VncListener, VncServer, parse_address};
@@ -14,7 +15,7 @@ use host_io::net::Wake;
 use host_io::net::nat::{Nat, NatOptions};
 use host_io::serial::{Expect, Input, Port};
 use vmm::spec::{
-    DiskSpec, DisplaySpec, FloppySpec, MachineSpec, NETS_MOST, NetKind, ParallelSpec, SerialSpec,
+    AudioSpec, DiskSpec, DisplaySpec, FloppySpec, MachineSpec, NETS_MOST, NetKind, ParallelSpec, SerialSpec,
 };
 use vmm::{Drive, Floppy, Handle, Ports};
 
@@ -144,7 +145,12 @@ pub(crate) fn open(
         ParallelSpec::None => None,
         ParallelSpec::File(p) => Some(Box::new(Port::file(p)?)),
     };
-    let ports = Ports { drives, floppies, serial, net, parallel, display: Box::new(frame.scanout()) };
+    let sound: Option<Box<dyn SoundPort>> = match &s.audio {
+        AudioSpec::None => None,
+        AudioSpec::Host => Some(audio::host()?),
+        AudioSpec::Wav(p) => Some(Box::new(audio::Wav::create(p)?)),
+    };
+    let ports = Ports { drives, floppies, serial, net, parallel, sound, display: Box::new(frame.scanout()) };
     Ok(Opened { ports, cdroms, terminal, viewers, control })
 }
 

@@ -146,6 +146,7 @@ fn run(engine: &str, unplugged: bool) -> Ran {
         serial: [Some(Box::new(tape.clone())), None],
         net: [Some(Box::new(peer.clone())), None, None, None],
         parallel: None,
+        sound: None,
         display: Box::new(Blind),
     };
     let mut m = Machine::build(&parts, ports).expect("a machine");

@@ -29,7 +29,11 @@ const SYSLINUX: &str =
 
 /// `base`: the tests' initrd.
 pub(super) fn make_linux(at: &Path, base: &Path) -> Result<()> {
-    layer::make(at, base, &Layer { init: INIT, modules: &MODULES, programs: &[("fdformat", FDFORMAT)] })
+    layer::make(
+        at,
+        base,
+        &Layer { init: INIT, drivers: &[], modules: &MODULES, programs: &[("fdformat", FDFORMAT)] },
+    )
 }
 
 /// A FAT diskette of 1.44 MB with SYSLINUX and memtest86+.

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::linux;
 use crate::shell::{command, quiet};
 
 pub(super) struct Layer<'a> {
     /// The first program.
     pub(super) init: &'a str,
-    /// Modules of Debian's kernel, by file name; they go to /modules.
+    /// Drivers of Debian's kernel, with what they depend on, in place of the tests': /modules.order names them.
+    pub(super) drivers: &'a [&'a str],
+    /// Modules by file name; they go to /modules, too.
     pub(super) modules: &'a [&'a str],
     /// Programs without a C library, by name and source; they go to /modules, too.
     pub(super) programs: &'a [(&'a str, &'a str)],
@@ -31,6 +34,9 @@ pub(super) fn make(at: &Path, base: &Path, layer: &Layer<'_>) -> Result<()> {
     super::unpack(&[kernel], &parts)?;
     let root = at.join("root");
     fs::create_dir_all(root.join("modules"))?;
+    if !layer.drivers.is_empty() {
+        linux::modules(&parts, &root, layer.drivers)?;
+    }
     for m in layer.modules {
         fs::copy(find(&parts, m)?, root.join("modules").join(m))?;
     }
@@ -39,7 +45,7 @@ pub(super) fn make(at: &Path, base: &Path, layer: &Layer<'_>) -> Result<()> {
         fs::write(&source, text)?;
         let mut cc =
             command("cc", ["-m32", "-O1", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector"]);
-        cc.args(["-fno-pic", "-no-pie", "-o"]).arg(root.join("modules").join(name)).arg(&source);
+        cc.args(["-mno-sse", "-fno-pic", "-no-pie", "-o"]).arg(root.join("modules").join(name)).arg(&source);
         quiet(&mut cc)?;
         fs::remove_file(&source)?;
     }

@@ -98,7 +98,7 @@ pub(super) fn make(at: &Path) -> Result<()> {
     let busybox = ["bin/busybox", "usr/bin/busybox"].map(|p| parts.join(p)).into_iter().find(|p| p.exists());
     fs::copy(busybox.context("busybox-static has no busybox")?, root.join("bin/busybox"))?;
     std::os::unix::fs::symlink("busybox", root.join("bin/sh")).or_else(ignore_existing)?;
-    modules(&parts, &root)?;
+    modules(&parts, &root, MODULES)?;
     let init = root.join("init");
     fs::write(&init, INIT)?;
     let lease = root.join("lease");
@@ -117,7 +117,7 @@ fn ignore_existing(e: std::io::Error) -> std::io::Result<()> {
 }
 
 /// Copies the modules and writes the order in which they load.
-fn modules(parts: &Path, root: &Path) -> Result<()> {
+pub(super) fn modules(parts: &Path, root: &Path, wanted: &[&str]) -> Result<()> {
     let lib = ["lib/modules", "usr/lib/modules"].map(|p| parts.join(p)).into_iter().find(|p| p.is_dir());
     let lib = lib.context("the kernel package has no modules")?;
     let version = fs::read_dir(&lib)?.next().context("the kernel package has no modules")??.file_name();
@@ -125,7 +125,7 @@ fn modules(parts: &Path, root: &Path) -> Result<()> {
     quiet(command("depmod", ["-b"]).arg(&base).arg(&version))?;
     let dep = fs::read_to_string(lib.join(&version).join("modules.dep"))?;
     let mut order: Vec<PathBuf> = Vec::new();
-    for m in MODULES {
+    for m in wanted {
         let named = |path: &str| {
             let stem = path.rsplit('/').next().unwrap_or(path).split('.').next().unwrap_or(path);
             stem.replace('-', "_") == *m

@@ -26,8 +26,12 @@ echo "heirloom power guest ready"
 exec setsid cttyhack sh
 "#;
 
-const LAYER: Layer<'_> =
-    Layer { init: INIT, modules: &["i2c-dev.ko"], programs: &[("power", include_str!("power.c"))] };
+const LAYER: Layer<'_> = Layer {
+    init: INIT,
+    drivers: &[],
+    modules: &["i2c-dev.ko"],
+    programs: &[("power", include_str!("power.c"))],
+};
 
 /// `base`: the tests' initrd.
 pub(super) fn make(at: &Path, base: &Path) -> Result<()> {

@@ -1,0 +1,29 @@
+//! Guest of the sound tests: the kernel with its drivers of the Sound Blaster 16, and a program that plays tones by them.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::layer::{self, Layer};
+
+/// First program in the guest: a shell on the serial port once the drivers are there.
+const INIT: &str = r#"#!/bin/sh
+/bin/busybox --install -s /bin
+mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
+for m in $(cat /modules.order); do insmod /modules/$m; done
+echo "heirloom sound guest ready"
+exec setsid cttyhack sh
+"#;
+
+const LAYER: Layer<'_> = Layer {
+    init: INIT,
+    // The card, and the old interface to it, which a program without libraries can use.
+    drivers: &["snd_sb16", "snd_mixer_oss", "snd_pcm_oss"],
+    modules: &[],
+    programs: &[("tones", include_str!("tones.c"))],
+};
+
+/// `base`: the tests' initrd.
+pub(super) fn make(at: &Path, base: &Path) -> Result<()> {
+    layer::make(at, base, &LAYER)
+}
