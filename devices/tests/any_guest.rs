@@ -8,8 +8,9 @@
 use board::testkit::Bench;
 use board::{
     Decode, Device, Dir, DiskDone, DiskFault, DiskOp, Dreq, HostEvent, HostJob, IntCtl, IsaDma, Key, Media,
-    NetPort, ParallelPort, Pointer, Reset, Route, SerialPort, StateOut, Width, Win, WinKind,
+    NetPort, ParallelPort, Pointer, Reset, Route, SerialPort, SoundPort, StateOut, Width, Win, WinKind,
 };
+use devices::audio::sb16;
 use devices::chipset::{i440bx, piix4};
 use devices::isa::{i8042, i8237, i8254, i8259, i82077, lpt, mc146818, ns16550, w83977};
 use devices::net::dec21140;
@@ -300,6 +301,71 @@ fn dec21140_takes_anything() {
             b.cfg_write(dec21140::CONFIG, 4, Width::W, 7);
             b.out32(0xec00 + r.pick(&[0x18, 0x20]), r.below(0x2_0000) as u32);
             b.out32(0xec30, r.next() as u32 | 0x2042);
+        }
+    });
+}
+
+/// Frames of guest time, in order, and never more than half a second at once.
+struct Listening(u64);
+
+impl SoundPort for Listening {
+    fn play(&mut self, first: u64, frames: &[[i16; 2]]) {
+        assert!(first >= self.0, "{first} comes after {}", self.0);
+        assert!((1..=24_000).contains(&frames.len()));
+        self.0 = first + frames.len() as u64;
+    }
+}
+
+#[test]
+fn sb16_takes_anything() {
+    use sb16::{DSP, IRQS, MPU, OPL, PNP_ADDRESS, PNP_READ, PNP_WRITE, Sb16};
+    let b = Bench::new(|l| Sb16::new(IRQS.map(|n| l.connect(Route::Isa(n))), Some(Box::new(Listening(0)))));
+    let ports = [
+        (DSP, 0x220),
+        (MPU, 0x330),
+        (OPL, 0x388),
+        (PNP_ADDRESS, 0x279),
+        (PNP_WRITE, 0xa79),
+        (PNP_READ, 0x203),
+    ];
+    torment(b, &ports, |b, r| {
+        match r.below(24) {
+            0 => {
+                // Whole commands that play or record, at any rate.
+                let command =
+                    r.pick(&[0x14, 0x1c, 0x1f, 0x24, 0x2c, 0x75, 0x7d, 0x7f, 0x80, 0xb6, 0xb8, 0xc6, 0xc8]);
+                for v in [0x41, r.byte(), r.byte(), 0x48, r.byte(), 0, command, r.byte() & 0x30, r.byte(), 0]
+                {
+                    b.out8(0x22c, v);
+                }
+            }
+            1 => {
+                (b.dma.left, b.dma.masked) = (r.below(100_000) as usize, r.below(4) == 0);
+                b.dma.given = r.bytes(2000);
+                b.dma.taken.clear();
+            }
+            2 => b.call(|d, cx| d.catch_up(cx)),
+            // Active again, wherever it was put.
+            3 if r.below(8) == 0 => {
+                let v = r.byte();
+                for (index, v) in [(0x02, 0x05), (0x80, 1 << (v & 3)), (0x84, v & 6)] {
+                    b.out8(0x224, index);
+                    b.out8(0x225, v);
+                }
+            }
+            4 if r.below(8) == 0 => {
+                let mut key = 0x6a_u8;
+                b.out8(0x279, 0);
+                for _ in 0..32 {
+                    b.out8(0x279, key);
+                    key = key >> 1 | ((key ^ key >> 1) & 1) << 7;
+                }
+                for (reg, v) in [(3, 0), (0, 0x80), (6, 1), (0x30, r.byte()), (0x31, r.byte())] {
+                    b.out8(0x279, reg);
+                    b.out8(0xa79, v);
+                }
+            }
+            _ => {}
         }
     });
 }

@@ -14,8 +14,10 @@ const TAPS: usize = 16;
 const PHASES: usize = 128;
 /// Of the source's rate; half would be all that it can hold.
 const CUTOFF: f32 = 0.46;
-/// Frames that the last one is held for when the source gives none: gaps between blocks are no clicks.
-const HELD: u32 = 64;
+/// How long the last frame stays when the source gives none: gaps between blocks are no clicks.
+const STAYS: f32 = 2_000_000.0;
+/// How fast it goes after that, as a card's coupling capacitor lets a level go that stays.
+const GOES: f32 = 500_000.0;
 
 /// A frame: left, right.
 pub(super) type Frame = [i16; 2];
@@ -78,6 +80,7 @@ pub(super) struct Track {
     history: [[f32; 2]; 2 * TAPS],
     at: usize,
     hold: [f32; 2],
+    /// Frames that the source did not give.
     held: u32,
 }
 
@@ -117,7 +120,7 @@ impl Track {
 
     /// Nothing is heard of it, now and as long as no frames come.
     pub(super) fn is_silent(&self) -> bool {
-        self.held > HELD + TAPS as u32 && self.hold == [0.0; 2]
+        self.held > TAPS as u32 && self.hold == [0.0; 2]
     }
 
     fn push(&mut self, f: [f32; 2]) {
@@ -131,9 +134,10 @@ impl Track {
             Some(f) => (self.hold, self.held) = (f.map(f32::from), 0),
             None => {
                 self.held = self.held.saturating_add(1);
-                if self.held > HELD {
-                    // As a card's coupling capacitor lets a level go that stays.
-                    self.hold = self.hold.map(|v| if v.abs() < 1.0 { 0.0 } else { v * 0.95 });
+                let period = self.period.num as f32 / self.period.den as f32;
+                if self.held as f32 * period > STAYS {
+                    let rest = (1.0 - period / GOES).max(0.0);
+                    self.hold = self.hold.map(|v| if v.abs() < 1.0 { 0.0 } else { v * rest });
                 }
             }
         }

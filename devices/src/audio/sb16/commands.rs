@@ -44,7 +44,6 @@ impl Sb16 {
         let command = match self.dsp.command {
             None => {
                 self.dsp.command = Some(v);
-                self.dsp.args.clear();
                 v
             }
             Some(c) => {
@@ -55,7 +54,8 @@ impl Sb16 {
         if self.dsp.args.len() >= parameters(command) {
             self.dsp.command = None;
             self.seen.commands += 1;
-            let args: [u8; 3] = std::array::from_fn(|n| self.dsp.args.get(n).copied().unwrap_or(0));
+            let given = std::mem::take(&mut self.dsp.args);
+            let args: [u8; 3] = std::array::from_fn(|n| given.get(n).copied().unwrap_or(0));
             self.carry_out(cx, command, args);
         }
     }

@@ -221,7 +221,7 @@ impl Sb16 {
             let end = l.block_end()?;
             Some(if l.starved { end.max(STARVED) } else { end })
         });
-        let chunk = self.output.sounds(&self.dsp, &self.opl).then_some(CHUNK);
+        let chunk = self.output.waits(&self.dsp, &self.opl).then_some(CHUNK);
         match ends.chain(chunk).min() {
             Some(t) => cx.wake_at(RUN, cx.now().saturating_add(t)),
             None => cx.cancel(RUN),

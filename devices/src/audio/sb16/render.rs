@@ -58,6 +58,11 @@ impl Output {
         self.port.is_some() && any
     }
 
+    /// Has the port to be given something, or be told that nothing follows?
+    pub(super) fn waits(&self, dsp: &Dsp, opl: &Opl3) -> bool {
+        self.awake || self.sounds(dsp, opl)
+    }
+
     /// Time passed up to `now`.
     pub(super) fn render(&mut self, now: Tick, elapsed: Tick, dsp: &mut Dsp, mixer: &Mixer, opl: &mut Opl3) {
         let notes = self.track.due(elapsed);
@@ -108,7 +113,12 @@ impl Output {
             opl.pass(notes);
         } else {
             self.notes.clear();
-            opl.generate(notes, &mut self.notes);
+            if opl.is_silent() {
+                // The filter runs empty.
+                opl.pass(notes);
+            } else {
+                opl.generate(notes, &mut self.notes);
+            }
             let midi = mixer.midi();
             self.track.render(&self.kernel, elapsed, &self.notes, &self.times, midi, &mut self.mix);
         }

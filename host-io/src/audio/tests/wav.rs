@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use board::SoundPort;
 
-use super::{AudioError, Wav};
+use crate::audio::{AudioError, Wav};
 
 /// A path in a folder that goes with it.
 struct Place(PathBuf);
