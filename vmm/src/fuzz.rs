@@ -235,5 +235,9 @@ pub fn board(bytes: &[u8]) {
     let _ = m.board.unknowns().count();
 }
 
+mod sound;
+
+pub use sound::sound;
+
 #[cfg(test)]
 mod tests;

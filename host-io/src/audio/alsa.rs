@@ -18,6 +18,12 @@ const NAMES: [&str; 2] = ["libasound.so.2", "libasound.so"];
 /// `snd_pcm_t`.
 type Pcm = c_void;
 
+/// Called for each message of the library: file, line, function, error, format, and what that takes.
+type ErrorHandler = unsafe extern "C" fn(*const c_char, c_int, *const c_char, c_int, *const c_char);
+
+/// What fails is told by what the calls return; the library would write more lines to the terminal.
+extern "C" fn say_nothing(_: *const c_char, _: c_int, _: *const c_char, _: c_int, _: *const c_char) {}
+
 /// The calls that are used, as <alsa/pcm.h> and <alsa/error.h> declare them.
 struct Calls {
     open: unsafe extern "C" fn(*mut *mut Pcm, *const c_char, c_int, c_int) -> c_int,
@@ -28,6 +34,7 @@ struct Calls {
     prepare: unsafe extern "C" fn(*mut Pcm) -> c_int,
     close: unsafe extern "C" fn(*mut Pcm) -> c_int,
     strerror: unsafe extern "C" fn(c_int) -> *const c_char,
+    set_error_handler: unsafe extern "C" fn(ErrorHandler) -> c_int,
     /// Keeps the code of the above.
     _library: Library,
 }
@@ -60,6 +67,7 @@ impl Calls {
                 prepare: *l.get(b"snd_pcm_prepare\0")?,
                 close: *l.get(b"snd_pcm_close\0")?,
                 strerror: *l.get(b"snd_strerror\0")?,
+                set_error_handler: *l.get(b"snd_lib_error_set_handler\0")?,
                 _library: l,
             })
         }
@@ -83,6 +91,9 @@ impl Alsa {
     #[allow(unsafe_code, reason = "a library that is loaded at run time")]
     pub(super) fn open(name: &str) -> Result<Self, AudioError> {
         let calls = Calls::load()?;
+        // SAFETY: on the hosts that Linux runs on, a C function that takes more arguments than it uses is called as one
+        // that takes the first ones only; ours uses none.
+        unsafe { (calls.set_error_handler)(say_nothing) };
         let fault = |why: String| AudioError::Output { name: name.into(), why };
         let c_name = CString::new(name).map_err(|e| fault(e.to_string()))?;
         let mut pcm = std::ptr::null_mut();

@@ -10,6 +10,12 @@ fn random_accesses_do_not_panic() {
     println!("{runs} boards of 4000 accesses");
 }
 
+#[test]
+fn random_accesses_to_the_sound_card_do_not_panic() {
+    let runs = for_a_while(|rng| crate::fuzz::sound(&rng.bytes(12_000)));
+    println!("{runs} boards of 4000 accesses to sound and DMA");
+}
+
 /// What specs are made of, right and wrong.
 const LINES: &[&str] = &[
     "name = 'accounts'",

@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn a_whole_spec_is_read() {
     let s = MachineSpec::parse(
-        "name = 'accounts'\nmemory = 0x200\nengine = 'software'\nboot = 'dc'\nserial = ['stdio', 'file=/tmp/a']\nparallel = 'none'\n\
+        "name = 'accounts'\nmemory = 0x200\nengine = 'software'\nboot = 'dc'\nserial = ['stdio', 'file=/tmp/a']\nparallel = 'none'\naudio = 'host'\n\
          display = ['vnc=127.0.0.1:5900,password=hunter2']\n[[disk]]\npath = 'xp.vhd'\nread_only = true\n[[cdrom]]\n\
          [[floppy]]\npath = 'a.img'\nread_only = true\n[[floppy]]\n",
         "m.toml",
@@ -65,7 +65,7 @@ fn boot_letters_may_not_repeat() {
 #[test]
 fn every_path_of_a_spec_is_relative_to_its_folder() {
     let mut s = MachineSpec::parse(
-        "parallel = 'file=p'\nkernel = 'k'\ninitrd = 'i'\nserial = ['file=f', 'unix=/run/u']\n[[disk]]\npath = 'd'\n[[cdrom]]\npath = 'c'\n\
+        "parallel = 'file=p'\naudio = 'wav=w'\nkernel = 'k'\ninitrd = 'i'\nserial = ['file=f', 'unix=/run/u']\n[[disk]]\npath = 'd'\n[[cdrom]]\npath = 'c'\n\
          [[floppy]]\npath = 'f'\n[[floppy]]\n",
         "m.toml",
     )
@@ -76,6 +76,7 @@ fn every_path_of_a_spec_is_relative_to_its_folder() {
     assert_eq!((s.disks[0].path.clone(), s.cdroms), ("/at/d".into(), vec![Some("/at/c".into())]));
     assert_eq!(s.floppies[0].path, Some("/at/f".into()));
     assert_eq!(s.parallel, ParallelSpec::File("/at/p".into()));
+    assert_eq!(s.audio, AudioSpec::Wav("/at/w".into()));
     let mut s = MachineSpec { bios: Some("b".into()), ..MachineSpec::default() };
     s.rebase(Path::new("/at"));
     assert_eq!(s.bios, Some("/at/b".into()));

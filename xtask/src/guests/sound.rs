@@ -6,11 +6,18 @@ use anyhow::Result;
 
 use super::layer::{self, Layer};
 
-/// First program in the guest: a shell on the serial port once the drivers are there.
+/// First program in the guest: with `tones=1` on the kernel's command line it plays and powers off; else a shell on the
+/// serial port once the drivers are there.
 const INIT: &str = r#"#!/bin/sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
 for m in $(cat /modules.order); do insmod /modules/$m; done
+case "$(cat /proc/cmdline)" in
+*tones=1*)
+    cd /programs; ./tones volume 100
+    ./tones play 22050 8 1 440 400; ./tones play 44100 16 2 1000 400; ./tones note 0 580 4 300
+    grep SoundBlaster /proc/interrupts; echo "tones end"; poweroff -f;;
+esac
 echo "heirloom sound guest ready"
 exec setsid cttyhack sh
 "#;

@@ -93,13 +93,13 @@ impl Opl3 {
     fn sample(&mut self, pitches: &[Pitch; CHANNELS]) -> Frame {
         let m = self.moment();
         let mut phases = [0; OPERATORS];
-        for channel in 0..CHANNELS {
+        for (channel, &pitch) in pitches.iter().enumerate() {
             for op in operators_of(channel) {
                 let o = &mut self.ops[op];
                 if !o.is_off() || o.keys != 0 {
-                    o.step_envelope(pitches[channel], m);
+                    o.step_envelope(pitch, m);
                 }
-                phases[op] = o.step_phase(pitches[channel], m);
+                phases[op] = o.step_phase(pitch, m);
             }
         }
         let rhythm = self.regs[0xbd] & 0x20 != 0;

@@ -23,14 +23,14 @@ impl Timers {
     }
 
     fn catch_up(&mut self, now: Tick) {
-        for n in 0..2 {
+        for (n, flag) in FLAGS.into_iter().enumerate() {
             let period = self.period(n);
             if let Some(next) = &mut self.next[n]
                 && *next <= now
             {
                 *next += ((now - *next) / period + 1) * period;
-                if self.mask & FLAGS[n] == 0 {
-                    self.flags |= FLAGS[n];
+                if self.mask & flag == 0 {
+                    self.flags |= flag;
                 }
             }
         }

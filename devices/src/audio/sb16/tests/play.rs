@@ -227,9 +227,9 @@ fn adpcm_decodes_by_its_steps() {
     };
     // From 80h: +7 (then steps of 2), +7*2+1, -(7*4+2), 0 of 4 halves the step.
     assert_eq!(decode(Packing::Four, true, &[0x80, 0x77, 0xf0]), [0x87, 0x96, 0x78, 0x7c]);
-    assert_eq!(decode(Packing::Two, true, &[0x40, 0b01_01_11_00]), [0x41, 0x44, 0x3e, 0x42]);
+    assert_eq!(decode(Packing::Two, true, &[0x40, 0b0101_1100]), [0x41, 0x44, 0x3e, 0x42]);
     // Codes of 3, 3 and 2 bits: +3, -(3*2+1), +(1*4+2).
-    assert_eq!(decode(Packing::TwoSix, true, &[0x80, 0b011_111_01]), [0x83, 0x7c, 0x82]);
+    assert_eq!(decode(Packing::TwoSix, true, &[0x80, 0b0111_1101]), [0x83, 0x7c, 0x82]);
     assert_eq!(decode(Packing::Four, false, &[0x00]), [0x80, 0x80], "without a reference from the middle");
 }
 
