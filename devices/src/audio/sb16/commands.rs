@@ -163,9 +163,7 @@ impl Sb16 {
     }
 
     fn pause(&mut self, lane: usize, paused: bool) {
-        if let Some(run) = &mut self.dsp.lanes[lane].run {
-            run.paused = paused;
-        }
+        self.dsp.lanes[lane].pause(paused);
     }
 
     fn end_auto(&mut self, lane: usize, ending: bool) {

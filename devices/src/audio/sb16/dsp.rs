@@ -120,7 +120,7 @@ impl Dsp {
         (*command, *midi, *rate, *block, *speaker) = (None, false, [Rate::RESET; 2], 0, false);
         (self.stereo_in, self.test, self.challenge, self.forced) = (false, 0, (0xaa, 0), [None; 2]);
         for l in &mut self.lanes {
-            (l.run, l.starved) = (None, false);
+            l.stop();
         }
     }
 

@@ -1,5 +1,7 @@
 //! One DMA lane of the DSP, 8-bit or 16-bit: what it plays or records now, by its sample clock.
 
+use std::collections::VecDeque;
+
 use board::{Cx, Dir, Dreq, Tick};
 
 use super::adpcm::Adpcm;
@@ -7,6 +9,9 @@ use crate::audio::track::{Frame, Period, Track};
 
 /// Bytes that are moved in one go at most.
 const PIECE: usize = 4096;
+/// Frames between the DMA channel and the converter. Drivers mask the channel for the moment in which they read its
+/// count; the converter goes on from here meanwhile.
+pub(super) const FIFO: usize = 8;
 
 /// What the data are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,19 +57,50 @@ impl Run {
 pub(super) struct Lane {
     pub track: Track,
     pub run: Option<Run>,
-    /// The DMA channel gave less than was asked for.
-    pub starved: bool,
+    /// Frames that the clock has asked for and the DMA channel has not given: taken when it does, up to [`FIFO`].
+    pub owed: u64,
+    fifo: VecDeque<Frame>,
+    last: Frame,
     pub bytes: u64,
 }
 
 impl Lane {
     pub(super) fn new() -> Self {
-        Self { track: Track::new(Period::hz(8000)), run: None, starved: false, bytes: 0 }
+        Self {
+            track: Track::new(Period::hz(8000)),
+            run: None,
+            owed: 0,
+            fifo: VecDeque::new(),
+            last: [0; 2],
+            bytes: 0,
+        }
     }
 
     pub(super) fn start(&mut self, run: Run, period: Period) {
         self.track.restart(period);
-        (self.run, self.starved) = (Some(run), false);
+        (self.run, self.owed) = (Some(run), 0);
+        self.prime();
+    }
+
+    pub(super) fn stop(&mut self) {
+        (self.run, self.owed) = (None, 0);
+    }
+
+    pub(super) fn pause(&mut self, paused: bool) {
+        if let Some(run) = &mut self.run {
+            run.paused = paused;
+            if !paused {
+                self.prime();
+            }
+        }
+    }
+
+    /// What was heard last stays for as long as it takes until new frames are through.
+    pub(super) fn prime(&mut self) {
+        if self.run.is_some_and(|r| !r.record) {
+            let last = self.fifo.back().copied().unwrap_or(self.last);
+            self.fifo.resize(FIFO.max(self.fifo.len()), last);
+        }
     }
 
     fn goes(&self) -> bool {
@@ -74,7 +110,7 @@ impl Lane {
     /// How long until the block ends.
     pub(super) fn block_end(&self) -> Option<Tick> {
         let run = self.run.as_ref().filter(|r| !r.paused)?;
-        Some(self.track.until(run.frames_left()))
+        Some(self.track.until(run.frames_left().saturating_sub(self.owed)))
     }
 
     /// Moves what the clock asks for within `elapsed`; what is to be heard goes to `out`. True if a block ended.
@@ -86,17 +122,18 @@ impl Lane {
         out: &mut Vec<Frame>,
     ) -> bool {
         let mut ended = false;
-        let mut due = if self.goes() { self.track.due(elapsed) } else { 0 };
-        self.starved = false;
+        let asked = self.track.due(elapsed);
+        let mut due = if self.goes() { asked + self.owed } else { 0 };
+        self.owed = 0;
         while due > 0
             && let Some(run) = &mut self.run
         {
             let frames = due.min(run.frames_left());
-            let (done, bytes) = run.step(cx, dreq, frames, out);
+            let (done, bytes) = run.step(cx, dreq, frames, &mut self.fifo);
             self.bytes += bytes;
             due -= done;
             if run.frames_left() > 0 && done < frames {
-                self.starved = true;
+                self.owed = due.min(FIFO as u64);
                 break;
             }
             if run.frames_left() == 0 {
@@ -112,13 +149,16 @@ impl Lane {
                 break;
             }
         }
+        let heard = self.fifo.len().min(asked as usize);
+        out.extend(self.fifo.drain(..heard));
+        self.last = out.last().copied().unwrap_or(self.last);
         ended
     }
 }
 
 impl Run {
     /// Plays or records `frames`, all of this block. Returns how many it did, and the bytes that it took.
-    fn step(&mut self, cx: &mut Cx<'_>, dreq: Dreq, frames: u64, out: &mut Vec<Frame>) -> (u64, u64) {
+    fn step(&mut self, cx: &mut Cx<'_>, dreq: Dreq, frames: u64, out: &mut VecDeque<Frame>) -> (u64, u64) {
         let channels = self.channels();
         match &mut self.kind {
             Kind::Silence => {
@@ -141,7 +181,7 @@ impl Run {
                         continue;
                     }
                     let v = (i16::from(a.next()) - 0x80) << 8;
-                    out.push([v, v]);
+                    out.push_back([v, v]);
                     done += 1;
                 }
                 // A block that holds the reference alone has no samples.
@@ -195,7 +235,7 @@ fn quiet(data: &mut [u8], wide: bool, signed: bool) {
     }
 }
 
-fn decode(data: &[u8], wide: bool, signed: bool, stereo: bool, out: &mut Vec<Frame>) {
+fn decode(data: &[u8], wide: bool, signed: bool, stereo: bool, out: &mut VecDeque<Frame>) {
     let flip = if signed { 0 } else { 0x8000 };
     let sample = |s: &[u8]| {
         let raw = if wide { u16::from_le_bytes([s[0], s[1]]) } else { u16::from(s[0]) << 8 };

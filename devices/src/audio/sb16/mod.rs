@@ -219,7 +219,7 @@ impl Sb16 {
     fn settle(&mut self, cx: &mut Cx<'_>) {
         let ends = self.dsp.lanes.iter().filter_map(|l| {
             let end = l.block_end()?;
-            Some(if l.starved { end.max(STARVED) } else { end })
+            Some(if l.owed > 0 { end.max(STARVED) } else { end })
         });
         let chunk = self.output.waits(&self.dsp, &self.opl).then_some(CHUNK);
         match ends.chain(chunk).min() {

@@ -8,7 +8,7 @@ use minicbor::{Decode, Encode};
 use super::Sb16;
 use super::adpcm::{Adpcm, Packing};
 use super::dsp::{Dsp, MOST_OUT, Rate};
-use super::lane::{Kind, Lane, Run};
+use super::lane::{FIFO, Kind, Lane, Run};
 use super::mixer::Mixer;
 use super::mpu401::Mpu401;
 use crate::audio::opl3::Opl3V1;
@@ -49,8 +49,9 @@ struct LaneV1 {
     /// Of the sample clock: numerator and denominator of its period, and what is over of this one.
     #[n(1)]
     clock: (u64, u64, u64),
+    /// Frames that the DMA channel owes.
     #[n(2)]
-    starved: bool,
+    owed: u64,
 }
 
 #[derive(Encode, Decode)]
@@ -161,9 +162,9 @@ fn load_run(s: &StateIn<'_>, v: RunV1) -> Result<Run, StateError> {
 }
 
 fn lane_v1(l: &Lane) -> LaneV1 {
-    let Lane { track, run, starved, bytes: _ } = l;
+    let Lane { track, run, owed, bytes: _, .. } = l;
     let Period { num, den } = track.period;
-    LaneV1 { run: run.as_ref().map(run_v1), clock: (num, den, track.part), starved: *starved }
+    LaneV1 { run: run.as_ref().map(run_v1), clock: (num, den, track.part), owed: *owed }
 }
 
 fn load_lane(s: &StateIn<'_>, l: &mut Lane, v: LaneV1) -> Result<(), StateError> {
@@ -173,10 +174,14 @@ fn load_lane(s: &StateIn<'_>, l: &mut Lane, v: LaneV1) -> Result<(), StateError>
     if !sane {
         return Err(s.bad("sample clock", num));
     }
+    if v.owed > FIFO as u64 {
+        return Err(s.bad("owed", v.owed));
+    }
     let run = v.run.map(|r| load_run(s, r)).transpose()?;
     l.track.restart(Period { num, den });
     l.track.part = part;
-    (l.run, l.starved) = (run, v.starved);
+    (l.run, l.owed) = (run, v.owed);
+    l.prime();
     Ok(())
 }
 
