@@ -2,19 +2,24 @@
 //!
 //! The two clocks differ by some parts in ten thousand: the queue is read a little faster or slower than it was written,
 //! by what its level says, at most [`STRETCH`], which nobody hears. A machine that is late lets the queue run dry: the
-//! sound fades out over [`FADE`], and fades in again when the queue is full enough. One that catches up a lot is cut,
+//! sound fades out over [`FADE`], and fades in again when the queue is full enough; it is kept fuller from then on. One that catches up a lot is cut,
 //! with a fade from the old place to the new one.
 
 use std::collections::VecDeque;
 
 use board::SOUND_HZ;
 
-/// Frames that wait, as a rule: 25 ms.
-pub(super) const TARGET: usize = (SOUND_HZ / 40) as usize;
-/// More than that is cut: 125 ms.
-pub(super) const MOST: usize = 5 * TARGET;
-/// 5 ms.
-pub(super) const FADE: usize = (SOUND_HZ / 200) as usize;
+/// Frames that wait, as a rule: 30 ms.
+pub(super) const TARGET: usize = (SOUND_HZ * 30 / 1000) as usize;
+/// A machine that is late again and again gets a longer queue: by so much each time, up to [`LONGEST`], and back after
+/// [`CALM`] frames without.
+const LONGER: usize = (SOUND_HZ / 100) as usize;
+const LONGEST: usize = 3 * TARGET;
+const CALM: u64 = 30 * SOUND_HZ;
+/// So much more than the target is cut to it: 90 ms.
+pub(super) const MOST: usize = 3 * TARGET;
+/// 3 ms.
+pub(super) const FADE: usize = (SOUND_HZ * 3 / 1000) as usize;
 /// Of the reading speed.
 pub(super) const STRETCH: f64 = 0.005;
 /// The four frames that the interpolation looks at.
@@ -22,9 +27,12 @@ const TAPS: usize = 4;
 
 type Frame = [f32; 2];
 
-#[derive(Default)]
 pub(super) struct Feed {
     queue: VecDeque<Frame>,
+    /// Frames that are to wait.
+    target: usize,
+    /// Frames played since the target last changed.
+    calm: u64,
     /// Between the second and the third frame of the queue.
     fraction: f64,
     /// The queue's level without the steps that its writer makes.
@@ -40,12 +48,30 @@ pub(super) struct Feed {
     pub(super) cut: u64,
 }
 
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            target: TARGET,
+            calm: 0,
+            fraction: 0.0,
+            level: 0.0,
+            gain: 0.0,
+            playing: false,
+            ends: false,
+            silent: 0,
+            dry: 0,
+            cut: 0,
+        }
+    }
+}
+
 impl Feed {
     pub(super) fn push(&mut self, frames: impl IntoIterator<Item = [i16; 2]>) {
         self.ends = false;
         self.queue.extend(frames.into_iter().map(|f| f.map(f32::from)));
-        if self.queue.len() > MOST {
-            self.skip(self.queue.len() - TARGET);
+        if self.queue.len() > self.target + MOST {
+            self.skip(self.queue.len() - self.target);
         }
     }
 
@@ -81,13 +107,13 @@ impl Feed {
 
     /// The next frames for the device: all of `out`.
     pub(super) fn pull(&mut self, out: &mut [[i16; 2]]) {
-        let ready = self.queue.len() >= TARGET || self.ends && self.queue.len() >= TAPS;
+        let ready = self.queue.len() >= self.target || self.ends && self.queue.len() >= TAPS;
         if !self.playing && ready {
             (self.playing, self.fraction, self.gain) = (true, 0.0, 0.0);
             self.level = self.queue.len() as f64;
         }
         self.level += (self.queue.len() as f64 - self.level) * 0.05;
-        let off = (self.level - TARGET as f64) / TARGET as f64;
+        let off = (self.level - self.target as f64) / TARGET as f64;
         let speed = 1.0 + (off * 0.01).clamp(-STRETCH, STRETCH);
         for o in out {
             *o = self.next(speed);
@@ -99,10 +125,17 @@ impl Feed {
             self.silent += 1;
             return [0; 2];
         }
+        self.calm += 1;
+        if self.calm == CALM {
+            (self.target, self.calm) = ((self.target - LONGER / 2).max(TARGET), 0);
+        }
         let fades = self.queue.len() < FADE + TAPS;
         self.gain = (self.gain + if fades { -1.0 } else { 1.0 } / FADE as f32).clamp(0.0, 1.0);
         if self.queue.len() < TAPS || fades && self.gain == 0.0 {
-            self.dry += u64::from(!self.ends);
+            if !self.ends {
+                self.dry += 1;
+                (self.target, self.calm) = ((self.target + LONGER).min(LONGEST), 0);
+            }
             self.playing = false;
             self.queue.clear();
             self.silent += 1;

@@ -9,14 +9,14 @@ use board::{SOUND_HZ, SoundPort};
 use super::AudioError;
 use super::feed::Feed;
 
-/// Frames that a device is given at once: 10 ms.
-pub(super) const PERIOD: usize = (SOUND_HZ / 100) as usize;
+/// Frames that a device is given at once: 5 ms.
+pub(super) const PERIOD: usize = (SOUND_HZ / 200) as usize;
 /// What a device holds of sound that it has not played: 20 ms.
 pub(super) const DEVICE: Duration = Duration::from_millis(20);
 /// A device is stopped after so long a silence.
 const STOP_AFTER: u64 = 2 * SOUND_HZ;
 /// A device that takes more than it can have played has no clock; it is not given more than this ahead.
-const AHEAD: Duration = Duration::from_millis(60);
+const AHEAD: Duration = Duration::from_millis(40);
 /// After a device went away, until it is looked for again.
 const REOPEN: Duration = Duration::from_secs(2);
 /// Frames that wait for the thread at most, should it hang: half a second.
@@ -95,6 +95,11 @@ fn feed_device(inbox: &Shared, device: Box<dyn Device>, mut open: Open) {
         let (frames, rests) = {
             let mut i = inbox.lock();
             if i.closed {
+                tracing::debug!(
+                    "sound: {} times nothing came in time, {} times too much",
+                    feed.dry,
+                    feed.cut
+                );
                 return;
             }
             (std::mem::take(&mut i.frames), std::mem::take(&mut i.rests))

@@ -1,6 +1,7 @@
 //! The queue between two clocks, with a device and a machine of the test's own making.
 
 use crate::audio::feed::{FADE, Feed, MOST, TARGET};
+use crate::audio::player::PERIOD;
 
 /// A machine that plays a sine, and how far it is.
 struct Sine {
@@ -37,9 +38,9 @@ fn run(fast: f64, secs: u32, sine: &mut Sine, mut given: impl FnMut(u32) -> usiz
             feed.push(sine.take(frames));
         }
         owed += 240.0 * (1.0 + fast);
-        while owed >= 480.0 {
-            owed -= 480.0;
-            let mut period = [[0; 2]; 480];
+        while owed >= PERIOD as f64 {
+            owed -= PERIOD as f64;
+            let mut period = [[0; 2]; PERIOD];
             feed.pull(&mut period);
             out.extend(period.map(|f| f[0]));
         }
@@ -68,20 +69,34 @@ fn clocks_that_differ_are_brought_together_without_a_gap() {
         assert!((hz / 440.0 - 1.0).abs() < 0.005, "{hz}");
         // Late by no more than the queue.
         let silence = out.iter().position(|v| *v != 0).expect("sound");
-        assert!(silence <= TARGET + 480 + 240, "{silence}");
+        assert!(silence <= TARGET + 2 * PERIOD, "{silence}");
     }
 }
 
 #[test]
+fn a_machine_that_is_late_by_ten_milliseconds_is_not_heard() {
+    let mut sine = Sine { hz: 300.0, at: 0 };
+    let (feed, out) = run(0.0, 20, &mut sine, |n| match n % 20 {
+        10..12 => 0,
+        12 => 240 * 3,
+        _ => 240,
+    });
+    assert_eq!((feed.dry, feed.cut), (0, 0));
+    let sound = out.iter().position(|v| *v != 0).expect("sound") + FADE;
+    let quiet = out[sound..].chunks(160).filter(|c| c.iter().all(|v| v.abs() < 9000)).count();
+    assert_eq!(quiet, 0, "each turn reaches its peak");
+}
+
+#[test]
 fn a_machine_that_stalls_fades_out_and_in() {
-    // Twice a second it is late by 60 ms, and then gives all of it at once.
+    // Twice a second it is late by 60 ms, and then gives all of it at once. After some of it the queue is long enough.
     let mut sine = Sine { hz: 300.0, at: 0 };
     let (feed, out) = run(0.0, 20, &mut sine, |n| match n % 100 {
         50..62 => 0,
         62 => 240 * 13,
         _ => 240,
     });
-    assert!(feed.dry > 20, "{}", feed.dry);
+    assert!((2..=8).contains(&feed.dry), "{}", feed.dry);
     smooth(&out, &sine);
 }
 
@@ -116,7 +131,7 @@ fn the_queue_is_bounded() {
     for _ in 0..100 {
         feed.push([[1; 2]; 4800]);
     }
-    let mut out = vec![[0; 2]; MOST + 480];
+    let mut out = vec![[0; 2]; MOST + TARGET + 480];
     feed.pull(&mut out);
-    assert!(out.iter().rposition(|f| *f != [0; 2]).is_none_or(|n| n <= MOST));
+    assert!(out.iter().rposition(|f| *f != [0; 2]).is_none_or(|n| n <= MOST + TARGET));
 }
