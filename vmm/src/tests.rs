@@ -15,6 +15,7 @@ mod bios;
 mod floppy;
 mod net;
 mod power;
+mod sound;
 
 /// Nothing is plugged in.
 fn no_ports() -> Ports {
