@@ -360,6 +360,18 @@ fn mode_0dh_is_a_quarter_as_fine() {
     });
 }
 
+/// Horizontal values are twice as large at 15 and 16 bits: the counter goes beyond that of the widest picture.
+#[test]
+fn wide_screens_of_16_bits_are_whole() {
+    for (width, height) in [(1152, 864), (1280, 1024), (1600, 1200)] {
+        let mut c = Card::new();
+        linear_mode(&mut c, width, height, 16);
+        c.b.write16(LFB + (width * height - 1) * 2, 0xf81f);
+        let p = c.picture();
+        same(&p, width, height, |x, y| if (x + 1, y + 1) == (width, height) { 0xff_00ff } else { 0 });
+    }
+}
+
 /// The register writes of a linear mode, as `docs/devices/s3trio64.md` gives them.
 pub fn linear_mode(c: &mut Card, width: u32, height: u32, bits: u32) {
     let times = if bits == 15 || bits == 16 { 2 } else { 1 };
@@ -390,7 +402,7 @@ pub fn linear_mode(c: &mut Card, width: u32, height: u32, bits: u32) {
     c.unlock();
     let over = |v: u32| v >> 8 & 1;
     c.cr(0x5d, (over(chars + 20) | over(chars - 1) << 1 | over(chars) << 2 | over(chars + 4) << 4) as u8);
-    c.cr(0x5e, ((vt >> 10 & 1) | (vde >> 10 & 1) << 1 | (vrs >> 10 & 1) << 4) as u8);
+    c.cr(0x5e, ((vt >> 10 & 1) | (vde >> 10 & 1) << 1 | (vrs >> 10 & 1) << 4 | 0x40) as u8);
     c.cr(0x31, 0x8d);
     c.cr(0x32, 0);
     c.cr(0x3a, 0x15);

@@ -98,11 +98,10 @@ impl Vga {
         let cell = if kind == Kind::Text && !clocking.dots_8() { 9 } else { 8 };
         let stretch = if clocking.dot_clock_half() || ext.dots_double { 2 } else { 1 };
         let (_, chars) = self.horizontal();
-        let chars = chars.min(MOST_WIDTH / cell / stretch);
-        let dots = match kind {
-            Kind::Direct(Direct::Rgb15 | Direct::Rgb16) => chars * 4,
-            _ => chars * cell,
-        };
+        // Dots of a character clock: two clocks to a dot of sixteen bits.
+        let each = if matches!(kind, Kind::Direct(Direct::Rgb15 | Direct::Rgb16)) { 4 } else { cell };
+        let chars = chars.min(MOST_WIDTH / each / stretch);
+        let dots = chars * each;
         let (display, blank, compare) = self.vertical();
         let lines = if plain && blank != 0 && blank < display { blank } else { display };
         let fields = if ext.interlace { 2 } else { 1 };
