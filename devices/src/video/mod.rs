@@ -2,6 +2,7 @@
 
 pub mod s3trio64;
 pub mod screen;
+pub mod sprite;
 pub mod vga;
 
 #[cfg(test)]

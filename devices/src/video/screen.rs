@@ -7,6 +7,7 @@
 use board::{SECOND, Scanout, Tick, VideoMode};
 use ram::{GuestRam, PAGE_SHIFT};
 
+use super::sprite::Sprite;
 use super::vga::{Cursor, Kind, Picture, TextLook, Vga, Vram};
 
 /// Guest time from refresh to refresh while somebody looks.
@@ -25,6 +26,7 @@ pub struct Screen {
     cursor: Option<Cursor>,
     cells: Vec<u16>,
     fonts: Vec<u8>,
+    sprite: Option<Sprite>,
     stale: bool,
     /// For metrics: refreshes that found something, and lines drawn.
     pub frames: u64,
@@ -41,8 +43,16 @@ impl Screen {
         self.stale = true;
     }
 
-    /// Draws what changed. Collects the dirty bits of video memory.
-    pub fn refresh(&mut self, vga: &Vga, ram: &GuestRam, v: Vram<'_>, now: Tick, to: &mut dyn Scanout) {
+    /// Draws what changed. Collects the dirty bits of video memory. `sprite`: the hardware cursor, if it is on.
+    pub fn refresh(
+        &mut self,
+        vga: &Vga,
+        ram: &GuestRam,
+        v: Vram<'_>,
+        sprite: Option<Sprite>,
+        now: Tick,
+        to: &mut dyn Scanout,
+    ) {
         let mut pages = vec![false; (v.len() >> PAGE_SHIFT) as usize];
         let mut written = false;
         ram.take_dirty(v.extent(), |at| {
@@ -62,19 +72,25 @@ impl Screen {
         }
         let all = std::mem::take(&mut self.stale) || self.shown != Some(pic);
         self.shown = Some(pic);
+        // Where the cursor was and where it is, if it is another than the last time.
+        let before = std::mem::replace(&mut self.sprite, sprite);
+        let any_moved = before != self.sprite;
+        let moved = if any_moved { [before, self.sprite.clone()] } else { [None, None] };
+        let moved = |y: u32| moved.iter().flatten().any(|s| s.covers(y));
         if !pic.on {
             if all {
                 self.push(vga, v, &pic, look(now), to, |_| true);
             }
         } else if pic.kind == Kind::Text {
-            self.text(vga, v, &pic, now, all, written, to);
-        } else if all || written {
+            self.text(vga, v, &pic, now, all, written, moved, to);
+        } else if all || written || any_moved {
             self.push(vga, v, &pic, look(now), to, |y| {
-                all || {
-                    let (first, end) = pic.extent(pic.line(y), v.len());
-                    let last = (end - 1).min(v.len() - 1) >> PAGE_SHIFT;
-                    pages[(first >> PAGE_SHIFT) as usize..=last as usize].iter().any(|&p| p)
-                }
+                all || moved(y)
+                    || written && {
+                        let (first, end) = pic.extent(pic.line(y), v.len());
+                        let last = (end - 1).min(v.len() - 1) >> PAGE_SHIFT;
+                        pages[(first >> PAGE_SHIFT) as usize..=last as usize].iter().any(|&p| p)
+                    }
             });
         }
     }
@@ -88,11 +104,13 @@ impl Screen {
         now: Tick,
         all: bool,
         written: bool,
+        moved: impl Fn(u32) -> bool,
         to: &mut dyn Scanout,
     ) {
         let (look, cursor) = (look(now), vga.cursor());
         let (old_look, old_cursor) = (self.look.replace(look), std::mem::replace(&mut self.cursor, cursor));
         if !all && !written && old_look == Some(look) && old_cursor == cursor {
+            self.push(vga, v, pic, look, to, moved);
             return;
         }
         let mut all = all;
@@ -118,18 +136,18 @@ impl Screen {
             let holds = |c: Option<Cursor>| {
                 c.is_some_and(|c| c.at.wrapping_sub(line.counter) & 0xffff < row.len() as u32)
             };
-            let moved = cursor != old_cursor || old_look.is_none_or(|o| o.cursor != look.cursor);
+            let stepped = cursor != old_cursor || old_look.is_none_or(|o| o.cursor != look.cursor);
             let blinked = old_look.is_none_or(|o| o.blink != look.blink)
                 && vga.blinks()
                 && row.iter().any(|c| c & 0x8000 != 0);
             let differs = self.cells.get(at..at + row.len()) != Some(row);
-            if all || differs || blinked || moved && (holds(cursor) || holds(old_cursor)) {
+            if all || differs || blinked || stepped && (holds(cursor) || holds(old_cursor)) {
                 changed[y as usize..end as usize].fill(true);
             }
             y = end;
         }
         self.cells = cells;
-        self.push(vga, v, pic, look, to, |y| changed[y as usize]);
+        self.push(vga, v, pic, look, to, |y| changed[y as usize] || moved(y));
     }
 
     /// Draws the lines that `wants` names and hands them over in runs.
@@ -148,6 +166,7 @@ impl Screen {
         let mut first = 0;
         let mut before = None;
         let mut any = false;
+        let sprite = self.sprite.as_ref().filter(|_| pic.on);
         for y in 0..pic.height {
             let wanted = wants(y);
             if wanted {
@@ -157,12 +176,16 @@ impl Screen {
                     first = y;
                 }
                 if at > 0 && before == Some(line) {
-                    px.extend_from_within(at - width..);
+                    px.extend_from_within(at - width..at);
                 } else {
                     px.resize(at + width, 0);
                     vga.draw(v, pic, line, look, &mut brush, &mut px[at..]);
                 }
                 before = Some(line);
+                if let Some(s) = sprite.filter(|s| s.covers(y)) {
+                    s.paint(y, &mut px[at..]);
+                    before = None;
+                }
                 self.lines += 1;
                 any = true;
             }
@@ -182,13 +205,16 @@ impl Screen {
 }
 
 /// The whole picture as it is now, without telling anybody.
-pub fn snapshot(vga: &Vga, v: Vram<'_>, now: Tick) -> (VideoMode, Vec<u32>) {
+pub fn snapshot(vga: &Vga, v: Vram<'_>, sprite: Option<&Sprite>, now: Tick) -> (VideoMode, Vec<u32>) {
     let pic = vga.picture(v);
     let width = pic.width as usize;
     let mut px = vec![0; width * pic.height as usize];
     let mut brush = vga.brush();
     for (y, out) in px.chunks_exact_mut(width).enumerate() {
         vga.draw(v, &pic, pic.line(y as u32), look(now), &mut brush, out);
+        if let Some(s) = sprite.filter(|_| pic.on) {
+            s.paint(y as u32, out);
+        }
     }
     (VideoMode { width: pic.width, height: pic.height }, px)
 }

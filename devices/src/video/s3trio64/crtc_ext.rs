@@ -2,6 +2,8 @@
 
 use crate::video::vga::{Direct, Ext};
 
+use super::cursor::Cursor;
+use super::engine::Geometry;
 use super::regs::{
     AdvFunc, BkwdComp1, CR2D_DEVICE_ID_HIGH, CR2E_DEVICE_ID_LOW, CR2F_REVISION, CR30_CHIP_ID, CR36_BUS,
     CR37_CONFIG, ExHOvf, ExSctl2, ExVOvf, LawCtl, MemCnfg, REFERENCE_KHZ,
@@ -20,6 +22,28 @@ pub struct CrtcExt {
     pub(super) advfunc: u8,
     /// SR17 counts, as the test register of a running PLL would.
     pub(super) test: u8,
+    pub(super) cursor: Cursor,
+}
+
+/// CRTC indices that the data book keeps for later: no register is there, and drivers that save the whole file read them.
+pub fn reserved_cr(n: u8) -> bool {
+    matches!(n, 0x19..=0x21 | 0x23 | 0x25 | 0x27..=0x2c)
+}
+
+/// The same of the sequencer.
+pub fn reserved_sr(n: u8) -> bool {
+    matches!(n, 0x1d..=0x1f)
+}
+
+/// Bits that a register has, where it has fewer than eight.
+fn bits(n: usize) -> u8 {
+    match n {
+        0x46 | 0x48 => 0x07,
+        0x4c | 0x69 => 0x1f,
+        0x4e | 0x4f => 0x3f,
+        0x6a => 0x7f,
+        _ => 0xff,
+    }
 }
 
 impl CrtcExt {
@@ -39,7 +63,7 @@ impl CrtcExt {
         (sr[0x10], sr[0x11]) = (0x42, 0x3b);
         // 25.06 MHz, near the VGA's clock: M = 68, N = 3, R = 3.
         (sr[0x12], sr[0x13]) = (0x63, 0x44);
-        Self { cr, sr, start: 0, bank: 0, advfunc: 0, test: 0 }
+        Self { cr, sr, start: 0, bank: 0, advfunc: 0, test: 0, cursor: Cursor::default() }
     }
 
     /// CR38: CR2D-CR3F may be written.
@@ -86,6 +110,81 @@ impl CrtcExt {
         self.cr[0x33] & 0x10 != 0
     }
 
+    /// CR40 b0: the engine's registers answer.
+    pub fn engine_on(&self) -> bool {
+        self.cr[0x40] & 1 != 0
+    }
+
+    /// CR53 b4 or ADVFUNC b5: the engine's registers are memory at A0000h.
+    pub fn mmio(&self) -> bool {
+        self.cr[0x53] & 0x10 != 0 || self.advfunc().mio()
+    }
+
+    /// SR09 b7: and nowhere else.
+    pub fn mmio_only(&self) -> bool {
+        self.sr[9] & 0x80 != 0
+    }
+
+    /// CR66 b1: the engine is held in reset.
+    pub fn engine_reset(&self) -> bool {
+        self.cr[0x66] & 2 != 0
+    }
+
+    /// What the engine takes pixels and rows for: CR50 b5-4; CR50 b0, b7, b6, CR31 b1 and ADVFUNC b2. Pixel length 2 is
+    /// reserved; width code 101 (CR50 b0 and b6) is Virtual PC's own.
+    pub fn geometry(&self) -> Geometry {
+        let bytes = match self.cr[0x50] >> 4 & 3 {
+            1 => 2,
+            3 => 4,
+            _ => 1,
+        };
+        let width = match self.cr[0x50] & 0xc1 {
+            0x01 => 1152,
+            0x40 => 640,
+            0x80 if self.advfunc().scrn_size() => 1600,
+            0x80 => 800,
+            0x81 => 1600,
+            0xc0 => 1280,
+            0x41 => 896,
+            _ if self.cr31().two_page() => 2048,
+            _ => 1024,
+        };
+        Geometry { bytes, pitch: width * bytes }
+    }
+
+    /// Bits of a CRTC register of the VGA that CR35 locks: b4 vertical, b5 horizontal timing.
+    pub fn locked_crtc(&self, n: u8) -> u8 {
+        let vertical = match n {
+            0x06 | 0x10 | 0x15 | 0x16 => 0xff,
+            0x07 => 0xad,
+            0x09 => 0x20,
+            0x11 => 0x0f,
+            _ => 0,
+        };
+        let horizontal = match n {
+            0..=5 => 0xff,
+            0x17 => 0x04,
+            _ => 0,
+        };
+        let on = |bit: u8| self.cr[0x35] & bit != 0;
+        let part = |bit: u8, bits: u8| if on(bit) { bits } else { 0 };
+        part(0x10, vertical) | part(0x20, horizontal)
+    }
+
+    /// CR34 b5: bits of SR01; CR34 b7: bits of MISC.
+    pub fn locked_dots(&self) -> u8 {
+        if self.cr[0x34] & 0x20 != 0 { 0x01 } else { 0 }
+    }
+
+    pub fn locked_clock(&self) -> u8 {
+        if self.cr[0x34] & 0x80 != 0 { 0x0c } else { 0 }
+    }
+
+    /// CR33 b6: palette and overscan take no writes.
+    pub fn palette_locked(&self) -> bool {
+        self.cr[0x33] & 0x40 != 0
+    }
+
     fn old_bank(&self) -> u8 {
         self.cr[0x35] & 15 | self.cr51().old_cpub() << 4
     }
@@ -95,8 +194,13 @@ impl CrtcExt {
     }
 
     /// `clock_select` and `misc` as CR5C echoes them. `None`: no such register.
-    pub fn read_cr(&self, n: u8, clock_select: u8) -> Option<u8> {
+    pub fn read_cr(&mut self, n: u8, clock_select: u8) -> Option<u8> {
         Some(match n {
+            0x45 => {
+                self.cursor.rewind();
+                self.cr[0x45]
+            }
+            0x4a | 0x4b => self.cursor.pop(n == 0x4a),
             0x2d => CR2D_DEVICE_ID_HIGH,
             0x2e => CR2E_DEVICE_ID_LOW,
             0x2f => CR2F_REVISION,
@@ -129,8 +233,10 @@ impl CrtcExt {
 
     fn store_cr(&mut self, i: usize, v: u8) {
         let (bank, start) = (self.old_bank(), self.old_start());
-        self.cr[i] = v;
+        self.cr[i] = v & bits(i);
         match i {
+            0x48 => self.cursor.latch(&self.cr),
+            0x4a | 0x4b => self.cursor.push(i == 0x4a, v),
             0x66 => self.advfunc = self.advfunc & !1 | v & 1,
             0x69 => self.start = if v & 0x1f != 0 { v & 0x1f } else { self.old_start() },
             0x6a => self.bank = if v & 0x7f != 0 { v & 0x7f } else { self.old_bank() },
@@ -221,6 +327,7 @@ impl CrtcExt {
             fast_font: cr31.hst_dff(),
             interlace: self.cr[0x42] & 0x20 != 0,
             // SR0D b7-4: sync signals held; CR56 b2-1: sync drivers off. Either is power saving.
+            free_vde: self.cr[0x33] & 2 != 0,
             blank: self.sr[0x0d] & 0x50 != 0 || self.cr[0x56] & 6 != 0,
             clock_khz: if self.sr[0x15] & 0x10 != 0 { dclk / 2 } else { dclk },
         }

@@ -1,21 +1,25 @@
 //! The S3 Trio64 (86C764), the display adapter of the Virtual PC board: PCI 0:8.0, 5333:8811 revision 0.
 //!
-//! - Windows: VGA ports and memory, the ports 102h, 46E8h, 42E8h, 4AE8h, BAR0 (64 MiB as Virtual PC's, where the
-//!   chip on a card decoded 8), configuration space. The chip puts all but the last on the bus itself, as the PCI
+//! - Windows: VGA ports and memory, the ports 102h, 46E8h, 42E8h, 4AE8h and the engine's, BAR0 (64 MiB as Virtual PC's, where
+//!   the chip on a card decoded 8), configuration space. The chip puts all but the last on the bus itself, as the PCI
 //!   command register and MISC b1 say.
-//! - Registers: the VGA's (`video/vga`), CR2D-CR7F and SR08-SR1C (`crtc_ext.rs`, `regs.rs`).
+//! - Registers: the VGA's (`video/vga`), CR2D-CR7F and SR08-SR1C (`crtc_ext.rs`, `regs.rs`), the drawing engine's
+//!   (`engine`), which are ports and, with CR53 b4, memory at A0000h.
 //! - Video memory is a slot of guest memory: the linear window is that slot, and so is A0000h-AFFFFh while the
 //!   registers leave nothing to do between the processor and memory ([`Vga::direct`]).
 //! - Frames: `video/screen.rs`, sixty a second while somebody looks.
-//! - Interrupts: INTA# from vertical retrace, while CR32 b4 and CR11 b5 allow it.
+//! - The hardware cursor (`cursor.rs`) is laid over the picture, in frames and screenshots alike.
+//! - Interrupts: INTA# from vertical retrace, while CR32 b4 and CR11 b5 allow it, and from what 42E8h enables: vertical
+//!   retrace, engine done, FIFO empty.
 //!
-//! Not emulated yet: the drawing engine, the hardware cursor, memory-mapped engine registers. Never: streams
-//! processor, new MMIO, DDC (Trio64V+), 24 bits a pixel (Virtual PC has none), external DACs, CR35's timing locks
-//! (no known emulation needs them).
+//! Never: streams processor, new MMIO, DDC (Trio64V+), reads of PIX_TRANS (no chip since the 864 has them), 24 bits a pixel
+//! (Virtual PC has none), external DACs.
 //!
 //! Sources: see `docs/devices/s3trio64.md`.
 
 mod crtc_ext;
+mod cursor;
+pub mod engine;
 pub mod regs;
 mod state;
 
@@ -25,7 +29,9 @@ use board::{
 };
 use ram::{GuestRam, LowTarget, Slot};
 
-use self::crtc_ext::CrtcExt;
+use self::crtc_ext::{CrtcExt, reserved_cr, reserved_sr};
+use self::engine::Engine;
+use self::engine::regs::subsys;
 use super::screen::{IDLE, REFRESH, Screen, snapshot};
 use super::vga::{Port, Vga, Vram};
 
@@ -52,6 +58,34 @@ const APERTURE_LEN: u32 = 64 << 20;
 const ROM_LEN: u32 = 32 << 10;
 const EXPANSION_ROM: u8 = 0x30;
 
+/// The engine's ports: number, bytes.
+const ENGINE: [(u16, u32); 17] = [
+    (0x82e8, 4),
+    (0x86e8, 4),
+    (0x8ae8, 4),
+    (0x8ee8, 4),
+    (0x92e8, 4),
+    (0x96e8, 4),
+    (0x9ae8, 4),
+    (0x9ee8, 2),
+    (0xa2e8, 4),
+    (0xa6e8, 4),
+    (0xaae8, 4),
+    (0xaee8, 4),
+    (0xb2e8, 4),
+    (0xb6e8, 2),
+    (0xbae8, 2),
+    (0xbee8, 2),
+    (0xe2e8, 4),
+];
+
+/// The first window of the engine; the others follow in the order of `ENGINE`.
+pub const ENGINE_WINDOWS: Win = Win(10);
+
+const fn engine(n: usize) -> WinSpec {
+    WinSpec::pio(Win(ENGINE_WINDOWS.0 + n as u8), ENGINE[n].1, Width::D)
+}
+
 const WINDOWS: &[WinSpec] = &[
     WinSpec::config(CONFIG),
     WinSpec::pio(MONO, 12, Width::B),
@@ -63,6 +97,23 @@ const WINDOWS: &[WinSpec] = &[
     WinSpec::pio(ADVFUNC, 2, Width::B),
     WinSpec::mmio(MEMORY, 0x2_0000, Width::D),
     WinSpec::mmio(APERTURE, APERTURE_LEN, Width::D),
+    engine(0),
+    engine(1),
+    engine(2),
+    engine(3),
+    engine(4),
+    engine(5),
+    engine(6),
+    engine(7),
+    engine(8),
+    engine(9),
+    engine(10),
+    engine(11),
+    engine(12),
+    engine(13),
+    engine(14),
+    engine(15),
+    engine(16),
 ];
 
 const PORTS: [(Win, u16); 5] =
@@ -78,6 +129,8 @@ struct Placed {
     /// The CRTC's ports, in colour or not.
     crtc: Option<bool>,
     memory: bool,
+    /// The engine's registers lie over A0000h-AFFFFh.
+    mmio: bool,
     aperture: Option<u32>,
     linear: Option<u32>,
     /// The video memory offset that A0000h-AFFFFh shows as plain memory.
@@ -94,6 +147,11 @@ pub struct S3Trio64 {
     placed: Placed,
     vga: Vga,
     ext: CrtcExt,
+    engine: Engine,
+    /// 42E8h b11-8 as written: which interrupts reach the pin.
+    enables: u8,
+    /// When the vertical interrupt of 42E8h was last cleared, in guest time.
+    vsy_cleared: u64,
     /// 46E8h and 102h as written: decoding is the PCI command register's business here.
     setup: [u8; 2],
     config: ConfigSpace,
@@ -128,6 +186,9 @@ impl S3Trio64 {
             placed: Placed::default(),
             vga: Vga::default(),
             ext: CrtcExt::new(vram),
+            engine: Engine::default(),
+            enables: 0,
+            vsy_cleared: 0,
             setup: [0; 2],
             config: config_space(false),
             rom: None,
@@ -153,7 +214,8 @@ impl S3Trio64 {
 
     /// The picture as it would be drawn at guest time `now` (it decides whether the cursor is lit).
     pub fn snapshot(&self, ram: &GuestRam, now: board::Tick) -> (VideoMode, Vec<u32>) {
-        snapshot(&self.vga, self.memory(ram), now)
+        let v = self.memory(ram);
+        snapshot(&self.vga, v, cursor::sprite(&self.ext, &self.vga, v).as_ref(), now)
     }
 
     /// The slot of video memory, for saved state.
@@ -171,21 +233,27 @@ impl S3Trio64 {
         let bar = self.config.get32(0x10) & !0xf;
         let on = self.config.memory_enabled();
         let aperture = (on && bar != 0).then_some(bar);
-        let memory = on && self.vga.misc().enable_ram();
+        let mmio = on && self.ext.mmio();
+        let vga = on && self.vga.misc().enable_ram();
+        let memory = vga || mmio;
         let linear = self.ext.cr58().ena_la() || self.ext.advfunc().la();
         let to = Placed {
             ports: self.config.io_enabled(),
             crtc: self.config.io_enabled().then(|| self.vga.misc().io_address()),
             memory,
+            mmio,
             aperture,
             linear: aperture.filter(|_| linear).map(|bar| bar | self.linear_offset()),
-            direct: if memory { self.vga.direct(self.memory(cx.ram)) } else { None },
+            direct: if vga && !mmio { self.vga.direct(self.memory(cx.ram)) } else { None },
             rom: self.rom.and(self.expansion_rom()).filter(|_| on),
         };
         let was = std::mem::replace(&mut self.placed, to);
         if was.ports != to.ports {
             for (win, base) in PORTS {
                 cx.remap(win, to.ports.then_some(Decode::Pio(base)));
+            }
+            for (n, (base, _)) in (ENGINE_WINDOWS.0..).zip(ENGINE) {
+                cx.remap(Win(n), to.ports.then_some(Decode::Pio(base)));
             }
         }
         if was.crtc != to.crtc {
@@ -232,21 +300,112 @@ impl S3Trio64 {
         self.ext.cr[0x5a] = 0;
     }
 
+    /// SUBSYS_STAT b3-0.
+    fn pending(&self, now: board::Tick) -> u8 {
+        let timing = self.vga.timing();
+        let vsy = timing.retraces(now) > timing.retraces(self.vsy_cleared);
+        self.engine.pending() | if vsy { subsys::VSY } else { 0 }
+    }
+
     fn interrupt(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now();
-        let enabled = self.ext.cr32().int_en() && self.vga.interrupt_enabled();
-        let pending = enabled && self.vga.interrupt_pending(now);
-        cx.lines.set(self.inta, pending);
-        if enabled && !pending {
+        let retrace = self.ext.cr32().int_en() && self.vga.interrupt_enabled();
+        let retraced = retrace && self.vga.interrupt_pending(now);
+        let pending = self.pending(now);
+        cx.lines.set(self.inta, retraced || pending & self.enables != 0);
+        if retrace && !retraced || self.enables & !pending & subsys::VSY != 0 {
             cx.wake_at(RETRACE_TIMER, self.vga.timing().next_retrace(now));
         } else {
             cx.cancel(RETRACE_TIMER);
         }
     }
 
+    /// SUBSYS_STAT, low byte: b6-4 no monitor, b7 as CR3A b4 has it. The high byte reads the enables back.
+    fn read_subsys(&self, cx: &Cx<'_>, off: u32) -> u8 {
+        if off == 1 {
+            return self.enables;
+        }
+        self.pending(cx.now()) | 0x70 | (self.ext.cr[0x3a] & 0x10) << 3
+    }
+
+    /// SUBSYS_CNTL.
+    fn write_subsys(&mut self, cx: &mut Cx<'_>, off: u32, v: u8) {
+        if off == 0 {
+            self.engine.clear(v & subsys::ALL);
+            if v & subsys::VSY != 0 {
+                self.vsy_cleared = cx.now();
+            }
+        } else {
+            self.enables = v & subsys::ALL;
+            match v >> 6 {
+                1 => self.engine.hold(self.ext.engine_reset()),
+                2 => self.engine.hold(true),
+                _ => {}
+            }
+        }
+        self.interrupt(cx);
+    }
+
+    /// The port behind an engine window, while its ports answer.
+    fn engine_port(&self, at: At) -> Option<u16> {
+        let n = at.win.0.checked_sub(ENGINE_WINDOWS.0)?;
+        let (port, _) = ENGINE.get(usize::from(n))?;
+        (self.ext.engine_on() && !self.ext.mmio_only()).then_some(port + at.off as u16)
+    }
+
+    fn read_engine(&mut self, cx: &mut Cx<'_>, at: At) -> u32 {
+        // CR40 b0 = 0: nobody is there, as on a card that has no engine.
+        let Some(port) = self.engine_port(at) else { return at.width.ones() };
+        let (v, g) = (self.memory(cx.ram), self.ext.geometry());
+        let cntl = u16::from(self.enables) << 8;
+        let got = self.engine.read_port(v, g, port, at.width.bytes(), cntl, self.setup[0]);
+        got.unwrap_or_else(|| cx.open_bus(at))
+    }
+
+    fn write_engine(&mut self, cx: &mut Cx<'_>, at: At, data: u32) {
+        let Some(port) = self.engine_port(at) else { return };
+        let (v, g) = (self.memory(cx.ram), self.ext.geometry());
+        let before = self.engine.pending();
+        if !self.engine.write_port(v, g, port, at.width.bytes(), data) {
+            cx.open_bus(at);
+        }
+        self.engine_interrupt(cx, before);
+    }
+
+    /// The wire moves only if something new is pending and enabled.
+    fn engine_interrupt(&mut self, cx: &mut Cx<'_>, before: u8) {
+        if self.engine.pending() & !before & self.enables != 0 {
+            self.interrupt(cx);
+        }
+    }
+
+    fn read_mmio(&mut self, cx: &mut Cx<'_>, at: At) -> u32 {
+        if !self.ext.engine_on() {
+            return at.width.ones();
+        }
+        let (v, g) = (self.memory(cx.ram), self.ext.geometry());
+        let cntl = u16::from(self.enables) << 8;
+        let got = self.engine.read_memory(v, g, at.off, at.width.bytes(), cntl, self.setup[0]);
+        got.unwrap_or_else(|| cx.open_bus(at))
+    }
+
+    fn write_mmio(&mut self, cx: &mut Cx<'_>, at: At, data: u32) {
+        if !self.ext.engine_on() {
+            return;
+        }
+        let (v, g) = (self.memory(cx.ram), self.ext.geometry());
+        let before = self.engine.pending();
+        if !self.engine.write_memory(v, g, at.off, at.width.bytes(), data) {
+            cx.open_bus(at);
+        }
+        self.engine_interrupt(cx, before);
+    }
+
     fn read_port(&mut self, cx: &mut Cx<'_>, at: At, port: u16) -> u32 {
         let Some(p) = Port::at(port, self.vga.misc()) else { return cx.open_bus(at) };
         let got = match p {
+            Port::CrtcData if reserved_cr(self.vga.crtc_index() & 0x7f) => Some(0xff),
+            Port::SeqData if reserved_sr(self.vga.seq_index()) => Some(0xff),
             Port::CrtcData if self.vga.crtc_index() & 0x7f > 0x26 => {
                 self.ext.read_cr(self.vga.crtc_index() & 0x7f, self.vga.misc().clock_select())
             }
@@ -262,12 +421,21 @@ impl S3Trio64 {
             return;
         };
         let known = match p {
+            Port::CrtcData if reserved_cr(self.vga.crtc_index() & 0x7f) => true,
+            Port::SeqData if reserved_sr(self.vga.seq_index()) => true,
             Port::CrtcData if self.vga.crtc_index() & 0x7f > 0x26 => {
                 let n = self.vga.crtc_index() & 0x7f;
+                let (g, reset) = (self.ext.geometry(), self.ext.engine_reset());
                 let known = self.ext.write_cr(n, v);
                 if n == 0x59 {
                     let bar = self.config.get32(0x10) & 0x03ff_ffff;
                     self.config.set32(0x10, bar | u32::from(self.ext.cr[0x59] & 0xfc) << 24);
+                }
+                if self.ext.geometry().bytes != g.bytes {
+                    self.engine.pixel_length_changed();
+                }
+                if self.ext.engine_reset() != reset {
+                    self.engine.hold(!reset);
                 }
                 if n == 0x32 {
                     self.interrupt(cx);
@@ -276,8 +444,14 @@ impl S3Trio64 {
             }
             Port::SeqData if self.vga.seq_index() > 7 => self.ext.write_sr(self.vga.seq_index(), v),
             Port::DacData | Port::DacMask if self.ext.dac_locked() => true,
+            Port::Attribute
+                if self.ext.palette_locked() && matches!(self.vga.attr_pending(), Some(0..=0xf | 0x11)) =>
+            {
+                self.vga.skip_attr();
+                true
+            }
             _ => {
-                let known = self.vga.write_port(p, v, cx.now());
+                let known = self.vga.write_port(p, self.unlocked(p, v), cx.now());
                 if p == Port::CrtcData && self.vga.crtc_index() == 0x11 {
                     self.interrupt(cx);
                 }
@@ -292,9 +466,22 @@ impl S3Trio64 {
         }
     }
 
+    /// A write to a VGA register with the bits that S3's locks hold as they were.
+    fn unlocked(&self, p: Port, v: u8) -> u8 {
+        let keep = |old: u8, locked: u8| v & !locked | old & locked;
+        let n = self.vga.crtc_index();
+        match p {
+            Port::CrtcData if n <= 0x18 => keep(self.vga.crtc(usize::from(n)), self.ext.locked_crtc(n)),
+            Port::SeqData if self.vga.seq_index() == 1 => keep(self.vga.seq(1), self.ext.locked_dots()),
+            Port::Misc => keep(self.vga.misc().into_bits(), self.ext.locked_clock()),
+            _ => v,
+        }
+    }
+
     fn refresh(&mut self, cx: &mut Cx<'_>) {
         let v = self.memory(cx.ram);
-        self.screen.refresh(&self.vga, cx.ram, v, cx.now(), &mut *self.scanout);
+        let sprite = cursor::sprite(&self.ext, &self.vga, v);
+        self.screen.refresh(&self.vga, cx.ram, v, sprite, cx.now(), &mut *self.scanout);
     }
 
     fn config_write(&mut self, cx: &mut Cx<'_>, at: At, v: u32) {
@@ -319,6 +506,8 @@ impl Device for S3Trio64 {
     fn reset(&mut self, cx: &mut Cx<'_>, _: Reset) {
         self.vga = Vga::default();
         self.ext = CrtcExt::new(self.vram);
+        self.engine.reset();
+        (self.enables, self.vsy_cleared) = (0, cx.now());
         self.setup = [0; 2];
         self.config = config_space(self.rom.is_some());
         self.settle(cx);
@@ -335,15 +524,19 @@ impl Device for S3Trio64 {
             COLOUR => self.read_port(cx, at, 0x3d0 + at.off as u16),
             SETUP if at.off == 0 => u32::from(self.setup[0]),
             OPTION => u32::from(self.setup[1]),
-            // No engine: nothing pending, monitor ID 7 (none), and 8 bits a pixel as CR3A b4 has it.
-            SUBSYS if at.off == 0 => 0x78 | u32::from(self.ext.cr[0x3a] & 0x10) << 3,
+            SUBSYS => u32::from(self.read_subsys(cx, at.off)),
             ADVFUNC => u32::from(if at.off == 0 { self.ext.advfunc } else { 0 }),
+            MEMORY if self.placed.mmio && at.off < 0x1_0000 => self.read_mmio(cx, at),
+            MEMORY if !self.vga.misc().enable_ram() => at.width.ones(),
             MEMORY => {
                 let v = self.memory(cx.ram);
                 (0..at.width.bytes())
                     .map(|i| u32::from(self.vga.read_memory(v, at.off + i)) << (8 * i))
                     .fold(0, |a, b| a | b)
             }
+            // Nothing lies behind video memory: Linux's s3fb looks for the Trio64V+'s DDC port there all the same.
+            APERTURE => at.width.ones(),
+            Win(n) if n >= ENGINE_WINDOWS.0 => self.read_engine(cx, at),
             _ => cx.open_bus(at),
         }
     }
@@ -356,20 +549,23 @@ impl Device for S3Trio64 {
             COLOUR => self.write_port(cx, at, 0x3d0 + at.off as u16, v as u8),
             SETUP if at.off == 0 => self.setup[0] = v as u8,
             OPTION => self.setup[1] = v as u8,
-            // Interrupt enables and engine reset: there is no engine to reset.
-            SUBSYS => {}
+            SUBSYS => self.write_subsys(cx, at.off, v as u8),
             ADVFUNC => {
                 if at.off == 0 {
                     self.ext.write_advfunc(v as u8);
                     self.settle(cx);
                 }
             }
+            MEMORY if self.placed.mmio && at.off < 0x1_0000 => self.write_mmio(cx, at, v),
+            MEMORY if !self.vga.misc().enable_ram() => {}
             MEMORY => {
                 let m = self.memory(cx.ram);
                 for i in 0..at.width.bytes() {
                     self.vga.write_memory(m, at.off + i, (v >> (8 * i)) as u8);
                 }
             }
+            APERTURE => {}
+            Win(n) if n >= ENGINE_WINDOWS.0 => self.write_engine(cx, at, v),
             _ => {
                 cx.open_bus(at);
             }
@@ -416,6 +612,10 @@ impl Device for S3Trio64 {
     }
 
     fn metrics(&self) -> Vec<(&'static str, u64)> {
-        vec![("frames", self.screen.frames), ("lines", self.screen.lines)]
+        vec![
+            ("frames", self.screen.frames),
+            ("lines", self.screen.lines),
+            ("engine_commands", self.engine.commands),
+        ]
     }
 }

@@ -1,5 +1,9 @@
 //! The adapter as a driver drives it: ports and memory in, pictures out.
 
+mod cursor;
+mod engine;
+mod engine_model;
+mod engine_regs;
 mod golden;
 mod memory;
 mod s3fb;
@@ -57,7 +61,12 @@ pub struct Card {
 impl Card {
     /// A card that firmware has given its resources.
     pub fn new() -> Self {
-        let mut c = Self::cold();
+        Self::with_vram(4 << 20)
+    }
+
+    /// The same with another amount of video memory.
+    pub fn with_vram(bytes: u32) -> Self {
+        let mut c = Self::cold_with(bytes);
         c.b.cfg_write(CONFIG, 0x10, Width::D, LFB);
         c.b.cfg_write(CONFIG, 0x04, Width::W, 3);
         c.b.out8(0x3c2, 0x63);
@@ -66,13 +75,17 @@ impl Card {
 
     /// A card as reset leaves it.
     pub fn cold() -> Self {
+        Self::cold_with(4 << 20)
+    }
+
+    fn cold_with(vram: u32) -> Self {
         let seen = Arc::new(Mutex::new(Seen { wanted: true, ..Seen::default() }));
         let to = Box::new(Viewer(seen.clone()));
         let mut inta = None;
         let mut b = Bench::with_ram(|lines, ram| {
             let line = lines.connect(Route::Pirq(0));
             inta = Some(line);
-            S3Trio64::new(ram, 4 << 20, line, to)
+            S3Trio64::new(ram, vram, line, to)
         });
         b.place(CONFIG, Decode::Config { dev: 8, func: 0 });
         Self { b, seen, inta: inta.unwrap() }

@@ -331,8 +331,77 @@ fn unknown_indices_are_open_bus_and_counted() {
     let before = c.b.unknowns();
     c.b.out8(0x3ce, 0x0c);
     assert_eq!(c.b.in8(0x3cf), 0xff);
-    c.sr(0x1f, 1);
+    c.sr(0x20, 1);
     assert_eq!(c.b.unknowns(), before + 2);
+}
+
+/// Linux's vgastate saves CR00-CR6F and SR00-SR1F, whatever is there.
+#[test]
+fn a_driver_may_save_and_restore_all_indices() {
+    let mut c = Card::new();
+    c.unlock();
+    let crtc: Vec<u8> = (0..0x70).map(|n| c.read_cr(n)).collect();
+    let seq: Vec<u8> = (0..0x20).map(|n| c.read_sr(n)).collect();
+    assert_eq!((crtc[0x1c], crtc[0x2b], seq[0x1e]), (0xff, 0xff, 0xff), "nothing is there");
+    for (n, v) in (0..).zip(&crtc) {
+        c.cr(n, *v);
+    }
+    for (n, v) in (0..).zip(&seq) {
+        c.sr(n, *v);
+    }
+    assert_eq!(c.b.unknowns(), 0);
+}
+
+#[test]
+fn locks_of_timing_clock_dots_and_colours() {
+    let mut c = Card::new();
+    c.program(&MODE_12);
+    c.unlock();
+    c.cr(0x11, 0x0c);
+    let vertical =
+        [(0x06, 0xff), (0x07, 0xad), (0x09, 0x20), (0x10, 0xff), (0x11, 0x0f), (0x15, 0xff), (0x16, 0xff)];
+    let horizontal = [(0u8, 0xff), (1, 0xff), (2, 0xff), (3, 0xff), (4, 0xff), (5, 0xff), (0x17, 0x04)];
+    for (lock, held) in [(0x10, vertical), (0x20, horizontal)] {
+        c.cr(0x35, lock);
+        for (n, bits) in held {
+            let old = c.read_cr(n);
+            c.cr(n, !old);
+            assert_eq!(c.read_cr(n), old & bits | !old & !bits, "CR{n:02X}");
+            c.cr(0x35, 0);
+            c.cr(n, old);
+            c.cr(0x35, lock);
+        }
+    }
+    c.cr(0x35, 0);
+    // CR11 b7 holds CR07, but for what CR33 b1 frees.
+    c.cr(0x11, 0x8c);
+    let old = c.read_cr(7);
+    c.cr(7, !old);
+    assert_eq!(c.read_cr(7), old ^ 0x10);
+    c.cr(0x33, 2);
+    c.cr(7, !old);
+    assert_eq!(c.read_cr(7), old ^ 0x52);
+    c.cr(0x33, 0);
+    // CR34 b7: MISC b3-2; b5: SR01 b0.
+    c.cr(0x34, 0xa0);
+    c.b.out8(0x3c2, 0x6f);
+    assert_eq!(c.b.in8(0x3cc), 0x63);
+    let old = c.read_sr(1);
+    c.sr(1, !old);
+    assert_eq!(c.read_sr(1), !old ^ 1);
+    c.cr(0x34, 0);
+    // CR33 b6: palette and overscan, and the flip-flop goes on.
+    let attr = |c: &mut Card, n: u8| {
+        c.b.in8(0x3da);
+        c.b.out8(0x3c0, n | 0x20);
+        c.b.in8(0x3c1)
+    };
+    c.ar(1, 0x11);
+    c.cr(0x33, 0x40);
+    c.ar(1, 0x22);
+    c.ar(0x11, 0x22);
+    c.ar(0x12, 0x05);
+    assert_eq!([1, 0x11, 0x12].map(|n| attr(&mut c, n)), [0x11, 0x00, 0x05]);
 }
 
 /// An underline that moves changes the picture, though no cell does.

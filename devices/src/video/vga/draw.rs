@@ -228,22 +228,11 @@ fn direct(v: Vram<'_>, pic: &Picture, line: Line, d: Direct, b: &mut Brush) {
     let each = if d == Direct::Rgb32 { 4 } else { 2 };
     b.bytes.resize(dots * each, 0);
     v.copy(pic.planar(line.counter, 0) * 4, &mut b.bytes);
-    // Full scale of five or six bits is full scale of eight.
-    let five = |v: u32| v << 3 | v >> 2;
-    let six = |v: u32| v << 2 | v >> 4;
-    let word = |p: &[u8]| u32::from(u16::from_le_bytes([p[0], p[1]]));
-    let (px, bytes) = (&mut b.dots, b.bytes.chunks_exact(each));
-    match d {
-        Direct::Rgb15 => px.extend(bytes.map(|p| {
-            let w = word(p);
-            five(w >> 10 & 31) << 16 | five(w >> 5 & 31) << 8 | five(w & 31)
-        })),
-        Direct::Rgb16 => px.extend(bytes.map(|p| {
-            let w = word(p);
-            five(w >> 11) << 16 | six(w >> 5 & 63) << 8 | five(w & 31)
-        })),
-        Direct::Rgb32 => {
-            px.extend(bytes.map(|p| u32::from(p[2]) << 16 | u32::from(p[1]) << 8 | u32::from(p[0])));
-        }
+    let px = &mut b.dots;
+    let pixels = b.bytes.chunks_exact(each);
+    if each == 2 {
+        px.extend(pixels.map(|p| d.rgb(u32::from(u16::from_le_bytes([p[0], p[1]])))));
+    } else {
+        px.extend(pixels.map(|p| d.rgb(u32::from_le_bytes([p[0], p[1], p[2], p[3]]))));
     }
 }

@@ -43,6 +43,20 @@ pub enum Direct {
     Rgb32,
 }
 
+impl Direct {
+    /// A pixel's colour, 0xRRGGBB. Full scale of five or six bits is full scale of eight.
+    #[inline]
+    pub fn rgb(self, v: u32) -> u32 {
+        let five = |v: u32| v << 3 | v >> 2;
+        let six = |v: u32| v << 2 | v >> 4;
+        match self {
+            Self::Rgb15 => five(v >> 10 & 31) << 16 | five(v >> 5 & 31) << 8 | five(v & 31),
+            Self::Rgb16 => five(v >> 11 & 31) << 16 | six(v >> 5 & 63) << 8 | five(v & 31),
+            Self::Rgb32 => v & 0xff_ffff,
+        }
+    }
+}
+
 /// What an adapter adds to the VGA's registers. All zero: a plain VGA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ext {
@@ -72,6 +86,8 @@ pub struct Ext {
     pub interlace: bool,
     /// Displaying is stopped (power management).
     pub blank: bool,
+    /// CR07 b1 and b6 can be written whatever CR11 b7 says.
+    pub free_vde: bool,
     /// Dot clock in kHz that MISC clock select 3 stands for; 0: the VGA's second clock.
     pub clock_khz: u32,
 }
@@ -143,6 +159,21 @@ impl Vga {
     /// The sequencer index, for the adapter's registers beyond SR07.
     pub fn seq_index(&self) -> u8 {
         self.seq_index
+    }
+
+    /// The attribute register that the next write to 3C0h goes to, if it is not an index.
+    pub fn attr_pending(&self) -> Option<u8> {
+        self.attr_data.then_some(self.attr_index & 0x1f)
+    }
+
+    /// Takes a write to 3C0h as data of a register that is locked.
+    pub fn skip_attr(&mut self) {
+        self.attr_data = false;
+    }
+
+    /// SR00-SR07 as written.
+    pub fn seq(&self, n: usize) -> u8 {
+        self.seq.get(n).copied().unwrap_or(0)
     }
 
     /// CR00-CR18 as written.

@@ -148,7 +148,10 @@ impl Vga {
         match n {
             0..=6 if locked => {}
             // Line compare bit 8 is never locked.
-            7 if locked => self.crtc[7] = self.crtc[7] & !0x10 | v & 0x10,
+            7 if locked => {
+                let free = if self.ext.free_vde { 0x52 } else { 0x10 };
+                self.crtc[7] = self.crtc[7] & !free | v & free;
+            }
             0x11 => {
                 self.crtc[n] = v;
                 if !RetraceEnd::from_bits(v).not_clear_int() {

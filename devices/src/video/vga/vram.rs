@@ -72,4 +72,61 @@ impl<'a> Vram<'a> {
             done += n;
         }
     }
+
+    /// Copies bytes in, wrapping at the end.
+    pub fn store(&self, off: u32, buf: &[u8]) {
+        let mut done = 0;
+        while done < buf.len() {
+            let at = (off.wrapping_add(done as u32)) & (self.len - 1);
+            let n = ((self.len - at) as usize).min(buf.len() - done);
+            self.ram.arena().copy_in(self.base + at, &buf[done..done + n]);
+            self.wrote(at, n);
+            done += n;
+        }
+    }
+
+    /// Moves bytes from a place to another as `memmove` does. False, and nothing done, if one of them wraps.
+    pub fn copy_within(&self, from: u32, to: u32, len: usize) -> bool {
+        let (from, to) = (from & (self.len - 1), to & (self.len - 1));
+        let inside = |at: u32| at as usize + len <= self.len as usize;
+        if !inside(from) || !inside(to) {
+            return false;
+        }
+        self.ram.arena().copy_within(self.base + from, self.base + to, len);
+        self.wrote(to, len);
+        true
+    }
+
+    /// A pixel of 1, 2 or 4 bytes, aligned to its size.
+    #[inline]
+    pub fn pixel(&self, off: u32, bytes: u32) -> u32 {
+        let at = self.base + (off & (self.len - 1));
+        match bytes {
+            1 => u32::from(self.ram.arena().load_u8(at)),
+            2 => u32::from(self.ram.arena().load_u16(at)),
+            _ => self.ram.arena().load_u32(at),
+        }
+    }
+
+    /// The same, written.
+    #[inline]
+    pub fn set_pixel(&self, off: u32, bytes: u32, v: u32) {
+        let at = self.base + (off & (self.len - 1));
+        match bytes {
+            1 => self.ram.arena().store_u8(at, v as u8),
+            2 => self.ram.arena().store_u16(at, v as u16),
+            _ => self.ram.arena().store_u32(at, v),
+        }
+        self.ram.wrote(at >> PAGE_SHIFT);
+    }
+
+    /// Marks pages from `at`, which with `len` bytes does not wrap.
+    fn wrote(&self, at: u32, len: usize) {
+        if len > 0 {
+            let first = self.base + at;
+            for page in first >> PAGE_SHIFT..=(first + len as u32 - 1) >> PAGE_SHIFT {
+                self.ram.wrote(page);
+            }
+        }
+    }
 }
