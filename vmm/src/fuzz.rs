@@ -1,5 +1,9 @@
 //! The seam for fuzzing: random accesses of the processor to the whole board, none of which may panic.
 
+mod video;
+
+pub use video::video;
+
 use board::{Disk, HostEvent, Media, NetPort, Scanout, SoundPort, VideoMode};
 use hv_vcpu::{GuestIo, Width};
 

@@ -99,7 +99,7 @@ fn booted(test: &str) -> (Vm, Console, PathBuf) {
     let mut t = vm.console();
     t.expect("heirloom sound guest ready", 400);
     t.expect("# ", 60);
-    let set = t.command("/programs/tones volume 100; echo set $?");
+    let set = t.command("/modules/tones volume 100; echo set $?");
     assert!(set.contains("set 0"), "{set}");
     (vm, t, wav)
 }
@@ -134,7 +134,7 @@ fn linux_plays_tones_of_the_right_pitch_and_length() {
     ];
     for (rate, bits, channels, hz) in plays {
         let said = t.command(&format!(
-            "/programs/tones play {rate} {bits} {channels} {hz} 1500; echo played $?; usleep 300000"
+            "/modules/tones play {rate} {bits} {channels} {hz} 1500; echo played $?; usleep 300000"
         ));
         assert!(said.contains("played 0"), "{rate} {bits} {channels}: {said}");
     }
@@ -166,14 +166,14 @@ fn linux_records_and_plays_notes() {
     let (mut vm, mut t, wav) = booted("sound-fm");
     for (rate, bits, channels) in [(8000, 8, 1), (44_100, 16, 2)] {
         let said =
-            t.command(&format!("/programs/tones record {rate} {bits} {channels} 500; echo recorded $?"));
+            t.command(&format!("/modules/tones record {rate} {bits} {channels} 500; echo recorded $?"));
         assert!(said.contains("recorded 0"), "{rate} {bits} {channels}: {said}");
     }
     // By snd-opl3: voice, frequency number, block. The third one is in the second bank.
     let notes = [(0, 580, 4), (4, 400, 5), (12, 1000, 3)];
     for (voice, fnum, block) in notes {
         let said = t.command(&format!(
-            "/programs/tones note {voice} {fnum} {block} 1000; echo noted $?; usleep 300000"
+            "/modules/tones note {voice} {fnum} {block} 1000; echo noted $?; usleep 300000"
         ));
         assert!(said.contains("noted 0"), "{voice}: {said}");
     }

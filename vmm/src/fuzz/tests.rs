@@ -16,6 +16,12 @@ fn random_accesses_to_the_sound_card_do_not_panic() {
     println!("{runs} boards of 4000 accesses to sound and DMA");
 }
 
+#[test]
+fn random_drawing_does_not_panic() {
+    let runs = for_a_while(|rng| crate::fuzz::video(&rng.bytes(12_000)));
+    println!("{runs} adapters of 2000 accesses");
+}
+
 /// What specs are made of, right and wrong.
 const LINES: &[&str] = &[
     "name = 'accounts'",
