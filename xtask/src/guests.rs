@@ -8,6 +8,7 @@
 //! | `floppy/vmlinuz`, `floppy/initrd.gz` | the kernel with its drivers for diskettes and printers |
 //! | `power/vmlinuz`, `power/initrd.gz` | the kernel with a reader of the power button, and of the SMBus |
 //! | `sound/vmlinuz`, `sound/initrd.gz` | the kernel with its drivers of the sound card, and a program that plays tones |
+//! | `screen/vmlinuz`, `screen/initrd.gz` | the kernel with its driver of the display adapter |
 //! | `syslinux.img` | a diskette that boots SYSLINUX, with memtest86+ on it |
 //! | `memtest.iso`, `grub.iso`, `ipxe.iso`, `isolinux.iso` | what their packages ship (ISOLINUX: with a menu) |
 
@@ -19,6 +20,7 @@ mod layer;
 mod linux;
 mod power;
 mod sound;
+mod screen;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,6 +53,8 @@ pub(crate) enum Which {
     Power,
     /// The Linux that plays sound
     Sound,
+    /// The display adapter's Linux
+    Screen,
 }
 
 /// Makes one guest and says where it is.
@@ -66,6 +70,7 @@ pub(crate) fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Floppies => &["floppy", "syslinux.img"],
         Which::Power => &["power"],
         Which::Sound => &["sound"],
+        Which::Screen => &["screen"],
     };
     for p in parts.iter().map(|p| at.join(p)).filter(|p| fresh && p.exists()) {
         if p.is_dir() { fs::remove_dir_all(&p) } else { fs::remove_file(&p) }
@@ -79,6 +84,7 @@ pub(crate) fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Floppies => run_linux().and_then(|()| make_floppies(&at))?,
         Which::Power => run_linux().and_then(|()| make_power(&at))?,
         Which::Sound => run_linux().and_then(|()| make_sound(&at))?,
+        Which::Screen => run_linux().and_then(|()| make_screen(&at)).map(drop)?,
     }
     for p in parts {
         say(&format!("guests: {}", at.join(p).display()));
@@ -99,6 +105,7 @@ pub(crate) fn run(fresh: bool) -> Result<()> {
     make_floppies(&at)?;
     make_power(&at)?;
     make_sound(&at)?;
+    make_screen(&at)?;
     make(&at.join("debian.vhd"), || debian::make(&at))?;
     Ok(())
 }
@@ -139,6 +146,13 @@ fn make_power(at: &Path) -> Result<()> {
 fn make_sound(at: &Path) -> Result<()> {
     let sound = at.join("sound");
     make(&sound.join("initrd.gz"), || sound::make(&sound, &at.join("linux/initrd.gz")))
+}
+
+/// The guest of the display's tests and benchmark.
+pub(crate) fn make_screen(at: &Path) -> Result<PathBuf> {
+    let screen = at.join("screen");
+    make(&screen.join("initrd.gz"), || screen::make(&screen, &at.join("linux/initrd.gz")))?;
+    Ok(screen)
 }
 
 /// The Debian VHD.

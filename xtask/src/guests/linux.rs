@@ -116,7 +116,7 @@ fn ignore_existing(e: std::io::Error) -> std::io::Result<()> {
     if e.kind() == std::io::ErrorKind::AlreadyExists { Ok(()) } else { Err(e) }
 }
 
-/// Copies the modules and writes the order in which they load.
+/// Copies the modules, and what they depend on, and writes the order in which they load.
 pub(super) fn modules(parts: &Path, root: &Path, wanted: &[&str]) -> Result<()> {
     let lib = ["lib/modules", "usr/lib/modules"].map(|p| parts.join(p)).into_iter().find(|p| p.is_dir());
     let lib = lib.context("the kernel package has no modules")?;
