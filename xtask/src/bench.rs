@@ -16,6 +16,7 @@ mod peer;
 mod process;
 mod report;
 mod results;
+mod screen;
 mod stats;
 mod table;
 mod work;
@@ -59,6 +60,8 @@ pub(crate) enum What {
     Disk(io::Io),
     /// Memory and speed of one machine that works for an hour
     Load(load::Load),
+    /// How often a guest scrolls its screen
+    Screen(screen::Screen),
 }
 
 #[derive(Args)]
@@ -120,6 +123,7 @@ pub(crate) fn run(what: What) -> Result<()> {
         What::Net(args) => io::run(Area::Net, &args),
         What::Disk(args) => io::run(Area::Disk, &args),
         What::Load(args) => load::run(&args),
+        What::Screen(args) => screen::run(&args),
     }
 }
 
