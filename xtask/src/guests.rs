@@ -19,8 +19,8 @@ mod isos;
 mod layer;
 mod linux;
 mod power;
-mod sound;
 mod screen;
+mod sound;
 
 use std::fs;
 use std::path::{Path, PathBuf};
