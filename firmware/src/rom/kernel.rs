@@ -1,6 +1,10 @@
 //! The guest's half of the trap: entry, micro-operations, exit. Plain 16-bit code without privileged
 //! instructions other than what each operation is for, the same bytes at the same offset in both ROMs.
 //!
+//! Drivers run the video services in an emulator of their own. X.Org's (x86emu) reads what OUTS sends from ES, sends one
+//! doubleword for any count, and repeats string instructions of doublewords ECX times: so ES is DS around OUTS, and
+//! doublewords go one by one.
+//!
 //! A caller's context lives at its own pair of ports, so that a preempted service (V86 monitors switch tasks in
 //! the middle of a BIOS call) never meets another's data: BP holds the data port, BP + 4 gives the next operation.
 
@@ -125,6 +129,8 @@ impl Kernel {
         a.cld()?;
         a.push(ss)?;
         a.pop(ds)?;
+        a.push(ss)?;
+        a.pop(es)?;
         a.mov(si, sp)?;
         a.mov(dx, u32::from(TRAP_BASE))?;
         a.in_(ax, dx)?;
@@ -314,12 +320,21 @@ fn operation(a: &mut CodeAssembler, op: Op, next: CodeLabel) -> Result<(), IcedE
         Op::Read8 | Op::Read16 | Op::Read32 => {
             far(a, si)?;
             a.mov(ds, ax)?;
+            a.mov(es, ax)?;
             a.in_(eax, dx)?;
             a.mov(cx, ax)?;
             match op {
                 Op::Read8 => a.rep().outsb()?,
                 Op::Read16 => a.rep().outsw()?,
-                _ => a.rep().outsd()?,
+                _ => {
+                    a.jcxz(end)?;
+                    a.set_label(&mut top)?;
+                    a.lodsd()?;
+                    a.out(dx, eax)?;
+                    a.dec(cx)?;
+                    a.jne(top)?;
+                    a.set_label(&mut end)?;
+                }
             }
         }
         Op::Write8 | Op::Write16 | Op::Write32 => {
@@ -330,7 +345,15 @@ fn operation(a: &mut CodeAssembler, op: Op, next: CodeLabel) -> Result<(), IcedE
             match op {
                 Op::Write8 => a.rep().insb()?,
                 Op::Write16 => a.rep().insw()?,
-                _ => a.rep().insd()?,
+                _ => {
+                    a.jcxz(end)?;
+                    a.set_label(&mut top)?;
+                    a.in_(eax, dx)?;
+                    a.stosd()?;
+                    a.dec(cx)?;
+                    a.jne(top)?;
+                    a.set_label(&mut end)?;
+                }
             }
         }
         Op::WriteStride => {
@@ -391,6 +414,7 @@ fn operation(a: &mut CodeAssembler, op: Op, next: CodeLabel) -> Result<(), IcedE
             port_count(a)?;
             far(a, si)?;
             a.mov(ds, ax)?;
+            a.mov(es, ax)?;
             a.mov(dx, bx)?;
             a.rep().outsw()?;
         }
