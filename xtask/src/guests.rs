@@ -5,6 +5,7 @@
 //! | `linux/vmlinuz`, `linux/initrd.gz` | Debian's 686 kernel, and an initrd of busybox with a script for tests |
 //! | `bench/vmlinuz`, `bench/initrd.gz` | the same kernel, and an initrd with the programs of `benches/guest` |
 //! | `debian.vhd` | Debian with a login: MBR and core image of GRUB, ext4, kernel, sysvinit |
+//! | `desktop.vhd` | the same with Xorg on its vesa driver, a window manager and two terminals |
 //! | `floppy/vmlinuz`, `floppy/initrd.gz` | the kernel with its drivers for diskettes and printers |
 //! | `power/vmlinuz`, `power/initrd.gz` | the kernel with a reader of the power button, and of the SMBus |
 //! | `sound/vmlinuz`, `sound/initrd.gz` | the kernel with its drivers of the sound card, and a program that plays tones |
@@ -45,6 +46,8 @@ pub(crate) enum Which {
     Bench,
     /// The disk with a login
     Debian,
+    /// The disk with a desktop
+    Desktop,
     /// Bootable CDs
     Isos,
     /// Diskettes and their Linux
@@ -66,6 +69,7 @@ pub(crate) fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Linux => &["linux"],
         Which::Bench => &["bench"],
         Which::Debian => &["debian.vhd"],
+        Which::Desktop => &["desktop.vhd"],
         Which::Isos => &["memtest.iso", "grub.iso", "ipxe.iso", "isolinux.iso"],
         Which::Floppies => &["floppy", "syslinux.img"],
         Which::Power => &["power"],
@@ -80,6 +84,7 @@ pub(crate) fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Linux => run_linux()?,
         Which::Bench => make_bench().map(drop)?,
         Which::Debian => make_debian().map(drop)?,
+        Which::Desktop => make_disk(&debian::DESKTOP).map(drop)?,
         Which::Isos => run_linux().and_then(|()| isos::make(&at))?,
         Which::Floppies => run_linux().and_then(|()| make_floppies(&at))?,
         Which::Power => run_linux().and_then(|()| make_power(&at))?,
@@ -106,7 +111,8 @@ pub(crate) fn run(fresh: bool) -> Result<()> {
     make_power(&at)?;
     make_sound(&at)?;
     make_screen(&at)?;
-    make(&at.join("debian.vhd"), || debian::make(&at))?;
+    make_disk(&debian::CONSOLE)?;
+    make_disk(&debian::DESKTOP)?;
     Ok(())
 }
 
@@ -157,10 +163,14 @@ pub(crate) fn make_screen(at: &Path) -> Result<PathBuf> {
 
 /// The Debian VHD.
 pub(crate) fn make_debian() -> Result<PathBuf> {
+    make_disk(&debian::CONSOLE)
+}
+
+fn make_disk(system: &debian::System) -> Result<PathBuf> {
     let at = folder();
     fs::create_dir_all(&at)?;
-    let vhd = at.join("debian.vhd");
-    make(&vhd, || debian::make(&at))?;
+    let vhd = at.join(system.file);
+    make(&vhd, || debian::make(&at, system))?;
     Ok(vhd)
 }
 

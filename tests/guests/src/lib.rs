@@ -6,6 +6,7 @@
 
 mod console;
 mod repeat;
+mod rfb;
 mod screen;
 mod vm;
 
@@ -14,6 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use console::Console;
 pub use repeat::the_same;
+pub use rfb::Viewer;
 pub use screen::Screen;
 pub use vm::{Args, Vm};
 
@@ -45,6 +47,12 @@ pub fn folder(test: &str) -> PathBuf {
     let _ = std::fs::remove_dir_all(&d);
     std::fs::create_dir_all(&d).expect("a folder for the test");
     d
+}
+
+/// An address on the loopback that nobody listens on.
+pub fn free_address() -> String {
+    let l = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
+    l.expect("a free port").to_string()
 }
 
 /// Machines run one after the other: on a host with few cores they would slow each other down past all patience.

@@ -1,11 +1,11 @@
 //! Keyboard, lamps, mouse, COM ports and a network cable, as Debian's kernel sees them.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use guest_tests::{Args, Console, Vm, alone, folder, guest};
+use guest_tests::{Args, Console, Viewer, Vm, alone, folder, free_address, guest};
 
 fn booted(test: &str, args: &Args) -> (Vm, Console) {
     let args = args
@@ -112,65 +112,12 @@ fn keys_lamps_wheel_and_buttons_are_linuxs() {
     off(vm, &mut t);
 }
 
-/// A viewer that asks for nothing but the lamps.
-struct Viewer(TcpStream);
-
-impl Viewer {
-    fn connect(at: &str) -> Self {
-        let s = TcpStream::connect(at).expect("the machine shows its screen");
-        s.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
-        let mut v = Self(s);
-        let _version = v.read::<12>();
-        v.0.write_all(b"RFB 003.008\n").expect("it listens");
-        assert_eq!(v.read::<2>(), [1, 1], "no password");
-        v.0.write_all(&[1]).expect("it listens");
-        assert_eq!(v.read::<4>(), [0; 4]);
-        v.0.write_all(&[1]).expect("it listens");
-        let head = v.read::<24>();
-        let name = u32::from_be_bytes([head[20], head[21], head[22], head[23]]);
-        for _ in 0..name {
-            v.read::<1>();
-        }
-        let led_state = (-261_i32).to_be_bytes();
-        v.0.write_all(&[&[2, 0, 0, 1][..], &led_state].concat()).expect("it listens");
-        v
-    }
-
-    fn read<const N: usize>(&mut self) -> [u8; N] {
-        let mut b = [0; N];
-        self.0.read_exact(&mut b).expect("the server goes on");
-        b
-    }
-
-    /// The lamps, once an update tells of them. One pixel is asked for besides.
-    fn leds(&mut self) -> u8 {
-        self.0.write_all(&[3, 1, 0, 0, 0, 0, 0, 1, 0, 1]).expect("it listens");
-        loop {
-            let mut leds = None;
-            let [_, _, high, low] = self.read::<4>();
-            for _ in 0..u16::from_be_bytes([high, low]) {
-                let rect = self.read::<12>();
-                match i32::from_be_bytes([rect[8], rect[9], rect[10], rect[11]]) {
-                    -261 => leds = Some(self.read::<1>()[0]),
-                    // Raw: one pixel of four bytes.
-                    0 => drop(self.read::<4>()),
-                    e => panic!("encoding {e} was not asked for"),
-                }
-            }
-            if let Some(leds) = leds {
-                return leds;
-            }
-            self.0.write_all(&[3, 1, 0, 0, 0, 0, 0, 1, 0, 1]).expect("it listens");
-        }
-    }
-}
-
 #[test]
 fn viewers_see_the_lamps_that_linux_lights() {
     let _one = alone();
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
+    let free = free_address();
     let (vm, mut t) = booted("lamps", &Args::default().with("--display", format!("vnc={free}")));
-    let mut v = Viewer::connect(&free.to_string());
+    let mut v = Viewer::connect(&free);
     assert_eq!(v.leds(), 0);
     for (lamp, want) in [("num", 2), ("caps", 6), ("scroll", 7)] {
         t.output(&format!("echo 1 > /sys/class/leds/input0::{lamp}lock/brightness"));

@@ -15,7 +15,67 @@ use crate::shell::{build_heirloom, command, quiet};
 const SECTOR: u64 = 512;
 /// First sector of the partition: 1 MiB, so that GRUB's core image fits before it.
 const FIRST: u64 = 2048;
-const PARTITION_MIB: u64 = 640;
+
+/// What the disks differ in.
+pub(super) struct System {
+    pub(super) file: &'static str,
+    /// Besides those of [`PACKAGES`].
+    packages: &'static str,
+    partition_mib: u64,
+    /// Runs behind [`CUSTOMIZE`].
+    customize: &'static str,
+    /// Files that packages bring and nobody needs.
+    without: &'static [&'static str],
+}
+
+/// A text console.
+pub(super) const CONSOLE: System =
+    System { file: "debian.vhd", packages: "", partition_mib: 640, customize: "", without: &[] };
+
+/// Xorg on the video BIOS, with a window manager and two terminals.
+pub(super) const DESKTOP: System = System {
+    file: "desktop.vhd",
+    packages: ",xserver-xorg-core,xserver-xorg-video-vesa,xserver-xorg-input-evdev,xinit,icewm,xterm,xfonts-base,x11-utils,x11-xserver-utils",
+    partition_mib: 1024,
+    customize: r#"
+printf 'psmouse\nevdev\n' >> "$1/etc/modules"
+echo 'x:2:respawn:/usr/bin/xinit /etc/X11/heirloom -- /usr/bin/X :0 vt7 -nolisten tcp' >> "$1/etc/inittab"
+mkdir -p "$1/etc/X11/xorg.conf.d"
+cat > "$1/etc/X11/xorg.conf.d/heirloom.conf" <<'EOF'
+Section "Device"
+    Identifier "card"
+    Driver "vesa"
+EndSection
+Section "InputClass"
+    Identifier "pointer"
+    MatchIsPointer "on"
+    Option "AccelerationScheme" "none"
+EndSection
+Section "Screen"
+    Identifier "screen"
+    Device "card"
+    DefaultDepth 16
+    SubSection "Display"
+        Depth 16
+        Modes "1024x768"
+    EndSubSection
+EndSection
+EOF
+cat > "$1/etc/X11/heirloom" <<'EOF'
+#!/bin/sh
+xsetroot -solid '#204060'
+icewm &
+xterm -geometry 60x12+40+80 -T left -e env WHERE=left sh &
+xterm -geometry 60x12+540+400 -T right -e env WHERE=right sh &
+until xwininfo -name left && xwininfo -name right; do sleep 1; done > /dev/ttyS0 2>&1
+{ xdpyinfo; cat /var/log/Xorg.0.log; echo "desktop is up"; } > /dev/ttyS0 2>&1
+wait
+EOF
+chmod 755 "$1/etc/X11/heirloom"
+"#,
+    // For a processor of graphics that is not there.
+    without: &["/usr/lib/i386-linux-gnu/libLLVM*", "/usr/lib/i386-linux-gnu/dri/*"],
+};
 
 const PACKAGES: &str = "linux-image-686,sysvinit-core,initramfs-tools,util-linux,login,passwd,pciutils,procps,kmod,udev,netbase,iproute2,e2fsprogs,acpid,busybox-static,zstd";
 
@@ -50,30 +110,32 @@ printf 'ata_piix\nsd_mod\next4\n' > "$1/etc/initramfs-tools/modules"
 printf 'MODULES=list\nCOMPRESS=gzip\n' > "$1/etc/initramfs-tools/conf.d/heirloom"
 "#;
 
-pub(super) fn make(at: &Path) -> Result<()> {
-    let work = at.join("debian.work");
+pub(super) fn make(at: &Path, system: &System) -> Result<()> {
+    let work = at.join(system.file).with_extension("work");
     if work.exists() {
         fs::remove_dir_all(&work)?;
     }
     fs::create_dir_all(&work)?;
-    let raw = work.join("debian.raw");
-    tree(&work)?;
-    file_system(&work, &raw)?;
-    boot_loader(&work, &raw)?;
+    let raw = work.join("disk.raw");
+    tree(&work, system)?;
+    file_system(&work, &raw, system.partition_mib)?;
+    boot_loader(&work, &raw, system.partition_mib)?;
     let heirloom = build_heirloom()?;
-    let vhd = work.join("debian.vhd");
+    let vhd = work.join(system.file);
     quiet(command(&heirloom.to_string_lossy(), ["disk", "convert"]).arg(&raw).arg(&vhd))?;
-    fs::rename(&vhd, at.join("debian.vhd"))?;
+    fs::rename(&vhd, at.join(system.file))?;
     fs::remove_dir_all(&work)?;
     Ok(())
 }
 
-fn tree(work: &Path) -> Result<()> {
+fn tree(work: &Path, system: &System) -> Result<()> {
     let mirror = mirror()?;
     let mut c =
         command("mmdebstrap", ["--quiet", "--architectures=i386", "--variant=minbase", "--mode=auto"]);
-    c.arg(format!("--include={PACKAGES}"));
-    for (hook, script) in [("essential", ESSENTIAL), ("customize", CUSTOMIZE)] {
+    c.arg(format!("--include={PACKAGES}{}", system.packages));
+    c.args(system.without.iter().map(|w| format!("--dpkgopt=path-exclude={w}")));
+    let customize = format!("{CUSTOMIZE}{}", system.customize);
+    for (hook, script) in [("essential", ESSENTIAL), ("customize", &customize)] {
         let file = work.join(hook);
         fs::write(&file, script)?;
         c.arg(format!("--{hook}-hook=sh {} \"$1\"", file.display()));
@@ -133,7 +195,7 @@ fn one_line(l: &str) -> Option<Mirror> {
     entry(uri, suite, None)
 }
 
-fn file_system(work: &Path, raw: &Path) -> Result<()> {
+fn file_system(work: &Path, raw: &Path, mib: u64) -> Result<()> {
     let part = work.join("part.ext4");
     let tree = work.join("root");
     fs::create_dir_all(&tree)?;
@@ -149,16 +211,16 @@ fn file_system(work: &Path, raw: &Path) -> Result<()> {
         "mke2fs",
         ["-q", "-t", "ext4", "-L", "heirloom", "-O", "^metadata_csum,^64bit,^orphan_file", "-d"],
     );
-    quiet(c.arg(&tree).arg(&part).arg(format!("{PARTITION_MIB}M"))).or_else(|_| {
+    quiet(c.arg(&tree).arg(&part).arg(format!("{mib}M"))).or_else(|_| {
         // Older mke2fs does not know the newest feature's name.
         let mut c = command(
             "mke2fs",
             ["-q", "-F", "-t", "ext4", "-L", "heirloom", "-O", "^metadata_csum,^64bit", "-d"],
         );
-        quiet(c.arg(&tree).arg(&part).arg(format!("{PARTITION_MIB}M")))
+        quiet(c.arg(&tree).arg(&part).arg(format!("{mib}M")))
     })?;
     let mut out = File::create(raw)?;
-    out.set_len((FIRST * SECTOR) + (PARTITION_MIB << 20))?;
+    out.set_len((FIRST * SECTOR) + (mib << 20))?;
     out.seek(SeekFrom::Start(FIRST * SECTOR))?;
     copy_sparse(&part, &mut out)?;
     fs::remove_file(&part)?;
@@ -184,7 +246,7 @@ fn copy_sparse(from: &Path, to: &mut File) -> Result<()> {
 
 /// Puts GRUB into the MBR and the gap behind it, as grub-bios-setup does on a disk with an MBR partition table:
 /// boot.img loads one sector, the first of the core image, which holds a list of where the rest is.
-fn boot_loader(work: &Path, raw: &Path) -> Result<()> {
+fn boot_loader(work: &Path, raw: &Path, mib: u64) -> Result<()> {
     const GRUB: &str = "/usr/lib/grub/i386-pc";
     /// boot.img: LBA of the core's first sector, 8 bytes.
     const KERNEL_SECTOR: usize = 0x5c;
@@ -234,7 +296,7 @@ fn boot_loader(work: &Path, raw: &Path) -> Result<()> {
     mbr[DRIVE_CHECK..DRIVE_CHECK + 2].copy_from_slice(&[0x90, 0x90]);
     mbr[440..444].copy_from_slice(b"HEIR");
     mbr[446..510].fill(0);
-    let total = (PARTITION_MIB << 20) / SECTOR;
+    let total = (mib << 20) / SECTOR;
     // One active Linux partition; CHS fields say "use LBA".
     let entry = [0x80, 0xfe, 0xff, 0xff, 0x83, 0xfe, 0xff, 0xff];
     mbr[446..454].copy_from_slice(&entry);

@@ -1,0 +1,60 @@
+//! Xorg's vesa driver, which runs our video BIOS in an emulator of its own, with a window manager and two terminals: seen
+//! and used through VNC.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use guest_tests::{Args, Viewer, Vm, alone, folder, free_address, guest};
+
+/// The root window's, as 16 bits of colour keep it.
+const ROOT: u32 = 0x0020_4060;
+
+#[test]
+fn a_desktop_is_shown_and_used_through_vnc() {
+    let _one = alone();
+    let disk = folder("desktop-disk").join("desktop.vhd");
+    fs::copy(guest("desktop.vhd"), &disk).expect("a copy of the disk: the cached guest stays as it was made");
+    let address = free_address();
+    let args =
+        Args::new(&["--memory", "256"]).with("--disk", &disk).with("--display", format!("vnc={address}"));
+    let mut vm = Vm::start("desktop", &args);
+    let mut t = vm.console();
+    let log = t.expect("desktop is up", 600);
+    println!("desktop: after {:.1} s", vm.elapsed().as_secs_f64());
+    for want in [
+        "dimensions:    1024x768 pixels",
+        "depth of root window:    16 planes",
+        "VESA(0): initializing int10",
+        "S3",
+    ] {
+        assert!(log.contains(want), "{want:?} is not in\n{log}");
+    }
+    let mut viewer = Viewer::connect(&address);
+    assert_eq!(viewer.size(), (1024, 768));
+    // Each terminal gets the focus by a click, and then the keys.
+    for (name, at) in [("left", (200, 150)), ("right", (700, 470)), ("left", (200, 150))] {
+        viewer.click(at.0, at.1);
+        std::thread::sleep(Duration::from_millis(500));
+        viewer.type_text("echo Keys-$WHERE > /dev/ttyS0\n");
+        t.expect(&format!("Keys-{name}"), 60);
+    }
+    // What the viewer was sent is what the screen shows, once both stand still.
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let shown = vm.screen().expect("a screenshot");
+        if *viewer.picture() == shown {
+            let root = shown.pixels.iter().filter(|p| **p & 0x00f8_fcf8 == ROOT & 0x00f8_fcf8).count();
+            assert!(root > 200_000, "{root} pixels of the root window");
+            break;
+        }
+        assert!(Instant::now() < end, "the viewer shows something else than the screen");
+    }
+    t.send("root\n");
+    t.expect("assword:", 60);
+    t.send("heirloom\n");
+    t.expect("# ", 60);
+    t.send("poweroff\n");
+    assert_eq!(vm.wait(180).code(), Some(0), "{}", vm.said());
+    drop(vm);
+    let _ = fs::remove_file(disk);
+}
