@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::Screen;
 
 const RAW: i32 = 0;
+const DESKTOP_SIZE: i32 = -223;
 const LED_STATE: i32 = -261;
 const SHIFT: u32 = 0xffe1;
 const RETURN: u32 = 0xff0d;
@@ -34,12 +35,12 @@ impl Viewer {
         v.skip(name as usize);
         // 32 bits, little-endian, 00RRGGBBh.
         v.send(&[0, 0, 0, 0, 32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0]);
-        v.send(&[&[2, 0, 0, 2][..], &RAW.to_be_bytes(), &LED_STATE.to_be_bytes()].concat());
+        let known = [RAW, DESKTOP_SIZE, LED_STATE].map(i32::to_be_bytes);
+        v.send(&[&[2, 0, 0, known.len() as u8][..], known.as_flattened()].concat());
         v
     }
 
-    /// Width and height.
-    pub fn size(&self) -> (usize, usize) {
+    fn size(&self) -> (usize, usize) {
         (self.screen.width, self.screen.height)
     }
 
@@ -70,6 +71,7 @@ impl Viewer {
             match i32::from_be_bytes([r[8], r[9], r[10], r[11]]) {
                 LED_STATE => leds = Some(self.read::<1>()[0]),
                 RAW => self.take(x, y, w, h),
+                DESKTOP_SIZE => self.screen = Screen { width: w, height: h, pixels: vec![0; w * h] },
                 e => panic!("encoding {e} was not asked for"),
             }
         }
@@ -90,9 +92,13 @@ impl Viewer {
 
     /// What the screen shows.
     pub fn picture(&mut self) -> &Screen {
-        let (w, h) = self.size();
-        self.update(w, h);
-        &self.screen
+        loop {
+            let size = self.size();
+            self.update(size.0, size.1);
+            if self.size() == size {
+                return &self.screen;
+            }
+        }
     }
 
     /// The lamps, once an update tells of them.

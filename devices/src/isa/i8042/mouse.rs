@@ -200,7 +200,7 @@ impl Mouse {
         }
         let full = self.waiting.len() >= MOST_WAITING;
         match self.waiting.back_mut() {
-            Some(last) if last.buttons == p.buttons || full => {
+            Some(last) if last.buttons == p.buttons && !turns(last, &p) || full => {
                 last.dx = last.dx.saturating_add(p.dx);
                 last.dy = last.dy.saturating_add(p.dy);
                 last.wheel = last.wheel.saturating_add(p.wheel);
@@ -260,6 +260,13 @@ impl Mouse {
         }
         packet
     }
+}
+
+/// More than a packet's worth waits to go one way, and now it goes back. A pointer that is sent to the edge of a screen first,
+/// to know where it is, must get there.
+fn turns(waiting: &Pointer, p: &Pointer) -> bool {
+    let back = |a: i32, b: i32| a.abs() > 255 && a.signum() == -b.signum();
+    back(waiting.dx, p.dx) || back(waiting.dy, p.dy)
 }
 
 /// Scaling 2:1.

@@ -76,6 +76,25 @@ fn a_long_way_takes_several_packets() {
     assert_eq!(got, [0x08, 255, 255, 0x08, 255, 45, 0x08, 90, 0]);
 }
 
+/// To the corner and from there to 40, 30: the corner is reached first.
+#[test]
+fn a_way_back_does_not_shorten_the_way_there() {
+    let mut b = ready(0x47);
+    aux(&mut b, 0xf4);
+    point(&mut b, -1000, -1000, 0, 0);
+    point(&mut b, 40, 30, 0, 0);
+    let (mut x, mut y) = (700_i32, 500_i32);
+    for _ in 0..8 {
+        for p in bytes(&mut b).chunks_exact(3) {
+            let [dx, dy] = [(p[1], 0x10), (p[2], 0x20)]
+                .map(|(v, sign)| i32::from(v) - if p[0] & sign != 0 { 256 } else { 0 });
+            (x, y) = ((x + dx).clamp(0, 1023), (y - dy).clamp(0, 767));
+        }
+        b.advance(10 * MILLISECOND);
+    }
+    assert_eq!((x, y), (40, 30));
+}
+
 #[test]
 fn samples_keep_the_rate_and_movement_adds_up() {
     let mut b = ready(0x47);
