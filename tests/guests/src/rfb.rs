@@ -1,4 +1,4 @@
-//! A VNC viewer: raw pictures, keys, pointer, lamps. RFC 6143.
+//! A VNC viewer: raw pictures, keys, lamps. RFC 6143.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -127,19 +127,6 @@ impl Viewer {
             if shifted {
                 self.key(SHIFT, false);
             }
-        }
-    }
-
-    fn pointer(&mut self, x: u16, y: u16, buttons: u8) {
-        let ([a, b], [c, d]) = (x.to_be_bytes(), y.to_be_bytes());
-        self.send(&[5, buttons, a, b, c, d]);
-    }
-
-    /// With the left button.
-    pub fn click(&mut self, x: u16, y: u16) {
-        for buttons in [0, 1, 0] {
-            self.pointer(x, y, buttons);
-            std::thread::sleep(Duration::from_millis(200));
         }
     }
 }

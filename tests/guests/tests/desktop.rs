@@ -1,13 +1,19 @@
 //! Xorg's vesa driver, which runs our video BIOS in an emulator of its own, with a window manager and two terminals: seen
-//! and used through VNC.
+//! and typed into through VNC.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
-use guest_tests::{Args, Viewer, Vm, alone, folder, free_address, guest};
+use guest_tests::{Args, Screen, Viewer, Vm, alone, folder, free_address, guest};
 
-/// The root window's, as 16 bits of colour keep it.
+/// What 16 bits of colour keep, and what they keep of the root window's.
+const FIVE_SIX_FIVE: u32 = 0x00f8_fcf8;
 const ROOT: u32 = 0x0020_4060;
+
+fn at(s: &Screen, x: usize, y: usize) -> u32 {
+    let p = s.pixels[y * s.width + x];
+    if p & FIVE_SIX_FIVE == ROOT { ROOT } else { p }
+}
 
 #[test]
 fn a_desktop_is_shown_and_used_through_vnc() {
@@ -30,10 +36,22 @@ fn a_desktop_is_shown_and_used_through_vnc() {
         assert!(log.contains(want), "{want:?} is not in\n{log}");
     }
     let mut viewer = Viewer::connect(&address);
+    // The window manager has drawn its bar, and the frames of both terminals.
+    let end = Instant::now() + Duration::from_secs(60);
+    let frames = [(250, 765), (42, 200), (542, 500)];
+    let drawn = |s: &Screen| {
+        s.width == 1024 && frames.iter().all(|(x, y)| !matches!(at(s, *x, *y), 0 | ROOT | 0x00ff_ffff))
+    };
+    while !drawn(viewer.picture()) {
+        assert!(Instant::now() < end, "there is no window manager");
+        std::thread::sleep(Duration::from_millis(200));
+    }
     // Each terminal gets the focus by a click, and then the keys.
     for (name, at) in [("left", (200, 150)), ("right", (700, 470)), ("left", (200, 150))] {
-        viewer.click(at.0, at.1);
-        std::thread::sleep(Duration::from_millis(500));
+        for buttons in [0, 1, 0] {
+            vm.ctl(["mouse", &format!("{},{},{buttons}", at.0, at.1)]).expect("the machine has a mouse");
+            std::thread::sleep(Duration::from_millis(300));
+        }
         viewer.type_text("echo Keys-$WHERE > /dev/ttyS0\n");
         t.expect(&format!("Keys-{name}"), 60);
     }
@@ -42,7 +60,7 @@ fn a_desktop_is_shown_and_used_through_vnc() {
     loop {
         let shown = vm.screen().expect("a screenshot");
         if *viewer.picture() == shown {
-            let root = shown.pixels.iter().filter(|p| **p & 0x00f8_fcf8 == ROOT & 0x00f8_fcf8).count();
+            let root = shown.pixels.iter().filter(|p| *p & FIVE_SIX_FIVE == ROOT).count();
             assert!(root > 200_000, "{root} pixels of the root window");
             assert_eq!((shown.width, shown.height), (1024, 768));
             break;

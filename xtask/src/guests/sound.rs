@@ -14,7 +14,7 @@ mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
 for m in $(cat /modules.order); do insmod /modules/$m; done
 case "$(cat /proc/cmdline)" in
 *tones=1*)
-    cd /programs; ./tones volume 100
+    cd /modules; ./tones volume 100
     ./tones play 22050 8 1 440 400; ./tones play 44100 16 2 1000 400; ./tones note 0 580 4 300
     grep SoundBlaster /proc/interrupts; echo "tones end"; poweroff -f;;
 esac

@@ -243,7 +243,8 @@ fn decode(data: &[u8], wide: bool, signed: bool, stereo: bool, out: &mut VecDequ
     };
     let size = if wide { 2 } else { 1 };
     if stereo {
-        let frames = data.chunks(2 * size);
+        // A transfer may end within a sample.
+        let frames = data.chunks(2 * size).filter(|f| f.len() >= size);
         out.extend(frames.map(|f| {
             let left = sample(&f[..size]);
             [left, f.get(size..2 * size).map_or(left, sample)]

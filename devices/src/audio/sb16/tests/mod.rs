@@ -59,7 +59,7 @@ impl Ear {
             frames[frames.len() / 10..frames.len() / 10 * 8].iter().map(|f| f[channel]).collect();
         let rises: Vec<f64> = (1..x.len())
             .filter(|&n| x[n - 1] < 0 && x[n] >= 0)
-            .map(|n| n as f64 - f64::from(x[n]) / f64::from(x[n] - x[n - 1]))
+            .map(|n| n as f64 - f64::from(x[n]) / (f64::from(x[n]) - f64::from(x[n - 1])))
             .collect();
         let span = rises.last().copied().unwrap_or(0.0) - rises.first().copied().unwrap_or(0.0);
         let peak = x.iter().map(|v| v.saturating_abs()).max().unwrap_or(0);
