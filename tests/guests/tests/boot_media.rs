@@ -58,8 +58,8 @@ fn memtest_finds_no_errors() {
     println!("memtest86+: {}", passed.trim());
 }
 
-/// What a medium shows after so many seconds of guest time, with translated code and without it.
-fn repeats(name: &str, secs: &str, shows: &[&str]) {
+/// What a medium shows after so many seconds of guest time, with translated code and without it. Returns it.
+fn repeats(name: &str, secs: &str, shows: &[&str]) -> String {
     let _one = alone();
     let args = Args::new(&["--memory", "16", "--stop-after", secs]).with("--cdrom", guest(name));
     let test = format!("repeat-{}", name.trim_end_matches(".iso"));
@@ -67,12 +67,15 @@ fn repeats(name: &str, secs: &str, shows: &[&str]) {
     for want in shows {
         assert!(text.contains(want), "{want:?} is not on the screen:\n{text}");
     }
+    text
 }
 
 /// 4 thousand million instructions, most of them tests of memory.
 #[test]
 fn memtest_repeats_on_the_instruction_clock() {
-    repeats("memtest.iso", "40", &["Memtest86+ v", "CLK/Temp: 1800MHz", "Time:  0:00:3", "Errors: 0"]);
+    let text = repeats("memtest.iso", "40", &["Memtest86+ v", "Time:  0:00:3", "Errors: 0"]);
+    // It measures the TSC by the 8254 and cuts what is behind the point: a tick of the 8254 more or less decides.
+    assert!(["1799MHz", "1800MHz"].iter().any(|mhz| text.contains(&format!("CLK/Temp: {mhz}"))), "{text}");
 }
 
 /// Its menu counts down meanwhile, by the BIOS's clock.
