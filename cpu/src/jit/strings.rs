@@ -52,12 +52,7 @@ fn emit(a: &mut Asm, w: Size, movs: bool) -> u32 {
     let (bytes, scale) = (w.bytes(), w.bytes().ilog2() as u8);
     let start = a.here();
     let out = a.label();
-    a.rm(Size::D, &[0x85], ECX, Rm::Reg(ECX));
-    a.jcc(cond::E, out);
-    // TEST [eflags], DF
-    a.rm(Size::D, &[0xf7], 0, Rm::Base(RBP, at::EFLAGS));
-    a.imm(Size::D, eflags::DF);
-    a.jcc(cond::NE, out);
+    emit_guard(a, out);
     // One has been taken from the budget.
     a.lea(Size::Q, RCX, Rm::Base(ECX, -1));
     a.rm(Size::Q, &[0x3b], RCX, Rm::Reg(R14));
@@ -103,6 +98,16 @@ fn emit(a: &mut Asm, w: Size, movs: bool) -> u32 {
     start
 }
 
+/// With ECX 0 the instruction is done; downwards is for the interpreter.
+fn emit_guard(a: &mut Asm, out: Label) {
+    a.rm(Size::D, &[0x85], ECX, Rm::Reg(ECX));
+    a.jcc(cond::E, out);
+    // TEST [eflags], DF
+    a.rm(Size::D, &[0xf7], 0, Rm::Base(RBP, at::EFLAGS));
+    a.imm(Size::D, eflags::DF);
+    a.jcc(cond::NE, out);
+}
+
 /// REPNE SCASB upwards. The last element that the count allows is left for the interpreter: its flags say what it is.
 fn emit_search(a: &mut Asm) -> u32 {
     const EDI: Reg = GPR[7];
@@ -120,11 +125,7 @@ fn emit_search(a: &mut Asm) -> u32 {
     let (lin, room) = (Rm::Base(RBP, at::LIN), Rm::Base(RBP, at::SPILL));
     let start = a.here();
     let (out, search) = (a.label(), a.label());
-    a.rm(Size::D, &[0x85], ECX, Rm::Reg(ECX));
-    a.jcc(cond::E, out);
-    a.rm(Size::D, &[0xf7], 0, Rm::Base(RBP, at::EFLAGS));
-    a.imm(Size::D, eflags::DF);
-    a.jcc(cond::NE, out);
+    emit_guard(a, out);
     let page = a.mark();
     a.mov(Size::D, RCX, EDI);
     emit_lookup(a, EDI, RDX, RCX, offset_of!(Slot, read), out);

@@ -10,6 +10,7 @@ use clap::Args;
 use super::machines::Machines;
 use super::process::Process;
 use super::results::Column;
+use super::stats::median;
 use crate::shell::{build_heirloom, has, say};
 use crate::{guests, setup};
 
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &Screen) -> Result<()> {
             rates.push(rate(&mut Process::start(&mut c)?)?);
         }
     }
-    let [heirloom, qemu] = rates.map(median);
+    let [heirloom, qemu] = rates.map(|r| median(&r).unwrap_or(0.0));
     say(&format!("screens scrolled a second (1024x768x16): Heirloom {heirloom:.0}"));
     if machines.qemu {
         let ratio = heirloom / qemu;
@@ -75,9 +76,4 @@ fn rate(guest: &mut Process) -> Result<f64> {
         (Some(n), Some(ms)) if ms > 0.0 => Ok(n / ms * 1e3),
         _ => bail!("the guest says {line:?}"),
     }
-}
-
-fn median(mut v: Vec<f64>) -> f64 {
-    v.sort_by(f64::total_cmp);
-    v.get(v.len() / 2).copied().unwrap_or(0.0)
 }
