@@ -57,9 +57,10 @@ impl Console {
         self.stream.write_all(text.as_bytes()).expect("the serial port takes input");
     }
 
-    /// As [`Console::command`], without the prompt and the echo, which may take more than a line.
+    /// As [`Console::command`], without the prompt and the echo, which may take more than a line, and without what
+    /// Linux's kernel says meanwhile: drivers look for devices in the background.
     pub fn output(&mut self, line: &str) -> String {
-        let out = self.command(&format!("echo pri\"\"nts; {line}"));
+        let out = self.command(&format!("dmesg -n 1; echo pri\"\"nts; {line}; dmesg -n 7"));
         let at = out.find("prints").map_or(0, |at| at + "prints".len());
         out[at..].trim().to_owned()
     }
