@@ -199,15 +199,16 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     }
     let handle = machine.handle();
     link.connect(handle.clone());
+    let pointer = Arc::default();
     let target = Target {
         name: spec.name.clone(),
         machine: handle.clone(),
         frame: frame.clone(),
-        pointer: Arc::default(),
+        pointer: Arc::clone(&pointer),
         cdroms,
     };
     let server = Server::start(control, target)?;
-    let viewers = ports::displays(viewers, &spec.name, &frame, &handle)?;
+    let viewers = ports::displays(viewers, &spec.name, &frame, &handle, &pointer)?;
     ender.attach(handle.clone());
     if let Some(secs) = timeout {
         let e = ender.clone();

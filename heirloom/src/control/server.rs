@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -14,9 +14,9 @@ use axum::extract::{Json, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use board::{Disk, Media, Pointer};
+use board::{Disk, Media};
 use host_io::display::{Frame, encode_png};
-use host_io::input;
+use host_io::input::{self, PointerAt, PointerPath};
 use tokio::sync::oneshot;
 use vmm::{Bay, Handle, NoAnswer, Pressed};
 
@@ -24,7 +24,7 @@ use super::{
     EjectBody, ErrorBody, InsertBody, KeyBody, LinkBody, LinkedBody, MouseBody, PressedBody, ShutdownBody,
     StatusBody, TypeBody, UnknownBody,
 };
-use crate::run::ports::open_diskette;
+use crate::run::ports::{open_diskette, point};
 
 /// What the routes act on.
 #[derive(Clone)]
@@ -32,8 +32,7 @@ pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) machine: Handle,
     pub(crate) frame: Frame,
-    /// Where the pointer is as far as we sent it; None before the first movement.
-    pub(crate) pointer: Arc<Mutex<Option<(i32, i32)>>>,
+    pub(crate) pointer: Arc<Mutex<PointerPath>>,
     /// IDE units of the CD-ROM drives.
     pub(crate) cdroms: Vec<u8>,
 }
@@ -297,19 +296,9 @@ async fn mouse(State(t): State<Target>, Json(b): Json<MouseBody>) -> Done {
             b.buttons
         )));
     }
-    // A PS/2 mouse only tells movements: the first one goes to the corner, so that we know where it is.
-    const FAR: i32 = 4096;
-    let mut at = t.pointer.lock().unwrap_or_else(PoisonError::into_inner);
-    let from = match *at {
-        Some(p) => p,
-        None => {
-            t.machine.pointer(Pointer { dx: -FAR, dy: -FAR, ..Pointer::default() }).map_err(gone)?;
-            (0, 0)
-        }
-    };
-    *at = Some((b.x, b.y));
-    let p = Pointer { dx: b.x - from.0, dy: b.y - from.1, wheel: b.wheel, buttons: b.buttons };
-    t.machine.pointer(p).map_err(gone)?;
+    let to =
+        PointerAt { x: b.x, y: b.y, wheel: b.wheel, buttons: b.buttons, screen: t.frame.mode(), anew: false };
+    point(&t.machine, &t.pointer, to).map_err(gone)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -10,14 +10,14 @@ use host_io::audio;
 use host_io::disk::{self, DiskError};
 use host_io::display::Frame;
 use host_io::display::vnc::{VncConfig, VncError, VncListener, VncServer, parse_address};
-use host_io::input::InputEvent;
+use host_io::input::{InputEvent, PointerAt, PointerPath};
 use host_io::net::Wake;
 use host_io::net::nat::{Nat, NatOptions};
 use host_io::serial::{Expect, Input, Port};
 use vmm::spec::{
     AudioSpec, DiskSpec, DisplaySpec, FloppySpec, MachineSpec, NETS_MOST, NetKind, ParallelSpec, SerialSpec,
 };
-use vmm::{Drive, Floppy, Handle, Ports};
+use vmm::{Drive, Floppy, Handle, NoAnswer, Ports};
 
 use super::{End, Ender, Terminal};
 use crate::terminal::{LEAVE, Raw};
@@ -263,20 +263,28 @@ pub(crate) fn open_diskette(path: &Path, read_only: bool) -> Result<Box<dyn Disk
     disk::open_floppy(path, mode, fits).map(disk::Image::into_disk)
 }
 
+/// Moves the guest's pointer there.
+pub(crate) fn point(machine: &Handle, path: &Mutex<PointerPath>, to: PointerAt) -> Result<(), NoAnswer> {
+    // Held to the end: another viewer's movements go before or after.
+    let mut path = path.lock().unwrap_or_else(PoisonError::into_inner);
+    path.to(to).into_iter().try_for_each(|p| machine.pointer(p))
+}
+
 /// Starts the viewers' servers.
 pub(crate) fn displays(
     all: Vec<Viewers>,
     name: &str,
     frame: &Frame,
     machine: &Handle,
+    pointer: &Arc<Mutex<PointerPath>>,
 ) -> Result<Vec<VncServer>> {
     let start = |Viewers { listener, password }| {
-        let h = machine.clone();
+        let (h, pointer) = (machine.clone(), pointer.clone());
         let input = Box::new(move |ev| {
             // A machine that is gone takes no input.
             let _ = match ev {
                 InputEvent::Key { key, down } => h.key(key, down),
-                InputEvent::Pointer(p) => h.pointer(p),
+                InputEvent::Pointer(p) => point(&h, &pointer, p),
                 InputEvent::Redraw => h.request_redraw(),
             };
         });

@@ -5,13 +5,15 @@
 mod chord;
 mod keysym;
 mod layout;
+mod pointer;
 mod text;
 
-use board::{Key, Pointer};
+use board::Key;
 
 pub use chord::{BadChord, chord};
 pub use keysym::{KeyboardState, keysym_to_key};
 pub use layout::{SHIFT, key_for};
+pub use pointer::{PointerAt, PointerPath};
 pub use text::{Untypable, type_text};
 
 /// What a display or a control connection has for the machine.
@@ -21,7 +23,7 @@ pub enum InputEvent {
         key: Key,
         down: bool,
     },
-    Pointer(Pointer),
+    Pointer(PointerAt),
     /// Somebody has begun to look and has seen nothing yet.
     Redraw,
 }

@@ -12,7 +12,8 @@ pub fn the_same(test: &str, engines: &[&str], args: &Args) -> Screen {
         // The same name: the machine's UUID comes from it, which the guest can read.
         let mut vm = Vm::logged(test, &args);
         assert_eq!(vm.wait(600).code(), Some(0), "{}", vm.said());
-        let (stats, log, screen) = (vm.said(), vm.log(), Screen::load(&png));
+        let (stats, log, screen) =
+            (vm.said(), vm.log(), Screen::load(&png).expect("the screenshot is a PNG file"));
         let Some((stats1, log1, screen1)) = &first else {
             eprintln!("{test}: {}", stats.trim());
             assert!(stats.contains("instructions"), "{stats}");

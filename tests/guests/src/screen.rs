@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, BufWriter};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -34,7 +34,7 @@ fn font() -> &'static HashMap<Glyph, char> {
 }
 
 /// A screenshot.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Screen {
     pub width: usize,
     pub height: usize,
@@ -43,18 +43,32 @@ pub struct Screen {
 }
 
 impl Screen {
-    pub fn load(path: &Path) -> Self {
-        let file = File::open(path).unwrap_or_else(|e| panic!("screenshot {}: {e}", path.display()));
-        let mut d = png::Decoder::new(BufReader::new(file));
+    pub fn load(path: &Path) -> io::Result<Self> {
+        let mut d = png::Decoder::new(BufReader::new(File::open(path)?));
         d.set_transformations(png::Transformations::normalize_to_color8());
-        let mut r = d.read_info().expect("the screenshot is a PNG file");
-        let mut b = vec![0; r.output_buffer_size().expect("a picture of a sane size")];
-        let info = r.next_frame(&mut b).expect("the screenshot is a whole PNG file");
+        let mut r = d.read_info()?;
+        let size = r.output_buffer_size().ok_or_else(|| io::Error::other("the picture is too large"))?;
+        let mut b = vec![0; size];
+        let info = r.next_frame(&mut b)?;
         let step = info.color_type.samples();
-        assert!(step >= 3, "the screenshot is in colour");
+        if step < 3 {
+            return Err(io::Error::other("the picture is not in colour (RGB)"));
+        }
         let rgb = |p: &[u8]| u32::from(p[0]) << 16 | u32::from(p[1]) << 8 | u32::from(p[2]);
         let pixels = b[..info.buffer_size()].chunks_exact(step).map(rgb).collect();
-        Self { width: info.width as usize, height: info.height as usize, pixels }
+        Ok(Self { width: info.width as usize, height: info.height as usize, pixels })
+    }
+
+    /// Writes a PNG file.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        let mut e =
+            png::Encoder::new(BufWriter::new(File::create(path)?), self.width as u32, self.height as u32);
+        e.set_color(png::ColorType::Rgb);
+        e.set_depth(png::BitDepth::Eight);
+        let rgb: Vec<u8> =
+            self.pixels.iter().flat_map(|p| [(p >> 16) as u8, (p >> 8) as u8, *p as u8]).collect();
+        e.write_header()?.write_image_data(&rgb)?;
+        Ok(())
     }
 
     /// The text on it, a line for each row; empty in a graphics mode's resolution that has no 80 columns.

@@ -125,7 +125,7 @@ impl Vm {
     pub fn screen(&self) -> Option<Screen> {
         let file = self.folder.join("screen.png");
         self.ctl([OsStr::new("screenshot"), file.as_os_str()]).ok()?;
-        Some(Screen::load(&file))
+        Some(Screen::load(&file).expect("the screenshot is a PNG file"))
     }
 
     /// Waits until the screen shows a text; returns the whole of its text.

@@ -35,31 +35,31 @@ fn a_desktop_is_shown_and_used_through_vnc() {
     ] {
         assert!(log.contains(want), "{want:?} is not in\n{log}");
     }
-    let mut viewer = Viewer::connect(&address);
+    let mut viewer = Viewer::connect(&address).expect("the machine shows its screen");
     // The window manager has drawn its bar, and the frames of both terminals.
     let end = Instant::now() + Duration::from_secs(60);
     let frames = [(250, 765), (42, 200), (542, 500)];
     let drawn = |s: &Screen| {
         s.width == 1024 && frames.iter().all(|(x, y)| !matches!(at(s, *x, *y), 0 | ROOT | 0x00ff_ffff))
     };
-    while !drawn(viewer.picture()) {
+    while !drawn(viewer.picture().expect("a picture")) {
         assert!(Instant::now() < end, "there is no window manager");
         std::thread::sleep(Duration::from_millis(200));
     }
     // Each terminal gets the focus by a click, and then the keys.
     for (name, at) in [("left", (200, 150)), ("right", (700, 470)), ("left", (200, 150))] {
         for buttons in [0, 1, 0] {
-            vm.ctl(["mouse", &format!("{},{},{buttons}", at.0, at.1)]).expect("the machine has a mouse");
+            viewer.pointer(at.0, at.1, buttons).expect("the server listens");
             std::thread::sleep(Duration::from_millis(300));
         }
-        viewer.type_text("echo Keys-$WHERE > /dev/ttyS0\n");
+        viewer.type_text("echo Keys-$WHERE > /dev/ttyS0\n").expect("the server listens");
         t.expect(&format!("Keys-{name}"), 60);
     }
     // What the viewer was sent is what the screen shows, once both stand still.
     let end = Instant::now() + Duration::from_secs(30);
     loop {
         let shown = vm.screen().expect("a screenshot");
-        if *viewer.picture() == shown {
+        if *viewer.picture().expect("a picture") == shown {
             let root = shown.pixels.iter().filter(|p| *p & FIVE_SIX_FIVE == ROOT).count();
             assert!(root > 200_000, "{root} pixels of the root window");
             assert_eq!((shown.width, shown.height), (1024, 768));

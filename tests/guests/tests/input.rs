@@ -117,11 +117,11 @@ fn viewers_see_the_lamps_that_linux_lights() {
     let _one = alone();
     let free = free_address();
     let (vm, mut t) = booted("lamps", &Args::default().with("--display", format!("vnc={free}")));
-    let mut v = Viewer::connect(&free);
-    assert_eq!(v.leds(), 0);
+    let mut v = Viewer::connect(&free).expect("the machine shows its screen");
+    assert_eq!(v.leds().expect("an update"), 0);
     for (lamp, want) in [("num", 2), ("caps", 6), ("scroll", 7)] {
         t.output(&format!("echo 1 > /sys/class/leds/input0::{lamp}lock/brightness"));
-        assert_eq!(v.leds(), want, "{lamp}");
+        assert_eq!(v.leds().expect("an update"), want, "{lamp}");
     }
     off(vm, &mut t);
 }

@@ -200,7 +200,10 @@ fn the_clock_interrupts_as_programs_ask() {
     let (vm, mut t) = linux("rtc", "");
     let irqs = |t: &mut Console| -> u32 {
         let line = t.output("grep rtc0 /proc/interrupts");
-        line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("the interrupts of IRQ 8 are not in {line:?}"))
+        line.split_whitespace()
+            .nth(1)
+            .and_then(|n| n.parse().ok())
+            .unwrap_or_else(|| panic!("the interrupts of IRQ 8 are not in {line:?}"))
     };
     // AF, UF and PF beside IRQF. This kernel makes updates of alarms, and periods of a timer of its own.
     let before = irqs(&mut t);

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use board::{Leds, Pointer, VideoMode};
+use board::{Leds, VideoMode};
 use flate2::CompressError;
 
 use super::encode::{self, DESKTOP_SIZE, EXTENDED_DESKTOP_SIZE, HEXTILE, LED_STATE, RAW, Source, ZRLE, Zrle};
@@ -14,7 +14,7 @@ use super::message::{ClientMessage, Malformed, parse_client_message};
 use super::pixel::PixelFormat;
 use super::{Frame, Service};
 use crate::display::{Rect, Viewer};
-use crate::input::{InputEvent, KeyboardState};
+use crate::input::{InputEvent, KeyboardState, PointerAt};
 
 /// A viewer that does not get through the handshake, or does not take data, in this time is hung up on.
 const HANDSHAKE: Duration = Duration::from_secs(30);
@@ -193,19 +193,22 @@ impl Reader<'_> {
 
     /// RFC 6143 7.5.5. Bits 0-2 are left, middle and right; 3 and 4 turn the wheel by one when they go down.
     fn pointer(&mut self, buttons: u8, x: u16, y: u16) {
-        let (from_x, from_y) = self.pointer.replace((x, y)).unwrap_or((x, y));
+        let anew = self.pointer.replace((x, y)).is_none();
         let pressed = buttons & !self.buttons;
-        let moved = Pointer {
-            dx: i32::from(x) - i32::from(from_x),
-            dy: i32::from(y) - i32::from(from_y),
-            wheel: i32::from(pressed >> 4 & 1) - i32::from(pressed >> 3 & 1),
-            buttons: guest_buttons(buttons),
-        };
-        let changed = guest_buttons(self.buttons) != moved.buttons;
         self.buttons = buttons;
-        if changed || (moved.dx, moved.dy, moved.wheel) != (0, 0, 0) {
-            (self.input)(InputEvent::Pointer(moved));
-        }
+        let wheel = i32::from(pressed >> 4 & 1) - i32::from(pressed >> 3 & 1);
+        self.point((x, y), wheel, anew);
+    }
+
+    fn point(&self, (x, y): (u16, u16), wheel: i32, anew: bool) {
+        (self.input)(InputEvent::Pointer(PointerAt {
+            x: i32::from(x),
+            y: i32::from(y),
+            wheel,
+            buttons: guest_buttons(self.buttons),
+            screen: self.frame.mode(),
+            anew,
+        }));
     }
 
     /// Lets go of everything that the client held.
@@ -214,7 +217,8 @@ impl Reader<'_> {
             (self.input)(InputEvent::Key { key, down });
         }
         if guest_buttons(self.buttons) != 0 {
-            (self.input)(InputEvent::Pointer(Pointer::default()));
+            self.buttons = 0;
+            self.point(self.pointer.unwrap_or_default(), 0, false);
         }
     }
 }

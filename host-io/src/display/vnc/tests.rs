@@ -3,12 +3,12 @@
 use std::io::{Read, Write};
 use std::sync::mpsc::{Receiver, channel};
 
-use board::{Key, Pointer, Scanout, VideoMode};
+use board::{Key, Scanout, VideoMode};
 use proptest::prelude::*;
 
 use super::*;
 use crate::display::{FrameScanout, Rect};
-use crate::input::InputEvent;
+use crate::input::{InputEvent, PointerAt};
 
 struct Setup {
     server: VncServer,
@@ -626,23 +626,26 @@ fn keys_and_pointer_reach_the_machine_and_are_let_go_at_the_end() {
     ];
     c.s.write_all(&all.concat()).unwrap();
     let key = |code, down| InputEvent::Key { key: Key(code), down };
-    let pointer = |dx, dy, wheel, buttons| InputEvent::Pointer(Pointer { dx, dy, wheel, buttons });
+    let screen = setup.frame.mode();
+    let at = |x, y, wheel, buttons| PointerAt { x, y, wheel, buttons, screen, anew: false };
+    let pointer = |x, y, wheel, buttons| InputEvent::Pointer(at(x, y, wheel, buttons));
     let want = [
         key(0x1d, true),
         key(0x2e, true),
         key(0x2e, false),
-        pointer(3, -2, 0, 0),
-        pointer(0, 0, 0, 2),
-        pointer(0, 0, 1, 2),
-        pointer(0, 0, -1, 2),
-        pointer(0, 1, 0, 4),
+        InputEvent::Pointer(PointerAt { anew: true, ..at(100, 100, 0, 0) }),
+        pointer(103, 98, 0, 0),
+        pointer(103, 98, 0, 2),
+        pointer(103, 98, 1, 2),
+        pointer(103, 98, -1, 2),
+        pointer(103, 99, 0, 4),
     ];
     for w in want {
         assert_eq!(setup.event(), w);
     }
     drop(c);
     assert_eq!(setup.event(), key(0x1d, false));
-    assert_eq!(setup.event(), pointer(0, 0, 0, 0));
+    assert_eq!(setup.event(), pointer(103, 99, 0, 0));
 }
 
 #[test]
