@@ -19,6 +19,7 @@ mod floppy;
 mod isos;
 mod layer;
 mod linux;
+mod matrix;
 mod power;
 mod screen;
 mod sound;
@@ -31,6 +32,8 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::shell::{command, quiet, root, say};
+
+pub(crate) use matrix::Matrix;
 
 /// Where guests are.
 pub(crate) fn folder() -> PathBuf {
@@ -60,8 +63,17 @@ pub(crate) enum Which {
     Screen,
 }
 
+/// What the command line asks for.
+pub(crate) fn asked(which: Option<Which>, fresh: bool, matrix: &Matrix) -> Result<()> {
+    match which {
+        Some(w) => one(w, fresh),
+        None if matrix.is_wanted() => matrix::run(fresh, matrix),
+        None => run(fresh),
+    }
+}
+
 /// Makes one guest and says where it is.
-pub(crate) fn one(which: Which, fresh: bool) -> Result<()> {
+fn one(which: Which, fresh: bool) -> Result<()> {
     crate::setup::for_benchmarks()?;
     let at = folder();
     fs::create_dir_all(&at)?;

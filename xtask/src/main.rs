@@ -24,13 +24,16 @@ struct Cli {
 enum What {
     /// Install what the build, the guests and the tests need (Debian packages, Rust targets)
     Setup,
-    /// Assemble the test guests from Debian's packages under target/guests
+    /// Assemble the test guests from Debian's packages under target/guests; with --matrix, start and use them all
     Guests {
         /// Only this one
+        #[arg(conflicts_with = "matrix")]
         which: Option<guests::Which>,
         /// Make them anew even if they are there
         #[arg(long)]
         fresh: bool,
+        #[command(flatten)]
+        matrix: guests::Matrix,
     },
     /// Boot a Debian desktop machine's VHD and show it
     Demo {
@@ -67,8 +70,7 @@ fn run(cli: Cli) -> Result<()> {
     std::env::set_current_dir(shell::root())?;
     match cli.what {
         What::Setup => setup::run(),
-        What::Guests { which: Some(w), fresh } => guests::one(w, fresh),
-        What::Guests { which: None, fresh } => guests::run(fresh),
+        What::Guests { which, fresh, matrix } => guests::asked(which, fresh, &matrix),
         What::Demo { check } => demo::run(check),
         What::Test { quick } => test::run(quick),
         What::Bench { what } => bench::run(what),
