@@ -479,6 +479,7 @@ impl Cache {
     /// The instructions of a block that [`Self::is_decoded`].
     #[inline(always)]
     pub(crate) fn insns(&self, id: u32) -> &[Insn] {
+        debug_assert!(self.is_decoded(id), "another block's instructions");
         let b = &self.blocks[id as usize];
         &self.ring[usize::from(b.first)..][..usize::from(b.n)]
     }

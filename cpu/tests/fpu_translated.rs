@@ -359,3 +359,59 @@ fn fds_is_what_the_register_held_when_the_operand_was_read() {
         assert_eq!((dword(&image, 16), word(&image, 20)), (DATA, KDATA), "{other:x} {split}");
     }
 }
+
+/// Code outlives the decoded instructions that it was made of: so many others ran meanwhile that these are gone. Then `body`
+/// runs again, with CR0.TS as it is to be.
+fn after_much_else(ts: u32, body: impl Fn(&mut CodeAssembler)) -> (Option<u32>, Machine) {
+    const FILLER: u32 = 0x8_0000;
+    const MANY: usize = 0xa000;
+    // INC EAX; RET
+    let filler = [vec![0x40; MANY], vec![0xc3]].concat();
+    run(
+        |m| m.load(FILLER, &filler),
+        |a| {
+            let (mut sub, mut again, mut begin) = (a.create_label(), a.create_label(), a.create_label());
+            a.jmp(begin).unwrap();
+            a.set_label(&mut sub).unwrap();
+            body(a);
+            a.ret().unwrap();
+            a.set_label(&mut begin).unwrap();
+            a.mov(ecx, 300_u32).unwrap();
+            a.set_label(&mut again).unwrap();
+            a.call(sub).unwrap();
+            a.dec(ecx).unwrap();
+            a.jne(again).unwrap();
+            a.mov(edx, FILLER).unwrap();
+            a.call(edx).unwrap();
+            a.mov(eax, cr0).unwrap();
+            a.or(eax, ts).unwrap();
+            a.mov(cr0, eax).unwrap();
+            a.call(sub).unwrap();
+        },
+    )
+}
+
+#[test]
+fn code_that_is_old_stops_at_its_own_instruction() {
+    let (vector, m) = after_much_else(TS, |a| {
+        a.mov(dword_ptr(DATA), ecx).unwrap();
+        a.lea(ebx, dword_ptr(ecx + 0x1234)).unwrap();
+        a.fldpi().unwrap();
+        a.fstp(st0).unwrap();
+    });
+    assert_eq!((vector, m.caught().stack[0]), (Some(7), find(&m, &[0xd9, 0xeb])));
+}
+
+#[test]
+fn code_that_is_old_leaves_its_own_pointers() {
+    let (vector, m) = after_much_else(0, |a| {
+        a.mov(dword_ptr(DATA), ecx).unwrap();
+        a.fld(dword_ptr(DATA)).unwrap();
+        a.fstp(st0).unwrap();
+        a.mov(dword_ptr(DATA + 4), ebx).unwrap();
+        a.fxsave(ptr(IMAGE)).unwrap();
+    });
+    let image = m.read::<512>(IMAGE);
+    assert_eq!((vector, dword(&image, 8)), (None, find(&m, &[0xdd, 0xd8])));
+    assert_eq!((word(&image, 12), dword(&image, 16), word(&image, 20)), (KCODE, DATA, KDATA));
+}

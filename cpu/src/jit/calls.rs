@@ -98,7 +98,11 @@ impl Engine {
     fn settle(&mut self, id: u32, k: usize) {
         let b = self.cache.block(id);
         let (n, leaves) = (usize::from(b.n), b.leaves());
-        if leaves && k + 1 == n && !self.cache.insns(id).get(k).is_some_and(effects::goes_on) {
+        if !(leaves && k + 1 == n) {
+            return;
+        }
+        self.decoded(id);
+        if !self.cache.insns(id).get(k).is_some_and(effects::goes_on) {
             self.count_site(n, k);
             let now = self.cpu.retired();
             self.cpu.ran(now - self.hot.since);

@@ -264,6 +264,7 @@ impl Engine {
     /// FIP, and the segment of FDP, as instructions of block `id` before instruction `k` left them. Code itself tells
     /// of them when it leaves the block.
     fn note_before(&mut self, id: u32, k: usize) {
+        self.decoded(id);
         let start = self.cpu.code.eip(self.cache.block(id));
         let u = &mut self.hot.units;
         let mut found = false;
@@ -308,6 +309,8 @@ impl Engine {
         if self.give_units(live | unit) {
             return 0;
         }
+        // Code is kept longer than what it was made of.
+        self.decoded(id);
         let b = self.cache.block(id);
         let (start, n) = (self.cpu.code.eip(b), self.cache.insns(id).len());
         let i = self.cache.insns(id)[k];

@@ -218,15 +218,14 @@ impl Machine {
     }
 
     pub fn press(&mut self, keysyms: &[u32]) -> Result<()> {
-        let pause = || std::thread::sleep(Duration::from_millis(30));
         for k in keysyms {
             self.viewer()?.key(*k, true)?;
-            pause();
         }
+        // At once: a loader that goes on at a key may take its release for the answer of a mouse that it looks for.
         for k in keysyms.iter().rev() {
             self.viewer()?.key(*k, false)?;
-            pause();
         }
+        std::thread::sleep(Duration::from_millis(30));
         Ok(())
     }
 
