@@ -1,5 +1,6 @@
 //! What a chip can do while it is called.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use ram::GuestRam;
@@ -68,7 +69,8 @@ pub struct Cx<'a> {
     pub ram: &'a GuestRam,
     /// The 8237 pair, for ISA chips with DREQ wires.
     pub dma: &'a mut dyn IsaDma,
-    now: Tick,
+    clock: &'a dyn Fn() -> Tick,
+    now: Cell<Option<Tick>>,
     slot: SlotId,
     fx: &'a mut Effects,
 }
@@ -76,18 +78,21 @@ pub struct Cx<'a> {
 impl<'a> Cx<'a> {
     pub fn new(
         slot: SlotId,
-        now: Tick,
+        clock: &'a dyn Fn() -> Tick,
         lines: &'a mut Lines,
         ram: &'a GuestRam,
         dma: &'a mut dyn IsaDma,
         fx: &'a mut Effects,
     ) -> Self {
-        Self { lines, ram, dma, now, slot, fx }
+        Self { lines, ram, dma, clock, now: Cell::new(None), slot, fx }
     }
 
-    /// Guest time.
+    /// Guest time, the same for the whole call. Most accesses of a driver have nothing to do with time, so the clock is read
+    /// when it is asked for.
     pub fn now(&self) -> Tick {
-        self.now
+        let now = self.now.get().unwrap_or_else(self.clock);
+        self.now.set(Some(now));
+        now
     }
 
     /// Calls [`crate::Device::timer`] with `id` at `t` (at once after this call if `t` has passed). Moves the timer if it is armed.

@@ -110,9 +110,10 @@ impl<D: Device> Bench<D> {
 
     /// Calls the chip and carries out what it asked for.
     pub fn call<R>(&mut self, f: impl FnOnce(&mut D, &mut Cx<'_>) -> R) -> R {
+        let now = self.now;
         let r = f(
             &mut self.dev,
-            &mut Cx::new(SLOT, self.now, &mut self.lines, &self.ram, &mut self.dma, &mut self.fx),
+            &mut Cx::new(SLOT, &|| now, &mut self.lines, &self.ram, &mut self.dma, &mut self.fx),
         );
         for (_, win, to) in std::mem::take(&mut self.fx.remaps) {
             self.put(win, to);

@@ -3,6 +3,7 @@
 //! Order of one access: decode -> the chip's `read`/`write` with a fresh [`Cx`] -> settle what it asked for
 //! (8259 levels, windows, host jobs, power) -> back into the instruction. Nothing here is called from another thread.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -160,7 +161,8 @@ impl Board {
 
     /// Calls one chip and settles what it asked for.
     pub(crate) fn call<R>(&mut self, slot: SlotId, f: impl FnOnce(&mut dyn Device, &mut Cx<'_>) -> R) -> R {
-        let now = self.clock.now();
+        let clock = RefCell::new(&mut self.clock);
+        let now: &dyn Fn() -> Tick = &|| clock.borrow_mut().now();
         let (lines, ram, fx) = (&mut self.lines, &*self.ram, &mut self.fx);
         let r = match usize::from(slot.0) {
             PIC => f(&mut self.pic, &mut Cx::new(slot, now, lines, ram, &mut self.dma, fx)),
@@ -514,7 +516,8 @@ impl GuestIo for Board {
 
     fn ferr(&mut self, asserted: bool) {
         let now = self.clock.now();
-        let mut cx = Cx::new(Self::ISA_SLOT, now, &mut self.lines, &self.ram, &mut self.dma, &mut self.fx);
+        let clock = || now;
+        let mut cx = Cx::new(Self::ISA_SLOT, &clock, &mut self.lines, &self.ram, &mut self.dma, &mut self.fx);
         self.isa.ferr(&mut cx, asserted);
         self.settle(Self::ISA_SLOT);
     }
