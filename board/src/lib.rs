@@ -13,6 +13,7 @@ mod cx;
 mod device;
 mod lines;
 mod pci;
+pub mod pieces;
 mod ports;
 mod state;
 pub mod testkit;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use ram::GuestRam;
 
+use crate::pieces::{self, Piece};
+
 /// A translation of block numbers to cylinder, head and sector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
@@ -28,6 +30,18 @@ pub trait Disk: Send {
     /// `buf` is a whole number of sectors.
     fn read(&mut self, lba: u64, buf: &mut [u8]) -> io::Result<()>;
     fn write(&mut self, lba: u64, buf: &[u8]) -> io::Result<()>;
+    /// As `read`, straight to where the bytes belong; together they are a whole number of sectors. Of a read that fails a part
+    /// may have come.
+    fn read_to(&mut self, lba: u64, to: &[Piece<'_>]) -> io::Result<()> {
+        let mut buf = vec![0; pieces::total(to)];
+        self.read(lba, &mut buf)?;
+        pieces::put(to, &buf);
+        Ok(())
+    }
+    /// As `write`, straight from where the bytes are.
+    fn write_from(&mut self, lba: u64, from: &[Piece<'_>]) -> io::Result<()> {
+        self.write(lba, &pieces::get(from))
+    }
     /// Everything written before is on stable storage when this returns.
     fn flush(&mut self) -> io::Result<()>;
     /// From now on, what would wait for the host's disk fails with [`io::ErrorKind::WouldBlock`], to be asked for again
@@ -56,6 +70,16 @@ pub enum DiskOp {
         /// The drive keeps it, too, until the answer has come.
         data: Arc<Vec<u8>>,
     },
+    /// Reads straight into main RAM, whole sectors. Done while the machine waits, or not at all: [`DiskFault::Later`].
+    ReadTo {
+        lba: u64,
+        to: Vec<Range<u32>>,
+    },
+    /// Writes straight from main RAM, likewise.
+    WriteFrom {
+        lba: u64,
+        from: Vec<Range<u32>>,
+    },
     Flush,
     /// Let go of the medium: the tray opened.
     Eject,
@@ -81,9 +105,12 @@ pub enum DiskFault {
     ReadOnly,
     /// The host's read or write failed.
     Io,
+    /// The host would have had to wait, which it does only with a buffer of its own: all is to be asked for again with one,
+    /// whatever of it was done.
+    Later,
 }
 
-/// The answer to a [`DiskJob`]: for reads the bytes.
+/// The answer to a [`DiskJob`]: for [`DiskOp::Read`] the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskDone {
     pub unit: u8,

@@ -5,6 +5,7 @@
     reason = "guest memory is a raw mapping; every access is checked against its length here"
 )]
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use vm_memory::MmapRegion;
@@ -113,6 +114,17 @@ impl Arena {
         assert!(buf.len() <= self.len && off as usize <= self.len - buf.len());
         // SAFETY: as in `copy_out`.
         unsafe { std::ptr::copy_nonoverlapping(buf.as_ptr(), self.base.add(off as usize), buf.len()) }
+    }
+
+    /// Bytes for the host to fill or to take, until whoever has them lets them go. Sets no flag.
+    ///
+    /// # Panics
+    /// If the range does not lie inside the arena.
+    pub(crate) fn cells(&self, off: u32, len: usize) -> &[Cell<u8>] {
+        assert!(len <= self.len && off as usize <= self.len - len);
+        // SAFETY: the range is inside the mapping by the check above, which lives as long as self. Cells may be written to,
+        // and overlap, and can't leave this thread, which by the house rule is the only one at guest memory.
+        unsafe { std::slice::from_raw_parts(self.base.add(off as usize).cast::<Cell<u8>>(), len) }
     }
 
     /// Moves `len` bytes within the arena; the ranges may overlap (the result is that of `memmove`).

@@ -1,5 +1,6 @@
 //! The physical map: which bytes of the arena answer at which physical address, for reads and for writes.
 
+use std::cell::Cell;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -304,6 +305,38 @@ impl GuestRam {
                 self.wrote(at >> PAGE_SHIFT);
             }
         });
+    }
+
+    /// Is this main RAM for reads and writes alike? Then arena and physical address are one.
+    #[inline]
+    pub fn is_plain(&self, gpa: u32) -> bool {
+        let page = gpa & !(PAGE - 1);
+        page < self.main && self.resolve(u64::from(page)) == Mapping { read: Some(page), write: Some(page) }
+    }
+
+    /// Lends ranges of main RAM ([`Self::is_plain`]), for the host to take what they hold.
+    ///
+    /// # Panics
+    /// If one does not lie in main RAM.
+    pub fn lend<R>(&self, ranges: &[Range<u32>], f: impl FnOnce(&[&[Cell<u8>]]) -> R) -> R {
+        let cells = |r: &Range<u32>| {
+            assert!(r.end <= self.main, "what is lent is main RAM");
+            self.arena.cells(r.start, r.len())
+        };
+        f(&ranges.iter().map(cells).collect::<Vec<_>>())
+    }
+
+    /// The same, for the host to fill: as [`Self::write`] it marks pages dirty and reports code, whether `f` filled them or
+    /// gave up on the way.
+    ///
+    /// # Panics
+    /// As `lend`.
+    pub fn fill<R>(&self, ranges: &[Range<u32>], f: impl FnOnce(&[&[Cell<u8>]]) -> R) -> R {
+        let r = self.lend(ranges, f);
+        for range in ranges.iter().filter(|r| !r.is_empty()) {
+            (range.start >> PAGE_SHIFT..=(range.end - 1) >> PAGE_SHIFT).for_each(|page| self.wrote(page));
+        }
+        r
     }
 
     fn each_page(&self, gpa: u64, len: usize, mut f: impl FnMut(u64, Range<usize>)) {

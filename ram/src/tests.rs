@@ -87,3 +87,51 @@ fn placed_slots_appear_in_the_regions_in_address_order() {
     r.place(fb, None);
     assert_eq!(r.resolve(0xf800_0000).read, None);
 }
+
+#[test]
+fn main_ram_is_plain_where_both_directions_reach_it() {
+    let r = ram();
+    let rom = r.allocate(0x4_0000, false);
+    let frame = r.allocate(0x1_0000, true);
+    r.place(frame, Some(0x200_0000));
+    assert!(
+        r.is_plain(0) && r.is_plain(0x9_ffff) && r.is_plain(0x10_0000) && r.is_plain(16 * MIB as u32 - 1)
+    );
+    for at in [0xa_0000, 0xf_0000, 16 * MIB as u32, 0x200_0000, u32::MAX] {
+        assert!(!r.is_plain(at), "{at:x}");
+    }
+    r.set_low(0xf0..=0xf0, LowTarget::Slot(rom, 0), LowTarget::Main);
+    assert!(!r.is_plain(0xf_0000), "it reads ROM");
+    r.set_low(0xf0..=0xf0, LowTarget::Main, LowTarget::Main);
+    assert!(r.is_plain(0xf_0fff));
+}
+
+#[test]
+fn what_is_filled_is_dirty_and_reported_and_what_is_lent_is_not() {
+    let r = ram();
+    r.arena().set_code(0x301, true);
+    // It was given up half way: nobody knows how far it came.
+    let given_up = r.fill(&[0x30_0ffe..0x30_1002, 0x50_0000..0x50_0000, 0x40_0000..0x40_0001], |p| {
+        p[0][3].set(7);
+        Err::<(), _>(())
+    });
+    assert!(given_up.is_err());
+    assert_eq!(r.take_watched_writes(), [0x301]);
+    let dirty = |r: &GuestRam| {
+        let mut all = Vec::new();
+        r.take_dirty(0x30_0000..0x60_0000, |at| all.push(at));
+        all
+    };
+    assert_eq!(dirty(&r), [0x30_0000, 0x30_1000, 0x40_0000]);
+    let seen = r.lend(&[0x30_1001..0x30_1002, 0x30_1000..0x30_1003], |p| (p[0][0].get(), p[1].len()));
+    assert_eq!(seen, (7, 3));
+    assert!(dirty(&r).is_empty());
+}
+
+#[test]
+#[should_panic(expected = "main RAM")]
+fn nothing_but_main_ram_is_lent() {
+    let r = ram();
+    r.allocate(0x1000, true);
+    r.lend(&[0..1, 16 * MIB as u32 - 1..16 * MIB as u32 + 1], |_| ());
+}

@@ -4,7 +4,7 @@
 //! (8259 levels, windows, host jobs, power) -> back into the instruction. Nothing here is called from another thread.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use board::{
@@ -57,6 +57,9 @@ pub(crate) struct Board {
     /// Answers of inline disk jobs, by guest time.
     later: BTreeMap<(Tick, u64), (SlotId, HostEvent)>,
     later_seq: u64,
+    /// Answers of jobs that were done at once, for the end of the access that asked for them.
+    done: VecDeque<(SlotId, HostEvent)>,
+    delivering: bool,
     stats: Stats,
 }
 
@@ -114,6 +117,8 @@ impl Board {
             intr: false,
             later: BTreeMap::new(),
             later_seq: 0,
+            done: VecDeque::new(),
+            delivering: false,
             stats: Stats::default(),
         };
         for (slot, win, to) in places {
@@ -198,6 +203,7 @@ impl Board {
             for (slot, job) in std::mem::take(&mut self.fx.jobs) {
                 self.start(slot, job);
             }
+            self.deliver();
         }
         if let Some(p) = self.fx.power.take() {
             self.power = Some(p);
@@ -222,13 +228,25 @@ impl Board {
 
     fn start(&mut self, slot: SlotId, job: HostJob) {
         let HostJob::Disk(job) = job;
-        if let Some(done) = self.disks.submit(slot, job) {
-            let at =
-                self.clock.now() + if self.clock.kind() == ClockKind::Instructions { INLINE_DISK } else { 0 };
-            self.later_seq += 1;
-            self.later.insert((at, self.later_seq), (slot, HostEvent::Disk(done)));
-            self.kicker.kick();
+        let Some(done) = self.disks.submit(slot, job, &self.ram) else { return };
+        if self.clock.kind() == ClockKind::Host {
+            self.done.push_back((slot, HostEvent::Disk(done)));
+            return;
         }
+        self.later_seq += 1;
+        self.later.insert((self.clock.now() + INLINE_DISK, self.later_seq), (slot, HostEvent::Disk(done)));
+        self.kicker.kick();
+    }
+
+    /// Hands out the answers that are there. A chip that asks for more with one of them is answered behind it.
+    fn deliver(&mut self) {
+        if std::mem::replace(&mut self.delivering, true) {
+            return;
+        }
+        while let Some((slot, ev)) = self.done.pop_front() {
+            self.host_event(slot, ev);
+        }
+        self.delivering = false;
     }
 
     /// A message from outside for a chip.

@@ -1,14 +1,18 @@
 //! Disk jobs: at once if the host need not wait for its own disk, else on a thread per disk; always at once when the run
-//! must be repeatable.
+//! must be repeatable. What goes straight between image and guest memory is done at once or not at all: a thread has no
+//! business there.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use board::{Disk, DiskDone, DiskFault, DiskJob, DiskOp, HostEvent, SlotId};
+
+use ram::GuestRam;
 
 use crate::mailbox::{Mailbox, Message};
 
@@ -62,7 +66,7 @@ impl Disks {
     }
 
     /// Runs or queues a job. Some: the answer, to be delivered by the caller.
-    pub(crate) fn submit(&mut self, slot: SlotId, job: DiskJob) -> Option<DiskDone> {
+    pub(crate) fn submit(&mut self, slot: SlotId, job: DiskJob, ram: &GuestRam) -> Option<DiskDone> {
         let fault = |job: &DiskJob, f| Some(DiskDone { unit: job.unit, tag: job.tag, result: Err(f) });
         match self.units.get_mut(&(slot, job.unit)) {
             None => fault(&job, DiskFault::Absent),
@@ -70,14 +74,17 @@ impl Disks {
                 self.units.remove(&(slot, job.unit));
                 Some(DiskDone { unit: job.unit, tag: job.tag, result: Ok(Vec::new()) })
             }
-            Some(Worker::Inline(d)) => Some(serve(d.as_mut(), &job)),
+            Some(Worker::Inline(d)) => Some(serve(d.as_mut(), &job, Some(ram))),
             Some(Worker::Thread { disk, waiting, jobs, .. }) => {
                 if waiting.load(Ordering::Acquire) == 0
                     && let Ok(mut disk) = disk.try_lock()
-                    && let Some(done) = serve_at_once(disk.as_mut(), &job)
+                    && let Some(done) = serve_at_once(disk.as_mut(), &job, ram)
                 {
                     self.at_once += 1;
                     return Some(done);
+                }
+                if matches!(job.op, DiskOp::ReadTo { .. } | DiskOp::WriteFrom { .. }) {
+                    return fault(&job, DiskFault::Later);
                 }
                 self.by_threads += 1;
                 waiting.fetch_add(1, Ordering::AcqRel);
@@ -117,7 +124,7 @@ fn spawn(unit: u8, disk: Box<dyn Disk>, mailbox: Mailbox) -> io::Result<Worker> 
         let (disk, waiting) = ours;
         let lock = || disk.lock().unwrap_or_else(PoisonError::into_inner);
         while let Ok((slot, job)) = queue.recv() {
-            let done = serve(lock().as_mut(), &job);
+            let done = serve(lock().as_mut(), &job, None);
             waiting.fetch_sub(1, Ordering::AcqRel);
             mailbox.send(Message::Chip(slot, HostEvent::Disk(done)));
         }
@@ -132,11 +139,11 @@ fn spawn(unit: u8, disk: Box<dyn Disk>, mailbox: Mailbox) -> io::Result<Worker> 
 }
 
 /// `None`: it would have to wait, and is to be done again from its beginning.
-fn serve_at_once(disk: &mut dyn Disk, job: &DiskJob) -> Option<DiskDone> {
+fn serve_at_once(disk: &mut dyn Disk, job: &DiskJob, ram: &GuestRam) -> Option<DiskDone> {
     if !disk.at_once(true) {
         return None;
     }
-    let r = perform(disk, &job.op);
+    let r = perform(disk, &job.op, Some(ram));
     disk.at_once(false);
     match r {
         Err(Failure::Host(e)) if e.kind() == io::ErrorKind::WouldBlock => None,
@@ -144,8 +151,8 @@ fn serve_at_once(disk: &mut dyn Disk, job: &DiskJob) -> Option<DiskDone> {
     }
 }
 
-fn serve(disk: &mut dyn Disk, job: &DiskJob) -> DiskDone {
-    answer(job, perform(disk, &job.op))
+fn serve(disk: &mut dyn Disk, job: &DiskJob, ram: Option<&GuestRam>) -> DiskDone {
+    answer(job, perform(disk, &job.op, ram))
 }
 
 fn answer(job: &DiskJob, r: Result<Vec<u8>, Failure>) -> DiskDone {
@@ -153,8 +160,8 @@ fn answer(job: &DiskJob, r: Result<Vec<u8>, Failure>) -> DiskDone {
         Failure::Fault(f) => f,
         Failure::Host(e) => {
             let (what, lba) = match &job.op {
-                DiskOp::Read { lba, .. } => ("read", *lba),
-                DiskOp::Write { lba, .. } => ("write", *lba),
+                DiskOp::Read { lba, .. } | DiskOp::ReadTo { lba, .. } => ("read", *lba),
+                DiskOp::Write { lba, .. } | DiskOp::WriteFrom { lba, .. } => ("write", *lba),
                 DiskOp::Flush | DiskOp::Eject => ("flush", 0),
             };
             tracing::error!("disk {}: {what} at sector {lba} failed: {e}", job.unit);
@@ -164,14 +171,26 @@ fn answer(job: &DiskJob, r: Result<Vec<u8>, Failure>) -> DiskDone {
     DiskDone { unit: job.unit, tag: job.tag, result }
 }
 
-fn perform(disk: &mut dyn Disk, op: &DiskOp) -> Result<Vec<u8>, Failure> {
+fn perform(disk: &mut dyn Disk, op: &DiskOp, ram: Option<&GuestRam>) -> Result<Vec<u8>, Failure> {
     match op {
         DiskOp::Read { lba, count } => {
             within(disk, *lba, u64::from(*count))?;
             let mut b = vec![0; *count as usize * 512];
             disk.read(*lba, &mut b).map(|()| b)
         }
-        DiskOp::Write { .. } if disk.read_only() => return Err(Failure::Fault(DiskFault::ReadOnly)),
+        DiskOp::ReadTo { lba, to } => {
+            let ram = ram.ok_or(Failure::Fault(DiskFault::Later))?;
+            within(disk, *lba, sectors(to))?;
+            ram.fill(to, |to| disk.read_to(*lba, to)).map(|()| Vec::new())
+        }
+        DiskOp::Write { .. } | DiskOp::WriteFrom { .. } if disk.read_only() => {
+            return Err(Failure::Fault(DiskFault::ReadOnly));
+        }
+        DiskOp::WriteFrom { lba, from } => {
+            let ram = ram.ok_or(Failure::Fault(DiskFault::Later))?;
+            within(disk, *lba, sectors(from))?;
+            ram.lend(from, |from| disk.write_from(*lba, from)).map(|()| Vec::new())
+        }
         DiskOp::Write { lba, data } => {
             within(disk, *lba, data.len() as u64 / 512)?;
             disk.write(*lba, data).map(|()| Vec::new())
@@ -181,6 +200,10 @@ fn perform(disk: &mut dyn Disk, op: &DiskOp) -> Result<Vec<u8>, Failure> {
         DiskOp::Eject => Ok(Vec::new()),
     }
     .map_err(Failure::Host)
+}
+
+fn sectors(ranges: &[Range<u32>]) -> u64 {
+    ranges.iter().map(|r| r.len() as u64).sum::<u64>() / 512
 }
 
 fn within(disk: &dyn Disk, lba: u64, count: u64) -> Result<(), Failure> {

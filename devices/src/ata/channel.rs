@@ -179,10 +179,9 @@ impl Channel {
         }
     }
 
-    pub(crate) fn host_done(&mut self, cx: &mut Cx<'_>, done: DiskDone) {
-        if let Some(d) = &mut self.drives[usize::from(done.unit & 1)] {
-            d.host_done(cx, done);
-        }
+    /// See [`Drive::host_done`].
+    pub(crate) fn host_done(&mut self, cx: &mut Cx<'_>, done: DiskDone) -> Option<bool> {
+        self.drives[usize::from(done.unit & 1)].as_mut()?.host_done(cx, done)
     }
 
     pub(crate) fn media(&mut self, cx: &mut Cx<'_>, dev: u8, media: Option<Media>, forced: bool) {

@@ -1,10 +1,12 @@
 //! A drive of either kind on the common core.
 
-use board::{Cx, DiskDone, Media};
+use std::ops::Range;
+
+use board::{Cx, DiskDone, DiskFault, Media};
 
 use super::atapi::{CdRom, CdSpec};
 use super::hard_disk::{DiskSpec, HardDisk};
-use super::task_file::{AtaCmd, Core, Flow, Status};
+use super::task_file::{AtaCmd, Core, Flow, PendingOp, Status};
 
 /// What hangs on the cable.
 #[derive(Clone, Debug)]
@@ -122,6 +124,24 @@ impl Drive {
         matches!(self.core.flow, Flow::DmaIn | Flow::DmaOut).then_some(self.core.flow)
     }
 
+    /// Bytes of a DMA transfer that DMARQ is asserted for and that has not begun: it may go straight between the image and
+    /// memory, without a buffer.
+    pub(crate) fn dma_ahead(&self) -> Option<usize> {
+        match &self.kind {
+            Kind::Disk(d) => (self.dmarq().is_some() && self.core.buf.is_empty()).then(|| d.dma_length()),
+            Kind::Cd(_) => None,
+        }
+    }
+
+    /// Begins it: with ranges of main RAM, or through a buffer.
+    pub(crate) fn dma_begin(&mut self, cx: &mut Cx<'_>, ranges: Option<Vec<Range<u32>>>) {
+        let Kind::Disk(d) = &mut self.kind else { return };
+        match ranges {
+            Some(r) => d.dma_straight(&mut self.core, cx, r),
+            None => d.dma_buffered(&mut self.core, cx),
+        }
+    }
+
     /// What is left of the DMA transfer.
     pub(crate) fn dma_data(&mut self) -> &mut [u8] {
         &mut self.core.buf[self.core.pos..self.core.end]
@@ -147,12 +167,19 @@ impl Drive {
         }
     }
 
-    pub(crate) fn host_done(&mut self, cx: &mut Cx<'_>, done: DiskDone) {
-        let Some(op) = self.core.take_pending(&done) else { return };
+    /// Of a DMA transfer that the host was to do by itself: did it move all, or take all and fail? `None`: it was none.
+    pub(crate) fn host_done(&mut self, cx: &mut Cx<'_>, done: DiskDone) -> Option<bool> {
+        let op = self.core.take_pending(&done)?;
+        let moved = match (op, &done.result) {
+            (PendingOp::Straight(_), Err(DiskFault::Later)) => Some(false),
+            (PendingOp::Straight(flow), r) => Some(flow == Flow::DmaOut || r.is_ok()),
+            _ => None,
+        };
         match &mut self.kind {
             Kind::Disk(d) => d.host_done(&mut self.core, cx, op, done.result),
             Kind::Cd(c) => c.host_done(&mut self.core, cx, op, done.result),
         }
+        moved
     }
 
     pub(crate) fn media(&mut self, cx: &mut Cx<'_>, media: Option<Media>, forced: bool) {

@@ -7,7 +7,7 @@ use super::atapi::{self as cd, CdRomV1};
 use super::channel::Channel;
 use super::drive::{Drive, Kind};
 use super::hard_disk::{self as disk, HardDiskV1};
-use super::task_file::{Core, DevCtl, Flow, Pending, PendingOp, TaskFile};
+use super::task_file::{Core, DevCtl, Flow, Pending, PendingOp, Status, TaskFile};
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub struct ChannelV1 {
@@ -86,21 +86,26 @@ impl Channel {
 fn save_drive(d: &Drive) -> DriveV1 {
     let Drive { core, kind } = d;
     let Core { unit: _, tf, flow, buf, sent, pos, end, intrq, pending, tag } = core;
+    // What the host may be doing by itself has not begun.
+    let straight = pending.and_then(|p| if let PendingOp::Straight(f) = p.op { Some(f) } else { None });
+    let flow = straight.unwrap_or(*flow);
     let TaskFile { error, features, count, low, mid, high, device, status } = tf;
+    let shown = if straight.is_some() { Status::DATA } else { *status };
     DriveV1 {
-        task_file: [*error, *features, *count, *low, *mid, *high, device.into_bits(), status.into_bits()],
-        flow: *flow as u8,
+        task_file: [*error, *features, *count, *low, *mid, *high, device.into_bits(), shown.into_bits()],
+        flow: flow as u8,
         buf: sent.as_deref().unwrap_or(buf).clone(),
         pos: *pos as u32,
         end: *end as u32,
         intrq: *intrq,
-        pending: pending.map(|p| {
+        pending: pending.and_then(|p| {
             let (op, lba, len) = match p.op {
                 PendingOp::Read { lba, count } => (0, lba, count),
                 PendingOp::Write { lba, len } => (1, lba, len),
                 PendingOp::Flush => (2, 0, 0),
+                PendingOp::Straight(_) => return None,
             };
-            PendingV1 { tag: p.tag, op, lba, len }
+            Some(PendingV1 { tag: p.tag, op, lba, len })
         }),
         tag: *tag,
         disk: if let Kind::Disk(h) = kind { Some(disk::save(h)) } else { None },

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use board::pieces::{self, Piece};
 use board::{Disk, Geometry};
 
 use super::store::Store;
@@ -42,6 +43,19 @@ impl<S: Store> Disk for Flat<S> {
         }
         let at = span(self.sectors, lba, buf.len())?;
         self.store.write_at(at, buf)
+    }
+
+    fn read_to(&mut self, lba: u64, to: &[Piece<'_>]) -> io::Result<()> {
+        let at = span(self.sectors, lba, pieces::total(to))?;
+        self.store.read_to(at, to)
+    }
+
+    fn write_from(&mut self, lba: u64, from: &[Piece<'_>]) -> io::Result<()> {
+        if self.read_only {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let at = span(self.sectors, lba, pieces::total(from))?;
+        self.store.write_from(at, from)
     }
 
     fn flush(&mut self) -> io::Result<()> {

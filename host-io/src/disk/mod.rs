@@ -14,6 +14,8 @@ mod info;
 pub mod iso;
 mod overlay;
 mod store;
+#[cfg(target_os = "linux")]
+mod vectored;
 pub mod vhd;
 
 use std::fs::{File, FileType, OpenOptions, TryLockError};

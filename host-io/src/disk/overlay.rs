@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 
+use board::pieces::{self, Piece};
 use board::{Disk, Geometry};
 
 use super::{SECTOR, span};
@@ -49,6 +50,19 @@ impl Disk for Overlay {
             if let Some(p) = self.pieces.get(&piece) {
                 let n = part.len();
                 buf[part].copy_from_slice(&p[first..first + n]);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_to(&mut self, lba: u64, to: &[Piece<'_>]) -> io::Result<()> {
+        let len = pieces::total(to);
+        span(self.sectors(), lba, len)?;
+        self.under.read_to(lba, to)?;
+        for (piece, first, part) in Self::parts(lba, len) {
+            if let Some(p) = self.pieces.get(&piece) {
+                let over = &p[first..first + part.len()];
+                pieces::put(&pieces::part(to, part), over);
             }
         }
         Ok(())

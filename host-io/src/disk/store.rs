@@ -5,11 +5,26 @@ use std::io::{self, Seek, SeekFrom};
 #[cfg(target_os = "linux")]
 use std::time::{Duration, Instant};
 
+use board::pieces::{self, Piece};
+
+#[cfg(target_os = "linux")]
+use super::vectored;
+
 /// Bytes at offsets. A read that reaches beyond the end fails; a write there extends.
 pub trait Store: Send {
     fn len(&self) -> u64;
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> io::Result<()>;
     fn write_at(&mut self, at: u64, buf: &[u8]) -> io::Result<()>;
+    /// See [`board::Disk::read_to`].
+    fn read_to(&mut self, at: u64, to: &[Piece<'_>]) -> io::Result<()> {
+        let mut buf = vec![0; pieces::total(to)];
+        self.read_at(at, &mut buf)?;
+        pieces::put(to, &buf);
+        Ok(())
+    }
+    fn write_from(&mut self, at: u64, from: &[Piece<'_>]) -> io::Result<()> {
+        self.write_at(at, &pieces::get(from))
+    }
     fn set_len(&mut self, len: u64) -> io::Result<()>;
     fn sync(&mut self) -> io::Result<()>;
     /// See [`board::Disk::at_once`].
@@ -70,14 +85,22 @@ impl FileStore {
 
     /// Into the host's cache, unless it has lately been full. No file system tells beforehand.
     #[cfg(target_os = "linux")]
-    fn write_cached(&mut self, at: u64, buf: &[u8]) -> io::Result<()> {
+    fn cached<R>(&mut self, write: impl FnOnce(&File) -> io::Result<R>) -> io::Result<R> {
         let begin = Instant::now();
         if self.congested.is_some_and(|until| begin < until) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let r = position::write(&self.file, at, buf);
-        self.congested = (begin.elapsed() > SLOW).then(|| Instant::now() + CONGESTED);
+        let waits = vectored::waits();
+        let r = write(&self.file);
+        // A host with too few processors takes its time, too, but a thread of ours would be no better off.
+        let waited = begin.elapsed() > SLOW && waits != vectored::waits();
+        self.congested = waited.then(|| Instant::now() + CONGESTED);
         r
+    }
+
+    #[cfg(target_os = "linux")]
+    fn write_cached(&mut self, at: u64, buf: &[u8]) -> io::Result<()> {
+        self.cached(|file| position::write(file, at, buf))
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -155,6 +178,39 @@ impl Store for FileStore {
             position::write(&self.file, at, buf)?;
         }
         self.len = self.len.max(at + buf.len() as u64);
+        Ok(())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn read_to(&mut self, at: u64, to: &[Piece<'_>]) -> io::Result<()> {
+        if vectored::read(&self.file, at, to, self.at_once) {
+            return Ok(());
+        }
+        if self.at_once {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        // What is amiss shows when it is read as a whole.
+        let mut buf = vec![0; pieces::total(to)];
+        self.read_at(at, &mut buf)?;
+        pieces::put(to, &buf);
+        Ok(())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn write_from(&mut self, at: u64, from: &[Piece<'_>]) -> io::Result<()> {
+        let write = |file: &File| {
+            if vectored::write(file, at, from) {
+                return Ok(());
+            }
+            // Written again as a whole, it goes on behind an interruption, or tells what is amiss.
+            position::write(file, at, &pieces::get(from))
+        };
+        if self.at_once {
+            self.cached(write)?
+        } else {
+            write(&self.file)?
+        }
+        self.len = self.len.max(at + pieces::total(from) as u64);
         Ok(())
     }
 

@@ -4,7 +4,8 @@
 //! READ/WRITE BUFFER; 48-bit addresses, host protected area, security and overlap are not offered and their
 //! commands abort. A whole read or write command is one host job of up to 256 sectors: reads begin when its
 //! data has come, writes are handed over when the last sector has been taken, and INTRQ for the command's end
-//! waits for the answer. FLUSH CACHE, and every standby, wait until the host has the data on stable storage.
+//! waits for the answer. A DMA command is asked for when the bus master is ready for it: if all of its table is main
+//! RAM, the host moves the data by itself, without a buffer. FLUSH CACHE, and every standby, wait until the host has the data on stable storage.
 //!
 //! A read that the host can't serve is tried again sector by sector, so that the guest gets the good ones and
 //! the address of the bad one (UNC). A write that fails ends with ABRT and device fault; on a read-only image,
@@ -272,17 +273,23 @@ impl HardDisk {
         result: Result<Vec<u8>, DiskFault>,
     ) {
         match (op, result) {
+            (PendingOp::Straight(_), Err(DiskFault::Later)) => self.dma_buffered(core, cx),
+            (PendingOp::Straight(Flow::DmaIn), Ok(_)) => self.end(core, true),
+            (PendingOp::Straight(Flow::DmaIn), Err(_)) => self.read_failed(core, cx),
             (PendingOp::Read { count, .. }, Ok(data)) if data.len() == count as usize * SECTOR => {
                 self.read_came(core, cx, data);
             }
             (PendingOp::Read { .. }, _) => self.read_failed(core, cx),
-            (PendingOp::Write { .. }, Ok(_)) => self.end(core, true),
+            (PendingOp::Write { .. } | PendingOp::Straight(_), Ok(_)) => self.end(core, true),
             (PendingOp::Flush, Ok(_)) => core.succeed(),
-            (PendingOp::Write { .. } | PendingOp::Flush, Err(DiskFault::ReadOnly)) => {
+            (
+                PendingOp::Write { .. } | PendingOp::Straight(_) | PendingOp::Flush,
+                Err(DiskFault::ReadOnly),
+            ) => {
                 self.active.good = 0;
                 self.end_with(core, true, error::ABRT);
             }
-            (PendingOp::Write { .. } | PendingOp::Flush, Err(_)) => {
+            (PendingOp::Write { .. } | PendingOp::Straight(_) | PendingOp::Flush, Err(_)) => {
                 self.active.good = 0;
                 self.end_with(core, true, error::ABRT);
                 core.tf.status = Status::FAILED.with_df(true);

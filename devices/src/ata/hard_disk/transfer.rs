@@ -1,5 +1,7 @@
 //! Reads and writes of sectors. ATA-4 9.5 to 9.7 (protocols).
 
+use std::ops::Range;
+
 use board::Cx;
 
 use super::{Active, Doing, HardDisk, PowerMode, SECTOR};
@@ -19,6 +21,9 @@ impl HardDisk {
         let Some(active) = self.aim(core, doing, block) else { return core.fail(error::IDNF) };
         self.active = active;
         self.power = PowerMode::Active;
+        if doing == Doing::DmaRead {
+            return core.open_dma(Flow::DmaIn);
+        }
         core.submit(cx, PendingOp::Read { lba: u64::from(active.first), count: active.good });
     }
 
@@ -26,14 +31,33 @@ impl HardDisk {
         let Some(active) = self.aim(core, doing, block) else { return core.fail(error::IDNF) };
         self.active = active;
         self.power = PowerMode::Active;
+        if doing == Doing::DmaWrite {
+            return core.open_dma(Flow::DmaOut);
+        }
         core.buf = vec![0; active.good as usize * SECTOR];
         core.pos = 0;
-        if doing == Doing::DmaWrite {
-            core.open_dma(Flow::DmaOut);
-        } else {
-            // The first block is asked for without INTRQ.
-            core.open_block(Flow::PioOut, block as usize);
+        // The first block is asked for without INTRQ.
+        core.open_block(Flow::PioOut, block as usize);
+    }
+
+    /// The bus master is ready for a DMA transfer that has not begun: of so many bytes.
+    pub(crate) fn dma_length(&self) -> usize {
+        self.active.good as usize * SECTOR
+    }
+
+    /// It moves between the image and these ranges of memory.
+    pub(crate) fn dma_straight(&mut self, core: &mut Core, cx: &mut Cx<'_>, ranges: Vec<Range<u32>>) {
+        core.submit_straight(cx, u64::from(self.active.first), ranges);
+    }
+
+    /// It moves through the drive's buffer.
+    pub(crate) fn dma_buffered(&mut self, core: &mut Core, cx: &mut Cx<'_>) {
+        if self.active.doing == Doing::DmaRead {
+            let Active { first, good, .. } = self.active;
+            return core.submit(cx, PendingOp::Read { lba: u64::from(first), count: good });
         }
+        core.buf = vec![0; self.dma_length()];
+        core.open_dma(Flow::DmaOut);
     }
 
     /// The sectors of a read arrived: all of them, or one more while we go singly.

@@ -1,5 +1,6 @@
 //! What a hard disk and a packet device have in common: registers, data port, DMARQ, INTRQ, one host job.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use board::{Cx, DiskDone, DiskJob, DiskOp, HostJob};
@@ -35,6 +36,9 @@ pub enum PendingOp {
         len: u32,
     },
     Flush,
+    /// A DMA transfer that the host does by itself, between image and guest memory. Until it has, nothing has begun: so it
+    /// is saved.
+    Straight(Flow),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,6 +103,19 @@ impl Core {
         self.hand_over(cx);
     }
 
+    /// Sets BSY and lets the host move the data of a DMA transfer.
+    pub(crate) fn submit_straight(&mut self, cx: &mut Cx<'_>, lba: u64, ranges: Vec<Range<u32>>) {
+        let op = match self.flow {
+            Flow::DmaIn => DiskOp::ReadTo { lba, to: ranges },
+            _ => DiskOp::WriteFrom { lba, from: ranges },
+        };
+        self.tag = self.tag.wrapping_add(1);
+        self.pending = Some(Pending { tag: self.tag, op: PendingOp::Straight(self.flow) });
+        self.flow = Flow::None;
+        self.tf.status = Status::BUSY;
+        cx.submit(HostJob::Disk(DiskJob { unit: self.unit, tag: self.tag, op }));
+    }
+
     /// Hands the pending job over again: the host that had it is gone.
     pub(crate) fn resubmit(&mut self, cx: &mut Cx<'_>) {
         if let Some(p) = &mut self.pending {
@@ -123,6 +140,7 @@ impl Core {
                 DiskOp::Write { lba, data: data.clone() }
             }
             PendingOp::Flush => DiskOp::Flush,
+            PendingOp::Straight(_) => return,
         };
         cx.submit(HostJob::Disk(DiskJob { unit: self.unit, tag: p.tag, op }));
     }
@@ -173,7 +191,7 @@ impl Core {
         self.tf.status = Status::DATA;
     }
 
-    /// Asserts DMARQ for the rest of the buffer. DRQ is set with it, ATA-4 9.7.
+    /// Asserts DMARQ for the buffer; without one, for a transfer that has not begun. DRQ is set with it, ATA-4 9.7.
     pub(crate) fn open_dma(&mut self, flow: Flow) {
         self.flow = flow;
         self.pos = 0;

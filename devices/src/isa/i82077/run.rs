@@ -286,7 +286,9 @@ impl I82077 {
                 self.fail(cx, run, st1::MISSING_MARK, 0, SEARCH);
             }
             // The host's disk is bad: so is the diskette.
-            Err(DiskFault::Io) => self.fail(cx, run, st1::DATA_ERROR, st2::DATA_ERROR, SETTLE),
+            Err(DiskFault::Io | DiskFault::Later) => {
+                self.fail(cx, run, st1::DATA_ERROR, st2::DATA_ERROR, SETTLE)
+            }
         }
     }
 

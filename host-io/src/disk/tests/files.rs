@@ -1,10 +1,11 @@
 //! Files: locks, sizes, creation, copies.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use board::Disk;
+use board::{Disk, pieces};
 
 use super::super::vhd::{geometry, round_up};
 use super::super::{
@@ -238,7 +239,15 @@ fn an_overlay_keeps_writes_and_leaves_the_image() {
         let mut got = vec![0; model.len()];
         d.read(0, &mut got).unwrap();
         assert!(got == model, "{lba}");
+        let memory: Vec<Cell<u8>> = (0..model.len() - 512).map(|_| Cell::new(0xee)).collect();
+        d.read_to(1, &memory.chunks(7000).collect::<Vec<_>>()).unwrap();
+        assert!(pieces::get(&[&memory]) == model[512..], "straight, {lba}");
     }
+    let data: Vec<Cell<u8>> = pattern(4444, 70).into_iter().map(Cell::new).collect();
+    d.write_from(40, &[&data[..3], &data[3..]]).unwrap();
+    let mut got = vec![0; 72 * 512];
+    d.read(39, &mut got).unwrap();
+    assert!(got[512..71 * 512] == pattern(4444, 70) && got[..512] == model[39 * 512..40 * 512]);
     assert!(d.write(2147, &[0; 1024]).is_err() && d.read(2148, &mut [0; 512]).is_err());
     d.flush().unwrap();
     drop(d);
@@ -265,6 +274,10 @@ fn what_would_wait_is_refused_and_right_afterwards() {
         let mut got = vec![0; all.len()];
         d.read(7, &mut got).unwrap();
         assert!(got == all, "{name}");
+        let memory: Vec<Cell<u8>> = all.iter().map(|_| Cell::new(0)).collect();
+        let straight: Vec<_> = memory.chunks(1000).collect();
+        d.read_to(7, &straight).unwrap();
+        assert!(pieces::get(&straight) == all, "{name}");
         d.at_once(false);
         d.flush().unwrap();
         fadvise(fs::File::open(&path).unwrap(), 0, None, Advice::DontNeed).unwrap();
@@ -275,6 +288,11 @@ fn what_would_wait_is_refused_and_right_afterwards() {
             Ok(()) => {}
             Err(e) => assert_eq!(e.kind(), std::io::ErrorKind::WouldBlock, "{name}"),
         }
+        pieces::fill(&straight, 0);
+        match d.read_to(7, &straight) {
+            Ok(()) => {}
+            Err(e) => assert_eq!(e.kind(), std::io::ErrorKind::WouldBlock, "{name}"),
+        }
         d.at_once(false);
         d.read(7, &mut got).unwrap();
         assert!(got == all, "{name}");
@@ -282,4 +300,54 @@ fn what_would_wait_is_refused_and_right_afterwards() {
         d.at_once(true);
         assert_eq!(d.read(beyond, &mut [0; 512]).unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
     }
+}
+
+#[test]
+fn files_take_and_give_pieces_of_any_number_and_length() {
+    let dir = Dir::new("pieces");
+    for (format, name) in
+        [(Format::Raw, "a.img"), (Format::VhdFixed, "fixed.vhd"), (Format::VhdDynamic, "dynamic.vhd")]
+    {
+        let path = dir.file(name);
+        create(&path, format, 8 << 20).unwrap();
+        let mut d = open(&path, false).unwrap();
+        // Over the end of a dynamic disk's first block; so many pieces that no call of the host takes all.
+        let (at, all) = (4096 - 100, pattern(3, 256));
+        let memory: Vec<Cell<u8>> = all.iter().copied().map(Cell::new).collect();
+        for piece in [100, 131_072, 511] {
+            d.write(at, &vec![0; all.len()]).unwrap();
+            d.write_from(at, &memory.chunks(piece).collect::<Vec<_>>()).unwrap();
+            let mut got = vec![0; all.len()];
+            d.read(at, &mut got).unwrap();
+            assert!(got == all, "{name}, {piece}");
+            let to: Vec<Cell<u8>> = all.iter().map(|_| Cell::new(0)).collect();
+            d.read_to(at, &to.chunks(piece).collect::<Vec<_>>()).unwrap();
+            assert!(pieces::get(&[&to]) == all, "{name}, {piece}");
+        }
+        let end = d.sectors();
+        for (lba, len) in [(end - 255, 256 * 512), (end, 512), (0, 100), (u64::MAX, 512)] {
+            assert!(d.write_from(lba, &[&memory[..len]]).is_err(), "{name}, {lba}");
+            assert!(d.read_to(lba, &[&memory[..len]]).is_err(), "{name}, {lba}");
+        }
+        drop(d);
+        let mut d = open(&path, true).unwrap();
+        assert!(d.write_from(0, &[&memory]).is_err(), "{name} is read-only");
+        assert!(pieces::get(&[&memory]) == all);
+        let mut got = vec![0; all.len()];
+        d.read(at, &mut got).unwrap();
+        assert!(got == all, "{name} again");
+    }
+}
+
+/// An image that became shorter under us: what lacks is an error and no zeros.
+#[test]
+fn a_file_that_was_cut_short_is_an_error_to_straight_reads() {
+    let dir = Dir::new("cut");
+    let path = dir.file("a.img");
+    fs::write(&path, pattern(0, 64)).unwrap();
+    let mut d = open(&path, true).unwrap();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(32 * 512).unwrap();
+    let memory: Vec<Cell<u8>> = (0..4096).map(|_| Cell::new(0)).collect();
+    d.read_to(24, &[&memory]).unwrap();
+    assert_eq!(d.read_to(28, &[&memory]).unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
 }

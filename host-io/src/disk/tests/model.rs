@@ -1,10 +1,11 @@
 //! A VHD against an array of bytes, and against a process that dies at any write.
 
+use std::cell::Cell;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use board::Disk;
+use board::{Disk, pieces};
 use proptest::prelude::*;
 
 use super::super::store::{MemStore, Store};
@@ -62,9 +63,33 @@ fn shared(bytes: Vec<u8>) -> Shared {
 
 #[derive(Debug, Clone)]
 enum Op {
-    Write { lba: u64, sectors: usize, fill: u8 },
-    Read { lba: u64, sectors: usize },
+    Write {
+        lba: u64,
+        sectors: usize,
+        fill: u8,
+    },
+    Read {
+        lba: u64,
+        sectors: usize,
+    },
+    /// Straight from and to pieces of memory of so many bytes.
+    WriteFrom {
+        lba: u64,
+        sectors: usize,
+        fill: u8,
+        piece: usize,
+    },
+    ReadTo {
+        lba: u64,
+        sectors: usize,
+        piece: usize,
+    },
     Reopen,
+}
+
+/// Bytes as pieces of guest memory.
+fn cells(bytes: &[u8]) -> Vec<Cell<u8>> {
+    bytes.iter().copied().map(Cell::new).collect()
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -72,7 +97,10 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => (place.clone(), prop_oneof![Just(0_u8), any::<u8>()])
             .prop_map(|((lba, sectors), fill)| Op::Write { lba, sectors, fill }),
-        3 => place.prop_map(|(lba, sectors)| Op::Read { lba, sectors }),
+        3 => place.clone().prop_map(|(lba, sectors)| Op::Read { lba, sectors }),
+        3 => (place.clone(), prop_oneof![Just(0_u8), any::<u8>()], 1_usize..9000)
+            .prop_map(|((lba, sectors), fill, piece)| Op::WriteFrom { lba, sectors, fill, piece }),
+        3 => (place, 1_usize..9000).prop_map(|((lba, sectors), piece)| Op::ReadTo { lba, sectors, piece }),
         1 => Just(Op::Reopen),
     ]
 }
@@ -103,6 +131,24 @@ fn run(kind: VhdType, ops: Vec<Op>) {
                     assert!(got == model[lba as usize * 512..][..got.len()], "at {lba}");
                 }
             }
+            Op::WriteFrom { lba, sectors, fill, piece } => {
+                let data = vec![fill; sectors * 512];
+                let inside = lba + sectors as u64 <= total;
+                let memory = cells(&data);
+                assert_eq!(disk.write_from(lba, &memory.chunks(piece).collect::<Vec<_>>()).is_ok(), inside);
+                if inside {
+                    model[lba as usize * 512..][..data.len()].copy_from_slice(&data);
+                }
+            }
+            Op::ReadTo { lba, sectors, piece } => {
+                let memory = cells(&vec![0xee; sectors * 512]);
+                let inside = lba + sectors as u64 <= total;
+                assert_eq!(disk.read_to(lba, &memory.chunks(piece).collect::<Vec<_>>()).is_ok(), inside);
+                if inside {
+                    let got = pieces::get(&[&memory]);
+                    assert!(got == model[lba as usize * 512..][..got.len()], "at {lba}");
+                }
+            }
             Op::Reopen => disk = open(store.clone()),
         }
     }
@@ -128,13 +174,19 @@ proptest! {
 
 #[test]
 fn killed_at_any_write_the_image_opens_and_has_all_that_was_written() {
+    killed(|disk, lba, data| disk.write(lba, data));
+    killed(|disk, lba, data| disk.write_from(lba, &cells(data).chunks(4096).collect::<Vec<_>>()));
+}
+
+fn killed(write: fn(&mut dyn Disk, u64, &[u8]) -> io::Result<()>) {
     for kill in 0..60 {
         let mut store = shared(vhd(VhdType::Dynamic, SECTORS, BLOCK));
         store.left = Some(Arc::new(Mutex::new(kill)));
         let mut disk = open(store.clone());
         let mut written = 0;
         // Each write begins in one block and ends in the next.
-        while written < 12 && disk.write(written * 128 + 100, &pattern(written * 128 + 100, 100)).is_ok() {
+        let at = |n: u64| n * 128 + 100;
+        while written < 12 && write(disk.as_mut(), at(written), &pattern(at(written), 100)).is_ok() {
             written += 1;
         }
         store.left = None;
@@ -180,8 +232,14 @@ fn sectors_that_the_bitmap_leaves_out_read_zero_until_written() {
     want[4 * 512..9 * 512].fill(0);
     want[10 * 512..].fill(0);
     assert!(got == want);
+    let memory = cells(&[0xee; 12 * 512]);
+    disk.read_to(0, &[&memory[..700], &memory[700..]]).unwrap();
+    assert!(pieces::get(&[&memory]) == want, "straight too");
     disk.write(5, &pattern(77, 1)).unwrap();
     want[5 * 512..6 * 512].copy_from_slice(&pattern(77, 1));
+    let data = cells(&pattern(78, 2));
+    disk.write_from(7, &[&data[..1], &data[1..]]).unwrap();
+    want[7 * 512..9 * 512].copy_from_slice(&pattern(78, 2));
     let mut disk = open(store);
     disk.read(0, &mut got).unwrap();
     assert!(got == want);

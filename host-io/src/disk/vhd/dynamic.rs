@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 
+use board::pieces::{self, Piece};
 use board::{Disk, Geometry};
 
 use super::footer::{Footer, UNUSED};
@@ -104,6 +105,19 @@ impl<S: Store> Dynamic<S> {
         Ok(())
     }
 
+    /// Is the run writable? Then footers that were found damaged are mended first.
+    fn before_write(&mut self, lba: u64, len: usize) -> io::Result<()> {
+        if self.read_only {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        span(self.sectors, lba, len)?;
+        while let Some(&at) = self.mend.last() {
+            self.store.write_at(at, &self.footer.bytes)?;
+            self.mend.pop();
+        }
+        Ok(())
+    }
+
     fn write_block(&mut self, block: usize, first: u32, buf: &[u8]) -> io::Result<()> {
         let Some(place) = self.place(block) else {
             return if zero(buf) { Ok(()) } else { self.add_block(block, first, buf) };
@@ -182,16 +196,46 @@ impl<S: Store> Disk for Dynamic<S> {
     }
 
     fn write(&mut self, lba: u64, buf: &[u8]) -> io::Result<()> {
-        if self.read_only {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        span(self.sectors, lba, buf.len())?;
-        while let Some(&at) = self.mend.last() {
-            self.store.write_at(at, &self.footer.bytes)?;
-            self.mend.pop();
-        }
+        self.before_write(lba, buf.len())?;
         for (block, first, part) in self.parts(lba, buf.len()) {
             self.write_block(block, first, &buf[part])?;
+        }
+        Ok(())
+    }
+
+    fn read_to(&mut self, lba: u64, to: &[Piece<'_>]) -> io::Result<()> {
+        let len = pieces::total(to);
+        span(self.sectors, lba, len)?;
+        for (block, first, part) in self.parts(lba, len) {
+            let to = pieces::part(to, part);
+            let Some(place) = self.place(block) else {
+                pieces::fill(&to, 0);
+                continue;
+            };
+            self.learn(block, place)?;
+            if self.partial.contains_key(&block) {
+                let mut buf = vec![0; pieces::total(&to)];
+                self.read_block(block, first, &mut buf)?;
+                pieces::put(&to, &buf);
+            } else {
+                self.store.read_to(self.data(place) + u64::from(first) * SECTOR, &to)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_from(&mut self, lba: u64, from: &[Piece<'_>]) -> io::Result<()> {
+        let len = pieces::total(from);
+        self.before_write(lba, len)?;
+        for (block, first, part) in self.parts(lba, len) {
+            let from = pieces::part(from, part);
+            let Some(place) = self.place(block) else {
+                self.write_block(block, first, &pieces::get(&from))?;
+                continue;
+            };
+            self.learn(block, place)?;
+            self.store.write_from(self.data(place) + u64::from(first) * SECTOR, &from)?;
+            self.mark(block, place, first, (pieces::total(&from) as u64 / SECTOR) as u32)?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! One channel's bus master: its registers and the walk over the PRD table. 82371AB 5.2.
 
+use std::ops::Range;
+
 use ram::GuestRam;
 
 use super::regs::{Bmicx, Bmisx, Prd};
@@ -40,7 +42,12 @@ pub(super) struct BusMaster {
     /// Bus Master IDE Descriptor Table Pointer, 5.2.3.
     pub(super) bmidtpx: u32,
     pub(super) walk: Walk,
+    /// While the host moves data by itself: where the walk will be, and their length.
+    pub(super) plan: Option<(Walk, usize)>,
 }
+
+/// The most pieces of memory that the host moves data of by itself.
+const MOST_PIECES: usize = 256;
 
 const PAGE: u32 = 4096;
 
@@ -83,9 +90,11 @@ impl BusMaster {
         self.bmicx = if was.ssbm() && w.ssbm() && self.bmisx.bmidea() { was } else { w };
         if w.ssbm() && !was.ssbm() {
             self.walk = Walk { next: self.bmidtpx, ..Walk::default() };
+            self.plan = None;
             self.bmisx.set_bmidea(true);
         }
         if !w.ssbm() {
+            self.plan = None;
             self.bmisx.set_bmidea(false);
         }
     }
@@ -108,6 +117,38 @@ impl BusMaster {
         if self.walk.ended() {
             self.bmisx.set_bmidea(false);
         }
+    }
+
+    /// What the table says of the next `len` bytes, if all of it is main RAM and the table is long enough: then the host can
+    /// move them by itself. All else goes piece by piece, and fails where it must.
+    pub(super) fn plan(&mut self, ram: &GuestRam, len: usize) -> Option<Vec<Range<u32>>> {
+        let (mut ahead, mut ranges, mut plain) = (*self, Vec::<Range<u32>>::new(), true);
+        let (_, ran) = ahead.run(ram, len, |at, part| {
+            plain &= ranges.len() < MOST_PIECES && ram.is_plain(at);
+            if plain {
+                let end = at + part.len() as u32;
+                match ranges.last_mut() {
+                    Some(r) if r.end == at => r.end = end,
+                    _ => ranges.push(at..end),
+                }
+            }
+        });
+        // A table that its own data overwrite is read as they come.
+        let (first, next) = (self.walk.next, ahead.walk.next);
+        let table = if first <= next { first..=next } else { first & !0xffff..=first | 0xffff };
+        let apart = |r: &Range<u32>| r.end <= *table.start() || r.start > *table.end();
+        let usable = ran == Ran::Moved && plain && (!self.to_memory() || ranges.iter().all(apart));
+        usable.then(|| {
+            self.plan = Some((ahead.walk, len));
+            ranges
+        })
+    }
+
+    /// The host has done as planned, or not: how many bytes it moved. A plan that the driver stopped is none any more.
+    pub(super) fn planned(&mut self, moved: bool) -> u64 {
+        let Some((walk, len)) = self.plan.take().filter(|_| moved) else { return 0 };
+        self.walk = walk;
+        len as u64
     }
 
     /// Drive to memory: how many bytes of `data` the table took.

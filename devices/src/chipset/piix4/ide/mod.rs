@@ -146,6 +146,11 @@ impl Piix4Ide {
             if side.bm.to_memory() != (flow == Flow::DmaIn) {
                 break;
             }
+            if let Some(len) = drive.dma_ahead() {
+                let ranges = side.bm.plan(cx.ram, len);
+                drive.dma_begin(cx, ranges);
+                continue;
+            }
             let data = drive.dma_data();
             let (n, ran) = match flow {
                 Flow::DmaIn => side.bm.store(cx.ram, data),
@@ -301,7 +306,10 @@ impl Device for Piix4Ide {
         match ev {
             HostEvent::Disk(done) if unit < 4 => {
                 self.seen.jobs += 1;
-                self.sides[ch].cable.host_done(cx, done);
+                let side = &mut self.sides[ch];
+                if let Some(moved) = side.cable.host_done(cx, done) {
+                    self.seen.dma_bytes += side.bm.planned(moved);
+                }
             }
             HostEvent::Media { media, forced, .. } if unit < 4 => {
                 self.sides[ch].cable.media(cx, unit & 1, media, forced);

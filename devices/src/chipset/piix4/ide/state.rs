@@ -41,7 +41,7 @@ pub(super) fn save(ide: &Piix4Ide, out: &mut StateOut) {
     let Piix4Ide { wiring: _, wide_bmiba: _, config, sides, seen: _ } = ide;
     let sides = sides.each_ref().map(|side| {
         let Side { cable, bm, intrq } = side;
-        let BusMaster { bmicx, bmisx, bmidtpx, walk: Walk { next, at, left, last } } = *bm;
+        let BusMaster { bmicx, bmisx, bmidtpx, walk: Walk { next, at, left, last }, plan: _ } = *bm;
         SideV1 {
             cable: cable.save(),
             bmicx: bmicx.into_bits(),
@@ -71,6 +71,7 @@ pub(super) fn load(ide: &mut Piix4Ide, s: &StateIn<'_>) -> Result<(), StateError
             bmisx: (v.bmisx & 0x67).into(),
             bmidtpx: v.bmidtpx & !3,
             walk: Walk { next: v.prd_next, at: v.prd_at, left: v.prd_left, last: v.prd_last },
+            plan: None,
         };
         side.intrq = v.intrq;
     }

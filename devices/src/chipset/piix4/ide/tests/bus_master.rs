@@ -1,11 +1,11 @@
 use super::{BMBA, IRQ14, Ide, P, SECTORS, disk};
 
-const TABLE: u32 = 0x1_0000;
-const START_READ: u8 = 0x09;
-const START_WRITE: u8 = 0x01;
+pub(super) const TABLE: u32 = 0x1_0000;
+pub(super) const START_READ: u8 = 0x09;
+pub(super) const START_WRITE: u8 = 0x01;
 
 impl Ide {
-    fn prd(&mut self, regions: &[(u32, u16)]) {
+    pub(super) fn prd(&mut self, regions: &[(u32, u16)]) {
         for (n, (base, count)) in regions.iter().enumerate() {
             let eot = if n + 1 == regions.len() { 0x8000_0000 } else { 0 };
             self.b.write32(TABLE + 8 * n as u32, *base);
@@ -14,7 +14,7 @@ impl Ide {
         self.b.out32(BMBA + 4, TABLE);
     }
 
-    fn memory(&self, at: u32, len: usize) -> Vec<u8> {
+    pub(super) fn memory(&self, at: u32, len: usize) -> Vec<u8> {
         let mut v = vec![0; len];
         self.b.ram.read(u64::from(at), &mut v);
         v

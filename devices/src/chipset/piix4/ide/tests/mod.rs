@@ -6,10 +6,11 @@ mod config;
 mod disk;
 mod presence;
 mod saved;
+mod straight;
 mod wild;
 
 use board::testkit::Bench;
-use board::{DiskDone, DiskFault, DiskJob, DiskOp, HostEvent, HostJob, Line, Route, Width};
+use board::{DiskDone, DiskFault, DiskJob, DiskOp, HostEvent, HostJob, Line, Route, Width, pieces};
 
 use super::{CONFIG, Piix4Ide, Wiring};
 use crate::ata::DriveSpec;
@@ -32,6 +33,8 @@ pub(super) struct Ide {
     pub(super) log: Vec<DiskJob>,
     /// Answer jobs after every access.
     pub(super) auto: bool,
+    /// The host moves data between image and memory by itself.
+    pub(super) straight: bool,
 }
 
 /// A sector's content tells where it is.
@@ -66,6 +69,7 @@ impl Ide {
             read_only: false,
             log: Vec::new(),
             auto: true,
+            straight: true,
         }
     }
 
@@ -73,11 +77,22 @@ impl Ide {
         Self::with([disk(SECTORS), None, None, None])
     }
 
+    /// The same, with a host that takes data only through the drive's buffer.
+    pub(super) fn buffered() -> Self {
+        Self { straight: false, ..Self::one_disk() }
+    }
+
     fn answer(&self, job: &DiskJob) -> Result<Vec<u8>, DiskFault> {
         let image = &self.images[usize::from(job.unit)];
         let (lba, n) = match &job.op {
             DiskOp::Read { lba, count } => (*lba, u64::from(*count)),
             DiskOp::Write { lba, data } => (*lba, data.len() as u64 / 512),
+            DiskOp::ReadTo { lba, to: ranges } | DiskOp::WriteFrom { lba, from: ranges } => {
+                if !self.straight {
+                    return Err(DiskFault::Later);
+                }
+                (*lba, ranges.iter().map(|r| r.len() as u64).sum::<u64>() / 512)
+            }
             DiskOp::Flush | DiskOp::Eject => return Ok(Vec::new()),
         };
         let (from, to) = (lba as usize * 512, (lba + n) as usize * 512);
@@ -87,9 +102,13 @@ impl Ide {
         if job.unit == 0 && (lba..lba + n).any(|s| self.bad.contains(&s)) {
             return Err(DiskFault::Io);
         }
-        match job.op {
-            DiskOp::Write { .. } if self.read_only => Err(DiskFault::ReadOnly),
+        match &job.op {
+            DiskOp::Write { .. } | DiskOp::WriteFrom { .. } if self.read_only => Err(DiskFault::ReadOnly),
             DiskOp::Read { .. } => Ok(image[from..to].to_vec()),
+            DiskOp::ReadTo { to: ranges, .. } => {
+                self.b.ram.fill(ranges, |p| pieces::put(p, &image[from..to]));
+                Ok(Vec::new())
+            }
             _ => Ok(Vec::new()),
         }
     }
@@ -103,9 +122,14 @@ impl Ide {
             }
             for HostJob::Disk(job) in jobs {
                 let result = self.answer(&job);
-                if let (DiskOp::Write { lba, data }, Ok(_)) = (&job.op, &result) {
-                    let at = *lba as usize * 512;
-                    self.images[usize::from(job.unit)][at..at + data.len()].copy_from_slice(data);
+                let written = match &job.op {
+                    DiskOp::Write { lba, data } => Some((*lba, data.to_vec())),
+                    DiskOp::WriteFrom { lba, from } => Some((*lba, self.b.ram.lend(from, pieces::get))),
+                    _ => None,
+                };
+                if let (Some((lba, data)), Ok(_)) = (written, &result) {
+                    let at = lba as usize * 512;
+                    self.images[usize::from(job.unit)][at..at + data.len()].copy_from_slice(&data);
                 }
                 let done = DiskDone { unit: job.unit, tag: job.tag, result };
                 self.log.push(job);

@@ -11,6 +11,8 @@ use crate::ata::DriveSpec;
 use crate::ata::atapi::CdSpec;
 
 const BLOCKS: u64 = 500;
+/// The bench's.
+const RAM: u64 = 16 << 20;
 
 const COMMANDS: [u8; 40] = [
     0x00, 0x08, 0x10, 0x20, 0x20, 0x21, 0x22, 0x24, 0x30, 0x30, 0x31, 0x3c, 0x40, 0x50, 0x70, 0x90, 0x91,
@@ -24,7 +26,7 @@ const PACKETS: [u8; 36] = [
     0xbe, 0xff,
 ];
 
-fn answer(r: &mut Rng, job: &DiskJob, written: &mut u64) -> Result<Vec<u8>, DiskFault> {
+fn answer(r: &mut Rng, job: &DiskJob, written: &mut u64, straight: &mut u64) -> Result<Vec<u8>, DiskFault> {
     let size = if job.unit < 2 { SECTORS } else { BLOCKS * 4 };
     let inside = |lba: u64, n: u64| assert!(n <= 256 && n > 0 && lba + n <= size, "{job:?}");
     match &job.op {
@@ -33,6 +35,17 @@ fn answer(r: &mut Rng, job: &DiskJob, written: &mut u64) -> Result<Vec<u8>, Disk
             assert!(job.unit < 2, "a CD was written");
             inside(*lba, data.len() as u64 / 512);
             *written += 1;
+        }
+        DiskOp::ReadTo { lba, to: ranges } | DiskOp::WriteFrom { lba, from: ranges } => {
+            assert!(job.unit < 2, "a CD's data came straight");
+            assert!(ranges.iter().all(|r| u64::from(r.end) <= RAM && !r.is_empty()), "{job:?}");
+            let bytes = ranges.iter().map(|r| r.len() as u64).sum::<u64>();
+            assert_eq!(bytes % 512, 0);
+            inside(*lba, bytes / 512);
+            if r.one_in(2) {
+                return Err(DiskFault::Later);
+            }
+            *straight += 1;
         }
         DiskOp::Flush | DiskOp::Eject => {}
     }
@@ -152,14 +165,14 @@ fn run(seed: u64, rounds: u32) {
     let mut i = Ide::with([disk(SECTORS), disk(SECTORS), cd(), cd()]);
     i.auto = false;
     let mut waiting: Vec<DiskJob> = Vec::new();
-    let (mut reads, mut writes) = (0_u64, 0);
+    let (mut reads, mut writes, mut straight) = (0_u64, 0, 0);
     for _ in 0..rounds {
         access(&mut i, &mut r);
         waiting.extend(i.b.jobs().into_iter().map(|HostJob::Disk(j)| j));
         while !waiting.is_empty() && r.one_in(2) {
             let job = waiting.remove(0);
             reads += u64::from(matches!(job.op, DiskOp::Read { .. }));
-            let result = answer(&mut r, &job, &mut writes);
+            let result = answer(&mut r, &job, &mut writes, &mut straight);
             i.b.host(HostEvent::Disk(DiskDone { unit: job.unit, tag: job.tag, result }));
             waiting.extend(i.b.jobs().into_iter().map(|HostJob::Disk(j)| j));
         }
@@ -191,7 +204,10 @@ fn run(seed: u64, rounds: u32) {
             i.b.cfg_write(CONFIG, 0x40, Width::D, 0x8000_8000);
         }
     }
-    assert!(reads > 20 && writes > 5, "the stream does its job: {reads} reads, {writes} writes");
+    assert!(
+        reads > 20 && writes > 5 && straight > 5,
+        "the stream does its job: {reads} reads, {writes} writes, {straight} straight"
+    );
 }
 
 /// `HEIRLOOM_FUZZ_SEEDS` makes it longer.
