@@ -216,8 +216,11 @@ pub trait SerialPort: Send {
 pub trait NetPort: Send {
     /// A frame from the guest: 14 to 1518 bytes (four more with a VLAN tag), padded or not.
     fn send(&mut self, frame: &[u8]);
-    /// The guest has given all frames that it had to give: what was held back to be done together is done now.
-    fn flush(&mut self) {}
+    /// The guest has given all frames that it had to give: what was held back to be done together is done now. True: there may
+    /// be frames for it.
+    fn flush(&mut self) -> bool {
+        false
+    }
     /// The next frame for the guest, into `frame` (room for the longest); its length, or `None`: there is none now.
     fn receive(&mut self, frame: &mut [u8]) -> Option<usize>;
     /// The cable is plugged in, and somebody is at the other end.

@@ -49,8 +49,8 @@ impl NetPort for Cable {
         }
     }
 
-    fn flush(&mut self) {
-        self.port.flush();
+    fn flush(&mut self) -> bool {
+        self.port.flush()
     }
 
     fn receive(&mut self, frame: &mut [u8]) -> Option<usize> {

@@ -21,6 +21,8 @@ pub(crate) enum Message {
 struct Queue {
     messages: VecDeque<Message>,
     kicker: Option<Kicker>,
+    /// The machine sleeps until it is told of a message.
+    waiting: bool,
     /// The machine is gone: nothing will be read any more.
     closed: bool,
 }
@@ -51,7 +53,9 @@ impl Mailbox {
         if let Some(k) = &q.kicker {
             k.kick();
         }
-        self.inner.1.notify_one();
+        if q.waiting {
+            self.inner.1.notify_one();
+        }
         true
     }
 
@@ -61,15 +65,16 @@ impl Mailbox {
 
     /// Sleeps until a message is there, or for so long.
     pub(crate) fn wait(&self, longest: Option<Duration>) {
-        let q = self.lock();
-        if !q.messages.is_empty() {
+        let mut q = self.lock();
+        if !q.messages.is_empty() || longest.is_some_and(|d| d.is_zero()) {
             return;
         }
-        match longest {
-            Some(d) if d.is_zero() => {}
-            Some(d) => drop(self.inner.1.wait_timeout(q, d)),
-            None => drop(self.inner.1.wait(q)),
-        }
+        q.waiting = true;
+        let mut q = match longest {
+            Some(d) => self.inner.1.wait_timeout(q, d).unwrap_or_else(PoisonError::into_inner).0,
+            None => self.inner.1.wait(q).unwrap_or_else(PoisonError::into_inner),
+        };
+        q.waiting = false;
     }
 
     pub(crate) fn close(&self) {

@@ -135,12 +135,14 @@ pub struct Dec21140 {
     /// Since when the FIFO's first frame waits for a descriptor, and how long until the next look.
     waits: Option<Tick>,
     look: Tick,
-    /// A frame on its way.
+    /// A frame on its way out.
     buffer: Vec<u8>,
-    /// The port was given frames.
-    unflushed: bool,
-    /// When it was last given some.
-    sent_at: Option<Tick>,
+    /// Room for the next one on its way in.
+    spare: Vec<u8>,
+    /// So many frames were given to the port.
+    unflushed: u32,
+    /// When it was last given some, and how many together.
+    sent_at: Option<(Tick, u32)>,
     seen: Seen,
 }
 
@@ -173,7 +175,8 @@ impl Dec21140 {
             waits: None,
             look: receive::FIRST_LOOK,
             buffer: Vec::new(),
-            unflushed: false,
+            spare: Vec::new(),
+            unflushed: 0,
             sent_at: None,
             seen: Seen::default(),
         }
@@ -307,11 +310,7 @@ impl Device for Dec21140 {
     fn host(&mut self, cx: &mut Cx<'_>, ev: HostEvent) {
         if ev == HostEvent::Network {
             self.mii.sense(self.port.link());
-            if self.rx.stopped() {
-                self.discard(cx);
-            } else {
-                self.receive(cx);
-            }
+            self.news(cx);
             self.settle(cx);
         }
     }

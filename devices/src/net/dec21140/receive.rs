@@ -51,6 +51,11 @@ fn destination(frame: &[u8]) -> Option<Mac> {
 }
 
 impl Dec21140 {
+    /// The port has frames.
+    pub(super) fn news(&mut self, cx: &mut Cx<'_>) {
+        if self.rx.stopped() { self.discard(cx) } else { self.receive(cx) }
+    }
+
     /// Puts frames into memory while there are frames and room.
     pub(super) fn receive(&mut self, cx: &mut Cx<'_>) {
         if self.rx.stopped() || !self.may_master() {
@@ -79,6 +84,7 @@ impl Dec21140 {
                 Placed::Done => {
                     self.waits = None;
                     self.look = FIRST_LOOK;
+                    self.spare = frame.bytes;
                 }
                 Placed::Full => {
                     self.wait(cx, frame);
@@ -108,25 +114,28 @@ impl Dec21140 {
 
     /// Takes the port's next frame.
     fn pull(&mut self) -> Pulled {
-        self.buffer.resize(ROOM, 0);
-        let Some(n) = self.port.receive(&mut self.buffer) else { return Pulled::Nothing };
-        self.buffer.truncate(n);
+        let mut bytes = std::mem::take(&mut self.spare);
+        bytes.resize(ROOM, 0);
+        let Some(n) = self.port.receive(&mut bytes) else {
+            self.spare = bytes;
+            return Pulled::Nothing;
+        };
+        bytes.truncate(n);
         // A loop inside the chip has cut the wire.
-        if self.op_mode.om() != 0 {
+        let wanted = if self.op_mode.om() == 0 { self.wanted(&bytes) } else { None };
+        let Some(failed) = wanted else {
+            self.spare = bytes;
             return Pulled::Other;
-        }
-        let Some(failed) = self.wanted() else { return Pulled::Other };
+        };
         // Whoever sends a short frame pads it.
-        self.buffer.resize(self.buffer.len().max(SHORTEST), 0);
-        let mut bytes = Vec::with_capacity(self.buffer.len() + 4);
-        bytes.extend_from_slice(&self.buffer);
-        bytes.extend(crc32(&self.buffer).to_le_bytes());
+        bytes.resize(n.max(SHORTEST), 0);
+        bytes.extend(crc32(&bytes).to_le_bytes());
         Pulled::Frame(Frame { bytes, from: 0, failed })
     }
 
-    /// Is the frame in the buffer for us? Some(true): by receive-all alone.
-    fn wanted(&mut self) -> Option<bool> {
-        match self.filter.judge(self.op_mode, destination(&self.buffer)?) {
+    /// Is the frame for us? Some(true): by receive-all alone.
+    fn wanted(&mut self, frame: &[u8]) -> Option<bool> {
+        match self.filter.judge(self.op_mode, destination(frame)?) {
             Verdict::Pass => Some(false),
             Verdict::PassFailed => Some(true),
             Verdict::Drop => {

@@ -192,6 +192,7 @@ pub(super) fn save(n: &Dec21140, out: &mut StateOut) {
         waits,
         look: _,
         buffer: _,
+        spare: _,
         unflushed: _,
         sent_at: _,
         seen: _,

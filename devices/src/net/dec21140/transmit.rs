@@ -24,9 +24,11 @@ const AUTO_POLL: [Option<Tick>; 8] = {
     [None, us(200), us(800), us(1600), us(100), us(100), us(100), us(100)]
 };
 
-/// Frames that are demanded so soon after others go together with those of the next moments: a full one is on the wire for
-/// 120 us, and the far end answers them at once, and with one interrupt. The first of a burst does not wait.
-const BURST: Tick = 40 * MICROSECOND;
+/// Frames that are demanded so soon after others go together with those of the next moments: the far end answers them at
+/// once, and with one interrupt. So long for each of those others, which would have been on the wire for up to 120 us each;
+/// the first of a burst does not wait.
+const GATHERED: Tick = 40 * MICROSECOND;
+const MOST_GATHERED: u32 = 4;
 
 /// How the gathering of a frame ended.
 enum Gathered {
@@ -39,7 +41,8 @@ enum Gathered {
 impl Dec21140 {
     /// CSR1.
     pub(super) fn demand(&mut self, cx: &mut Cx<'_>) {
-        let busy = self.sent_at.map(|t| t + BURST).filter(|&t| cx.now() < t);
+        let gather = |n: u32| GATHERED * Tick::from(n.min(MOST_GATHERED));
+        let busy = self.sent_at.map(|(t, n)| t + gather(n)).filter(|&t| cx.now() < t);
         match busy {
             _ if self.tx.process == Process::Running => {}
             Some(t) if self.tx.process == Process::Suspended && self.may_master() => {
@@ -58,9 +61,12 @@ impl Dec21140 {
         if self.send_all(cx, demand).is_err() {
             self.bus_error();
         }
-        if std::mem::take(&mut self.unflushed) {
-            self.sent_at = Some(cx.now());
-            self.port.flush();
+        let sent = std::mem::take(&mut self.unflushed);
+        if sent > 0 {
+            self.sent_at = Some((cx.now(), sent));
+            if self.port.flush() {
+                self.news(cx);
+            }
         }
         match self.tx.process {
             Process::Stopped => cx.cancel(TRANSMIT),
@@ -208,7 +214,7 @@ impl Dec21140 {
             match body {
                 Some(body) if total <= LONGEST + 4 && (HEADER..=LONGEST).contains(&body.len()) => {
                     self.port.send(body);
-                    self.unflushed = true;
+                    self.unflushed += 1;
                     self.seen.sent += 1;
                     self.seen.sent_bytes += body.len() as u64;
                 }

@@ -69,9 +69,6 @@ pub struct Nat {
     pace: Pace,
     next_tick: Instant,
     ready: Vec<Ready>,
-    wake: Wake,
-    /// It was called since the chip asked last.
-    woken: bool,
     /// Connections and all the rest give frames in turn.
     turn: bool,
     /// Tests hold the time still.
@@ -80,9 +77,9 @@ pub struct Nat {
 }
 
 impl Nat {
-    /// `wake` is called when asking for frames is worth while: from another thread, and from within `flush`.
+    /// `wake` is called when asking for frames is worth while, from another thread.
     pub fn new(options: NatOptions, wake: Wake) -> Result<Self, NetError> {
-        let waiter = if options.offline { None } else { Some(Waiter::new(wake.clone())?) };
+        let waiter = if options.offline { None } else { Some(Waiter::new(wake)?) };
         let forwards = Forwards::new(&options.forwards, waiter.as_ref())?;
         let capture = options.pcap.as_deref().map(Capture::create).transpose()?;
         let (flows, sources) = limits();
@@ -102,8 +99,6 @@ impl Nat {
             pace: Pace::Never,
             next_tick,
             ready: Vec::new(),
-            wake,
-            woken: false,
             turn: false,
             #[cfg(test)]
             still: None,
@@ -248,25 +243,21 @@ impl NetPort for Nat {
         }
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self) -> bool {
         self.tcp.flush(&self.env);
         self.pumping |= self.forwards.is_waiting(&self.env);
         self.hurry();
-        // Answers are there at once. The chip is told once, until it asks.
-        if !self.woken && (!self.env.is_quiet() || !self.tcp.is_quiet() || self.pumping) {
-            self.woken = true;
-            (self.wake)();
-        }
         if let Some(c) = &mut self.capture {
             c.flush();
         }
+        // Answers are there at once.
+        !self.env.is_quiet() || !self.tcp.is_quiet() || self.pumping
     }
 
     fn receive(&mut self, frame: &mut [u8]) -> Option<usize> {
         if frame.len() < FRAME {
             return None;
         }
-        self.woken = false;
         self.news();
         let n = self.next(frame);
         match n {

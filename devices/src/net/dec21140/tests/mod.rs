@@ -59,6 +59,8 @@ pub(super) struct Ends {
     pub(super) sent: Vec<Vec<u8>>,
     pub(super) flushes: u32,
     pub(super) waiting: VecDeque<Vec<u8>>,
+    /// They are there once what was sent is flushed.
+    pub(super) answers: Vec<Vec<u8>>,
     pub(super) unplugged: bool,
 }
 
@@ -75,8 +77,13 @@ impl NetPort for Wire {
     fn send(&mut self, frame: &[u8]) {
         self.ends().sent.push(frame.to_vec());
     }
-    fn flush(&mut self) {
-        self.ends().flushes += 1;
+    fn flush(&mut self) -> bool {
+        let mut ends = self.ends();
+        ends.flushes += 1;
+        let answers = std::mem::take(&mut ends.answers);
+        let any = !answers.is_empty();
+        ends.waiting.extend(answers);
+        any
     }
     fn receive(&mut self, frame: &mut [u8]) -> Option<usize> {
         let f = self.ends().waiting.pop_front()?;

@@ -1,7 +1,8 @@
 use board::{MICROSECOND, MILLISECOND};
 
 use super::{
-    ALL, CHAIN, Card, END, FIRST, IC, LAST, MAC, OTHER, OWN, ST, TI, TPS, TU, TX, TX_BUFFERS, frame, perfect,
+    ALL, CHAIN, Card, END, FIRST, IC, LAST, MAC, OTHER, OWN, RI, RX_BUFFERS, ST, TI, TPS, TU, TX, TX_BUFFERS,
+    frame, perfect,
 };
 use crate::net::dec21140::crc::crc32;
 
@@ -66,6 +67,49 @@ fn frames_of_a_burst_go_together_behind_the_first() {
     c.queue(3, &frames[3], 0);
     c.w(1, 0);
     assert_eq!(c.sent(), frames[3..], "nor does the first after a while");
+}
+
+#[test]
+fn behind_a_longer_batch_more_are_gathered() {
+    for (batch, us) in [(1, 40), (2, 80), (4, 160), (7, 160)] {
+        let mut c = Card::running();
+        c.tx_ring(8);
+        let one = frame(OTHER, 100, 0);
+        for i in 0..batch {
+            c.queue(i, &one, 0);
+        }
+        c.w(1, 0);
+        assert_eq!(c.sent().len() as u32, batch);
+        c.queue(batch, &one, 0);
+        c.b.advance((us - 1) * MICROSECOND);
+        c.w(1, 0);
+        assert!(c.sent().is_empty(), "{batch}");
+        c.b.advance(MICROSECOND);
+        assert_eq!(c.sent().len(), 1, "{batch}");
+    }
+}
+
+#[test]
+fn what_is_answered_at_once_comes_in_the_same_access() {
+    let mut c = Card::running();
+    let (question, answer) = (frame(OTHER, 100, 1), frame(MAC, 200, 2));
+    c.wire.ends().answers.push(answer.clone());
+    c.queue(0, &question, IC);
+    let before = c.seen("interrupts");
+    c.w(1, 0);
+    assert_eq!(c.sent(), [question]);
+    assert_eq!(c.bytes(RX_BUFFERS, 200), answer);
+    assert!(c.irq());
+    assert_eq!(status(&mut c), TI | TU | RI);
+    assert_eq!(c.seen("interrupts"), before + 1);
+    // While nobody listens it is lost, as on a wire.
+    c.w(6, ST);
+    c.b.advance(MILLISECOND);
+    c.wire.ends().answers.push(frame(MAC, 200, 3));
+    c.queue(1, &frame(OTHER, 100, 4), 0);
+    c.w(1, 0);
+    assert_eq!(c.sent().len(), 1);
+    assert!(c.wire.ends().waiting.is_empty());
 }
 
 #[test]

@@ -169,7 +169,7 @@ impl Guest {
         for f in self.carry(sent) {
             self.nat.send(&f);
         }
-        self.nat.flush();
+        self.due |= self.nat.flush();
         any
     }
 
@@ -227,9 +227,10 @@ impl Guest {
         std::iter::from_fn(|| self.woken.try_recv().ok()).count() > 0
     }
 
-    pub(super) fn say(&mut self, frame: &[u8]) {
+    /// True: asking for an answer is worth while.
+    pub(super) fn say(&mut self, frame: &[u8]) -> bool {
         self.nat.send(frame);
-        self.nat.flush();
+        self.nat.flush()
     }
 
     pub(super) fn tcp_socket(&mut self, size: usize) -> SocketHandle {
