@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod bios;
+mod dma;
 mod floppy;
 mod net;
 mod power;

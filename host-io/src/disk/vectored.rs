@@ -41,3 +41,15 @@ pub(super) fn waits() -> libc::c_long {
         usage.ru_nvcsw
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_thread_that_sleeps_has_waited_and_one_that_works_has_not() {
+        let before = super::waits();
+        assert!((0..1_000_000_u64).fold(0, |s, n| std::hint::black_box(s ^ n)) < u64::MAX);
+        assert_eq!(super::waits(), before);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        assert!(super::waits() > before);
+    }
+}
