@@ -10,6 +10,7 @@
 //! | `power/vmlinuz`, `power/initrd.gz` | the kernel with a reader of the power button, and of the SMBus |
 //! | `sound/vmlinuz`, `sound/initrd.gz` | the kernel with its drivers of the sound card, and a program that plays tones |
 //! | `screen/vmlinuz`, `screen/initrd.gz` | the kernel with its driver of the display adapter |
+//! | `soak/vmlinuz`, `soak/initrd.gz` | the kernel with all these drivers, and a program that keeps them busy |
 //! | `syslinux.img` | a diskette that boots SYSLINUX, with memtest86+ on it |
 //! | `memtest.iso`, `grub.iso`, `ipxe.iso`, `isolinux.iso` | what their packages ship (ISOLINUX: with a menu) |
 
@@ -22,6 +23,7 @@ mod linux;
 mod matrix;
 mod power;
 mod screen;
+mod soak;
 mod sound;
 
 use std::fs;
@@ -61,6 +63,8 @@ pub(crate) enum Which {
     Sound,
     /// The display adapter's Linux
     Screen,
+    /// The Linux that is busy with everything
+    Soak,
 }
 
 /// What the command line asks for.
@@ -87,6 +91,7 @@ fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Power => &["power"],
         Which::Sound => &["sound"],
         Which::Screen => &["screen"],
+        Which::Soak => &["soak"],
     };
     for p in parts.iter().map(|p| at.join(p)).filter(|p| fresh && p.exists()) {
         if p.is_dir() { fs::remove_dir_all(&p) } else { fs::remove_file(&p) }
@@ -102,6 +107,7 @@ fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Power => run_linux().and_then(|()| make_power(&at))?,
         Which::Sound => run_linux().and_then(|()| make_sound(&at))?,
         Which::Screen => run_linux().and_then(|()| make_screen(&at)).map(drop)?,
+        Which::Soak => run_linux().and_then(|()| make_soak(&at)).map(drop)?,
     }
     for p in parts {
         say(&format!("guests: {}", at.join(p).display()));
@@ -123,6 +129,7 @@ pub(crate) fn run(fresh: bool) -> Result<()> {
     make_power(&at)?;
     make_sound(&at)?;
     make_screen(&at)?;
+    make_soak(&at)?;
     make_disk(&debian::CONSOLE)?;
     make_disk(&debian::DESKTOP)?;
     Ok(())
@@ -171,6 +178,13 @@ pub(crate) fn make_screen(at: &Path) -> Result<PathBuf> {
     let screen = at.join("screen");
     make(&screen.join("initrd.gz"), || screen::make(&screen, &at.join("linux/initrd.gz")))?;
     Ok(screen)
+}
+
+/// The guest of the soak and its test.
+pub(crate) fn make_soak(at: &Path) -> Result<PathBuf> {
+    let soak = at.join("soak");
+    make(&soak.join("initrd.gz"), || soak::make(&soak, &at.join("linux/initrd.gz")))?;
+    Ok(soak)
 }
 
 /// The Debian VHD.
