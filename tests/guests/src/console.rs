@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 /// Where and what a guest writes to its serial port.
 pub struct Console {
     stream: UnixStream,
-    from: Receiver<Vec<u8>>,
+    from: Receiver<(Instant, Vec<u8>)>,
+    /// When the last of it came.
+    came: Instant,
     /// All that came.
     all: String,
     /// Up to where [`Console::expect`] has looked.
@@ -24,12 +26,12 @@ impl Console {
         std::thread::spawn(move || {
             let mut b = [0; 4096];
             while let Ok(n @ 1..) = reader.read(&mut b) {
-                if to.send(b[..n].to_vec()).is_err() {
+                if to.send((Instant::now(), b[..n].to_vec())).is_err() {
                     return;
                 }
             }
         });
-        Some(Self { stream, from, all: String::new(), read: 0 })
+        Some(Self { stream, from, came: Instant::now(), all: String::new(), read: 0 })
     }
 
     /// Waits for a text after what was last waited for. Returns what came up to it.
@@ -43,7 +45,10 @@ impl Console {
                 return text;
             }
             match self.from.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(b) => self.all += &String::from_utf8_lossy(&b),
+                Ok((at, b)) => {
+                    self.came = at;
+                    self.all += &String::from_utf8_lossy(&b);
+                }
                 Err(_) => {
                     let tail: Vec<&str> = self.all.lines().rev().take(20).collect();
                     let tail: Vec<&str> = tail.into_iter().rev().collect();
@@ -51,6 +56,12 @@ impl Console {
                 }
             }
         }
+    }
+
+    /// The next line, and when the last of it had come.
+    pub fn line(&mut self, secs: u64) -> (Instant, String) {
+        let line = self.expect("\n", secs);
+        (self.came, line.trim_end().to_owned())
     }
 
     pub fn send(&mut self, text: &str) {
