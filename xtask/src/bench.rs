@@ -17,6 +17,7 @@ mod process;
 mod report;
 mod results;
 mod screen;
+mod soak;
 mod stats;
 mod table;
 mod work;
@@ -62,6 +63,8 @@ pub(crate) enum What {
     Load(load::Load),
     /// How often a guest scrolls its screen
     Screen(screen::Screen),
+    /// Half an hour with all devices busy: interrupts, clocks, memory
+    Soak(soak::Soak),
 }
 
 #[derive(Args)]
@@ -124,6 +127,7 @@ pub(crate) fn run(what: What) -> Result<()> {
         What::Disk(args) => io::run(Area::Disk, &args),
         What::Load(args) => load::run(&args),
         What::Screen(args) => screen::run(&args),
+        What::Soak(args) => soak::run(&args),
     }
 }
 

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 pub(crate) enum Bar {
     AtLeast(f64),
     AtMost(f64),
+    /// So far from 0, up or down.
+    Within(f64),
     /// Shown for comparison.
     None,
 }
@@ -18,6 +20,7 @@ impl Bar {
         match self {
             Self::AtLeast(b) => Some(v >= b),
             Self::AtMost(b) => Some(v <= b),
+            Self::Within(b) => Some(v.abs() <= b),
             Self::None => None,
         }
     }
@@ -56,6 +59,7 @@ impl Report {
             let bar = match r.bar {
                 Bar::AtLeast(b) => format!(">= {b} {}", r.unit),
                 Bar::AtMost(b) => format!("<= {b} {}", r.unit),
+                Bar::Within(b) => format!("within {b} {}", r.unit),
                 Bar::None => String::new(),
             };
             let mark = match r.bar.met(r.value) {
@@ -73,6 +77,7 @@ impl Report {
             let bar = match r.bar {
                 Bar::AtLeast(b) => json!({ "at_least": b }),
                 Bar::AtMost(b) => json!({ "at_most": b }),
+                Bar::Within(b) => json!({ "within": b }),
                 Bar::None => Value::Null,
             };
             let value = (r.value * 1e4).round() / 1e4;
