@@ -106,7 +106,7 @@ fn all_devices_at_once_lose_no_interrupt_and_no_time() {
         .with(
             "--append",
             format!(
-                "console=ttyS0 quiet nohz=off highres=off server=10.0.2.1 down={down} up={up} ms=15000 mark_ms=1000 \
+                "console=ttyS0 quiet nohz=off highres=off server=10.0.2.1 down={down} up={up} ms=12000 mark_ms=1000 \
                  piece_ms=50 picture_ms=60"
             ),
         )
