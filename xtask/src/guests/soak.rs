@@ -8,7 +8,7 @@ use super::layer::{self, Layer};
 
 /// First program in the guest; the kernel hands over what it does not know of its command line as environment:
 /// `server=ADDRESS down=PORT up=PORT` for the network, and what `soak/main.c` calls `ms mark_ms piece_ms picture_ms`. The
-/// screen is one of 800x600 at 16 bits. What the kernel says of faults comes last.
+/// screen is one of 800x600 at 16 bits. What the kernel said of faults meanwhile comes last.
 const INIT: &str = r#"#!/bin/sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
@@ -20,6 +20,7 @@ cd /modules; ./tones volume 100
 # The kernel has its clocks' final rates by then.
 sleep 3
 echo "soak clock $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
+dmesg -c > /dev/null
 ./soak "$ms" "$mark_ms" "$server" "$down" "$up" "$piece_ms" "$picture_ms"
 grep eth0 /proc/net/dev
 dmesg | grep -i -e lost -e 'timed out' -e 'nobody cared' -e unstable -e exception -e 'failed command' -e reset \

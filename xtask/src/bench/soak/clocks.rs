@@ -85,12 +85,13 @@ fn chips(r: &mut Report, marks: &[Mark]) {
 
 /// Of each mark: the host's seconds, by how many ms CLOCK_MONOTONIC and the TSC are behind, and what the host owes.
 pub(super) fn series(marks: &[Mark]) -> Value {
-    let Some(first) = marks.first() else { return Value::Null };
-    let of = |m: &Mark, c: &str| {
-        let ms = ((m.host - m.clock(c)) - (first.host - first.clock(c))) * 1e3;
-        (ms * 1e3).round() / 1e3
-    };
-    marks.iter().map(|m| json!([(m.host * 1e3).round() / 1e3, of(m, "mono"), of(m, "tsc"), m.owed])).collect()
+    let round = |v: f64| (v * 1e3).round() / 1e3;
+    let late = |m: &Mark, clock: &str| (m.host - m.clock(clock)) * 1e3;
+    let begin = |clock| earliest(marks.iter().filter(|m| m.phase == Phase::First), |m| late(m, clock));
+    let (mono, tsc) = (begin("mono"), begin("tsc"));
+    let of =
+        |m: &Mark| json!([round(m.host), round(late(m, "mono") - mono), round(late(m, "tsc") - tsc), m.owed]);
+    marks.iter().map(of).collect()
 }
 
 #[cfg(test)]

@@ -74,6 +74,11 @@ impl Reader {
                 m.interrupts = interrupts(words);
                 return true;
             }
+            // What it started with; what it gives up later the kernel tells.
+            Some("clock") => match words.next() {
+                Some("tsc") => {}
+                other => self.faults.push(format!("the guest's kernel has the clock {other:?}, not the TSC")),
+            },
             Some("failed" | "kernel:") => self.faults.push(text[at..].to_owned()),
             Some("over") => self.worked = true,
             Some("ends") => {
@@ -185,6 +190,12 @@ mod tests {
         r.take("soak ends", 1.0);
         assert!(r.is_over());
         assert_eq!(r.faults.len(), 2, "{:?}", r.faults);
+    }
+
+    #[test]
+    fn a_kernel_that_gave_the_tsc_up_while_it_started_is_a_fault() {
+        assert!(read(&["soak clock tsc"]).faults.is_empty());
+        assert_eq!(read(&["soak clock acpi_pm"]).faults.len(), 1);
     }
 
     #[test]
