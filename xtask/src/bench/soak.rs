@@ -10,7 +10,7 @@ mod viewer;
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -40,6 +40,8 @@ const PIECE: u32 = 25;
 const PICTURE: u32 = 40;
 /// How fast memory may grow once the machine has its size, MiB an hour: 300 KiB in half an hour.
 const GROWTH: f64 = 0.6;
+/// Minutes after which that can be told from the noise of readings.
+const LONG: f64 = 20.0;
 /// The periodic tick: Linux counts its timer's interrupts by it, and so can the harness.
 const APPEND: &str = "nohz=off highres=off";
 
@@ -65,25 +67,30 @@ pub(super) fn run(args: &Soak) -> Result<()> {
     let mut machines = Machines::new(build_heirloom()?, false)?;
     machines.peer = Some(Peer::start()?);
     let about = host::describe(&machines, &guest);
-    let recording = (!args.without_recording).then(|| machines.scratch.join("soak.wav"));
+    let recording = (!args.without_recording).then(|| machines.own("wav"));
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let mut p = Process::start(&mut machines.soak(&guest, args.minutes, recording.as_deref(), port)?)?;
     let watched = if args.without_viewer { None } else { Some(Viewer::start(port)?) };
     say(&format!("bench: all devices are busy for {} min", args.minutes));
     let found = follow(&machines, &mut p, args.minutes);
-    let sound = recording.as_deref().map(|f| (heard(f), fs::remove_file(f)));
+    let sound = recording.as_deref().map(heard);
+    for file in [Some(machines.own("img")), recording].into_iter().flatten() {
+        // What is not there need not be removed.
+        let _ = fs::remove_file(file);
+    }
     let found = found?;
     let mut r = Report::default();
     clocks::report(&mut r, &found.marks);
     interrupts::report(&mut r, &found.marks);
     work(&mut r, &found);
-    if let Some((seconds, _)) = sound {
+    if let Some(seconds) = sound {
         r.add("sound in the recording", seconds?, "s", Bar::None);
     }
     if let Some(v) = &watched {
         r.add("pictures that the viewer got", v.pictures() as f64, "", Bar::AtLeast(1.0));
     }
-    memory(&mut r, &found.memory, Bars { most: Bar::None, growth: Bar::AtMost(GROWTH) });
+    let growth = if args.minutes < LONG { Bar::None } else { Bar::AtMost(GROWTH) };
+    memory(&mut r, &found.memory, Bars { most: Bar::None, growth });
     let notes = notes(&found);
     let text =
         text_of(&about) + &r.text() + "\n" + &notes.iter().map(|n| format!("- {n}\n")).collect::<String>();
@@ -104,6 +111,11 @@ pub(super) fn run(args: &Soak) -> Result<()> {
 }
 
 impl Machines {
+    /// A file of this run's own: another one may run beside it.
+    fn own(&self, kind: &str) -> PathBuf {
+        self.scratch.join(format!("{}.{kind}", self.name))
+    }
+
     fn soak(
         &self,
         guest: &Path,
@@ -112,7 +124,7 @@ impl Machines {
         port: u16,
     ) -> Result<std::process::Command> {
         let peer = self.peer.as_ref().context("nobody to talk to")?;
-        let disk = self.scratch.join("soak.img");
+        let disk = self.own("img");
         fs::File::create(&disk)?.set_len(64 << 20)?;
         let mut c = self.heirloom("software");
         c.arg("--kernel").arg(guest.join("vmlinuz")).arg("--initrd").arg(guest.join("initrd.gz"));
