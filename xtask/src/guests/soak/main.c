@@ -213,6 +213,8 @@ static int soak(char **a)
 		rest("last");
 	say("soak over");
 	said();
+	/* Whoever watches may have a question left. */
+	sleep_ms(1000);
 	return 0;
 }
 
