@@ -426,11 +426,13 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    pub(crate) fn new() -> Self {
+    /// `decoded`: see [`crate::Software::decoded`].
+    pub(crate) fn new(decoded: usize) -> Self {
+        let ring = decoded.clamp(MAX_INSNS, RING);
         Self {
             // Room that the host gives as it is used, and that never moves.
-            ring: Vec::with_capacity(RING),
-            owners: vec![NONE; RING].into(),
+            ring: Vec::with_capacity(ring),
+            owners: vec![NONE; ring].into(),
             head: 0,
             blocks: Vec::with_capacity(MAX_BLOCKS),
             dropped_blocks: NONE,
@@ -508,9 +510,10 @@ impl Cache {
 
     /// Puts the instructions of block `id` into the ring.
     fn keep(&mut self, id: u32, insns: &[Insn]) {
-        if RING - self.head < insns.len() {
+        let ring = self.owners.len();
+        if ring - self.head < insns.len() {
             // They lie in one piece.
-            self.ring.resize(RING, blank());
+            self.ring.resize(ring, blank());
             self.head = 0;
         }
         let at = self.head;

@@ -20,7 +20,7 @@ impl Page {
     /// Full of blocks.
     fn new() -> Self {
         let ram = GuestRam::new(16 << 20, 0).unwrap();
-        let mut p = Self { code: CodeMap::new(ram.arena().len()), ram, cache: Cache::new() };
+        let mut p = Self { code: CodeMap::new(ram.arena().len()), ram, cache: Cache::new(RING) };
         for n in 0..BLOCKS {
             p.decode(PAGE + n * STEP);
         }
@@ -130,7 +130,7 @@ fn stores_beside_code_pass() {
 fn blocks_across_pages_go_with_either_of_them() {
     const OTHER: u32 = 0x30_0000;
     for (at, hits) in [(OTHER, true), (OTHER + 4, true), (OTHER + 5, false), (PAGE + 0x1000 - 3, true)] {
-        let mut p = Page { cache: Cache::new(), ..Page::new() };
+        let mut p = Page { cache: Cache::new(RING), ..Page::new() };
         p.code = CodeMap::new(p.ram.arena().len());
         let id = p.decode_across(OTHER, 5);
         assert_eq!(p.cache.second(id), Some(OTHER));

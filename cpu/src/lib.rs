@@ -59,12 +59,17 @@ pub struct Software {
     /// Instructions that a user program runs before its memory is mapped for it by the host's paging;
     /// [`Self::NO_VIEWS`]: never.
     pub view_after: u64,
+    /// Instructions that are kept decoded at most; others are decoded again when they run, or when code asks for them.
+    pub decoded: usize,
     /// Writes `/tmp/perf-PID.map`, by which Linux's `perf` names translated blocks.
     pub perf_map: bool,
 }
 
 impl Software {
     pub const JIT_CACHE: usize = 64 << 20;
+
+    /// So few decoded instructions that most code outlives those that it was made of.
+    const FEW_DECODED: usize = 3 * block::MAX_INSNS;
 
     pub const NO_VIEWS: u64 = u64::MAX;
 
@@ -75,6 +80,7 @@ impl Software {
             jit_threshold: 16,
             jit_hot: 3,
             view_after: 10_000_000,
+            decoded: block::RING,
             perf_map: false,
         }
     }
@@ -84,9 +90,10 @@ impl Software {
         Self { jit_cache: 0, view_after: Self::NO_VIEWS, ..Self::new() }
     }
 
-    /// Translates everything at once, for size: for tests.
+    /// Translates everything at once, for size, and soon forgets what the code was made of: for tests.
     pub const fn eager() -> Self {
-        Self { jit_threshold: 1, jit_hot: u8::MAX, view_after: Self::NO_VIEWS, ..Self::new() }
+        let decoded = Self::FEW_DECODED;
+        Self { jit_threshold: 1, jit_hot: u8::MAX, view_after: Self::NO_VIEWS, decoded, ..Self::new() }
     }
 
     /// The same with the memory of all user programs mapped by the host's paging: for tests.
@@ -164,7 +171,7 @@ impl Vm for SoftVm {
                 hot: jit::Hot::default(),
                 insns: Vec::new(),
                 cpu: cpu::Cpu::new(self.ram.clone(), &self.cpuid, view_after),
-                cache: block::Cache::new(),
+                cache: block::Cache::new(self.options.decoded),
                 kicker: Kicker::new(),
             },
         })
