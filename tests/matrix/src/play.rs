@@ -50,7 +50,9 @@ pub fn play(workshop: &Workshop, image: &Image, kind: Kind) -> Outcome {
         // There may be no picture any more.
         let shown = m.picture().map(|p| p.save(&last)).is_ok_and(|r| r.is_ok());
         let see = if shown { format!("; its screen: {}", last.display()) } else { String::new() };
-        let text = m.text().unwrap_or_default();
+        // Of a graphics screen the reader of characters knows few.
+        let unknown = |t: &String| 3 * t.matches('?').count() > t.split_whitespace().map(str::len).sum();
+        let text = m.text().ok().filter(|t| !unknown(t)).unwrap_or_default();
         let text = text.lines().filter(|l| !l.trim().is_empty()).collect::<Vec<_>>().join("\n    ");
         let text = if text.is_empty() { text } else { format!("\n    {text}") };
         o.fault = Some(format!("{e:#}{see}{text}"));
