@@ -260,16 +260,14 @@ impl Machine {
         }
     }
 
-    /// Accesses that no register answered, a line each; none for QEMU.
-    pub fn unknowns(&self) -> Vec<String> {
+    /// Accesses that no register answered, a line each; none for QEMU. `None`: the machine has ended and can't be asked.
+    pub fn unknowns(&self) -> Option<Vec<String>> {
         if self.kind == Kind::Qemu {
-            return Vec::new();
+            return Some(Vec::new());
         }
-        let text = self.ctl(&["unknowns"]).unwrap_or_default();
-        text.lines()
-            .filter(|l| !l.contains("every access so far met a register"))
-            .map(str::to_owned)
-            .collect()
+        let text = self.ctl(&["unknowns"]).ok()?;
+        let all = text.lines().filter(|l| !l.contains("every access so far met a register"));
+        Some(all.map(str::to_owned).collect())
     }
 
     fn ctl(&self, words: &[&str]) -> Result<String> {

@@ -65,8 +65,11 @@ fn steps(m: &mut Machine, image: &Image, o: &mut Outcome) -> Result<()> {
     for (n, s) in image.steps.iter().enumerate() {
         let which = s.name.clone().unwrap_or_else(|| format!("step {}", n + 1));
         wait(m, s, &mut seen).with_context(|| which.clone())?;
-        if !s.off {
-            seen.unknowns = m.unknowns();
+        // What was known before the end stays.
+        if !s.off
+            && let Some(now) = m.unknowns()
+        {
+            seen.unknowns = now;
         }
         if let Some(name) = &s.name {
             // A picture that stands still was there before it stood.
