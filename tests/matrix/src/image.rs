@@ -322,7 +322,7 @@ mod tests {
                 &format!("disk = \"a.iso\"\nnew_disk = {{ path = \"n.vhd\", size = \"1G\" }}\n{step}"),
                 "name one of them",
             ),
-            ("[[step]]\nkeys = [\"hyper-x\"]\n", "no key \"hyper\""),
+            ("[[step]]\nkeys = [\"hyper-x\"]\n", "no key is called \"hyper\""),
             ("[[step]]\ncolours = [{ rgb = \"blue\", share = 1 }]\n", "write six digits"),
             ("[[step]]\ncompare = true\n", "give the step a name"),
             ("[[step]]\noff = true\ntype = \"x\"\n", "machine that is off"),
