@@ -99,11 +99,8 @@ impl Channel {
         };
         let tf = &answers.core.tf;
         match off {
-            1 => tf.error,
-            2 => tf.count,
-            3 => tf.low,
-            4 => tf.mid,
-            5 => tf.high,
+            // A drive of packets has no 48-bit commands.
+            1..=5 => tf.read(off, self.control.hob() && !answers.is_atapi()),
             // Bits 7 and 5 are obsolete; drives show them set, and some programs compare with A0h/E0h as written.
             6 => tf.device.with_dev(self.dev).into_bits(),
             _ => FLOATING,
@@ -119,26 +116,19 @@ impl Channel {
         }
     }
 
-    /// Command block registers 1 to 6: both drives listen, one that is busy does not.
+    /// Command block registers 1 to 6: both drives listen, one that is busy does not. Any of them clears HOB.
     pub(crate) fn write_reg(&mut self, off: u32, v: u8) {
         if off == 6 {
             self.dev = v & 0x10 != 0;
         }
+        self.control.set_hob(false);
         for d in self.drives.iter_mut().flatten().filter(|d| !d.core.tf.status.bsy()) {
-            let tf = &mut d.core.tf;
-            match off {
-                1 => tf.features = v,
-                2 => tf.count = v,
-                3 => tf.low = v,
-                4 => tf.mid = v,
-                5 => tf.high = v,
-                6 => tf.device = v.into(),
-                _ => {}
-            }
+            d.core.tf.write(off, v);
         }
     }
 
     pub(crate) fn command(&mut self, cx: &mut Cx<'_>, cmd: AtaCmd) {
+        self.control.set_hob(false);
         if cmd == AtaCmd::EXECUTE_DEVICE_DIAGNOSTIC {
             return self.diagnose();
         }
@@ -165,7 +155,7 @@ impl Channel {
 
     /// Device Control, 7.2.3.
     pub(crate) fn write_control(&mut self, v: u8) {
-        let was = std::mem::replace(&mut self.control, DevCtl::from(v & 0x06));
+        let was = std::mem::replace(&mut self.control, DevCtl::from(v & DevCtl::KNOWN));
         match (was.srst(), self.control.srst()) {
             (false, true) => {
                 self.dev = false;

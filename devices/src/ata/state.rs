@@ -7,7 +7,7 @@ use super::atapi::{self as cd, CdRomV1};
 use super::channel::Channel;
 use super::drive::{Drive, Kind};
 use super::hard_disk::{self as disk, HardDiskV1};
-use super::task_file::{Core, DevCtl, Flow, Pending, PendingOp, Status, TaskFile};
+use super::task_file::{Core, DevCtl, Flow, Pending, PendingOp, Previous, Status, TaskFile};
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub struct ChannelV1 {
@@ -42,6 +42,9 @@ pub struct DriveV1 {
     disk: Option<HardDiskV1>,
     #[n(9)]
     cd: Option<CdRomV1>,
+    /// High order bytes: features, count, low, mid, high. Not saved by the first builds.
+    #[n(10)]
+    previous: Option<[u8; 5]>,
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -69,7 +72,7 @@ impl Channel {
     }
 
     pub fn load(&mut self, s: &StateIn<'_>, v: ChannelV1) -> Result<(), StateError> {
-        self.control = DevCtl::from(v.control & 0x06);
+        self.control = DevCtl::from(v.control & DevCtl::KNOWN);
         self.dev = v.dev;
         for (unit, (drive, v)) in self.drives.iter_mut().zip(v.drives).enumerate() {
             match (drive, v) {
@@ -89,7 +92,8 @@ fn save_drive(d: &Drive) -> DriveV1 {
     // What the host may be doing by itself has not begun.
     let straight = pending.and_then(|p| if let PendingOp::Straight(f) = p.op { Some(f) } else { None });
     let flow = straight.unwrap_or(*flow);
-    let TaskFile { error, features, count, low, mid, high, device, status } = tf;
+    let TaskFile { error, features, count, low, mid, high, device, status, previous } = tf;
+    let Previous { features: f, count: n, low: l, mid: m, high: h } = *previous;
     let shown = if straight.is_some() { Status::DATA } else { *status };
     DriveV1 {
         task_file: [*error, *features, *count, *low, *mid, *high, device.into_bits(), shown.into_bits()],
@@ -110,14 +114,17 @@ fn save_drive(d: &Drive) -> DriveV1 {
         tag: *tag,
         disk: if let Kind::Disk(h) = kind { Some(disk::save(h)) } else { None },
         cd: if let Kind::Cd(c) = kind { Some(cd::save(c)) } else { None },
+        previous: Some([f, n, l, m, h]),
     }
 }
 
 fn load_drive(d: &mut Drive, s: &StateIn<'_>, v: DriveV1) -> Result<(), StateError> {
-    let DriveV1 { task_file, flow, buf, pos, end, intrq, pending, tag, disk, cd } = v;
+    let DriveV1 { task_file, flow, buf, pos, end, intrq, pending, tag, disk, cd, previous } = v;
+    let [f, n, l, m, h] = previous.unwrap_or_default();
+    let previous = Previous { features: f, count: n, low: l, mid: m, high: h };
     let [error, features, count, low, mid, high, device, status] = task_file;
-    let tf =
-        TaskFile { error, features, count, low, mid, high, device: device.into(), status: status.into() };
+    let (device, status) = (device.into(), status.into());
+    let tf = TaskFile { error, features, count, low, mid, high, device, status, previous };
     let flow = match flow {
         0 => Flow::None,
         1 => Flow::PioIn,

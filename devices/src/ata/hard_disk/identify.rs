@@ -39,15 +39,16 @@ impl HardDisk {
         w[80] = 0x01f0; // ATA-4 to -8
         // READ BUFFER, WRITE BUFFER, look-ahead, write cache, power management, SMART
         w[82] = 0x3069;
-        w[83] = 0x5000; // FLUSH CACHE; bits 15:14 say that the word is valid
+        w[83] = 0x7400; // FLUSH CACHE (EXT), 48-bit addresses; bits 15:14 say that the word is valid
         w[84] = 0x4000;
         w[85] =
             0x3008 | u16::from(set.smart) | u16::from(set.write_cache) << 5 | u16::from(set.look_ahead) << 6;
-        w[86] = 0x1000;
+        w[86] = 0x3400;
         w[87] = 0x4000;
         w[88] = set.dma.ultra_word();
         id.dword(57, set.current.total());
         id.dword(60, spec.sectors);
+        id.dword(100, spec.sectors); // by 48-bit addresses, ATA-6: no more
         id.text(10, 19, &spec.serial);
         id.text(23, 26, FIRMWARE);
         id.text(27, 46, MODEL);

@@ -1,8 +1,10 @@
-//! An ATA hard disk, LBA28, as Virtual PC shows it: model "Virtual HD", firmware "1.1.0".
+//! An ATA hard disk as Virtual PC shows it: model "Virtual HD", firmware "1.1.0", at most 127.99 GiB.
 //!
 //! The command set is ATA-4's general feature set with power management, SMART, write cache, look-ahead and
-//! READ/WRITE BUFFER; 48-bit addresses, host protected area, security and overlap are not offered and their
-//! commands abort. A whole read or write command is one host job of up to 256 sectors: reads begin when its
+//! READ/WRITE BUFFER, and ATA-6's 48-bit commands: Virtual PC had none, but a driver that has them (Linux) moves
+//! up to 65,536 sectors at a time, and the rest doesn't ask. The capacity stays what 28 bits reach. Host
+//! protected area, security and overlap are not offered and their commands abort.
+//! A whole read or write command is one host job: reads begin when its
 //! data has come, writes are handed over when the last sector has been taken, and INTRQ for the command's end
 //! waits for the answer. A DMA command is asked for when the bus master is ready for it: if all of its table is main
 //! RAM, the host moves the data by itself, without a buffer. FLUSH CACHE, and every standby, wait until the host has the data on stable storage.
@@ -83,6 +85,8 @@ pub(crate) struct Active {
     pub(crate) verdict: u8,
     /// The read failed as a whole and is repeated sector by sector; so many are in the buffer.
     pub(crate) singly: Option<u32>,
+    /// A 48-bit command.
+    pub(crate) ext: bool,
 }
 
 /// What SET FEATURES, SET MULTIPLE MODE, INITIALIZE DEVICE PARAMETERS and SMART left behind.
@@ -176,8 +180,8 @@ impl HardDisk {
 
     /// ATA-4 clause 8; table 9 lists what a device without PACKET must and may take.
     pub(crate) fn command(&mut self, core: &mut Core, cx: &mut Cx<'_>, cmd: AtaCmd) {
-        self.active = Active::default();
-        let cmd = cmd.modern();
+        let (cmd, ext) = cmd.modern().short();
+        self.active = Active { ext, ..Active::default() };
         let pio = SECTOR as u32;
         let multi = pio * u32::from(self.set.multiple);
         match cmd {
@@ -228,7 +232,7 @@ impl HardDisk {
                 Some(_) => core.succeed(),
                 None => core.fail(error::IDNF),
             },
-            // NOP, the packet commands, 48-bit and protected-area commands, READ/WRITE LONG (obsolete, and no
+            // NOP, the packet commands, protected-area commands, READ/WRITE LONG (obsolete, and no
             // ECC bytes to give), MULTIPLE before SET MULTIPLE, all else.
             _ => core.abort(),
         }
@@ -237,6 +241,10 @@ impl HardDisk {
     /// The first block of a media command, if it is on the disk.
     fn address(&self, tf: &TaskFile) -> Option<u32> {
         tf.address(self.set.current).filter(|&a| a < self.spec.sectors)
+    }
+
+    fn address_ext(&self, tf: &TaskFile) -> Option<u32> {
+        u32::try_from(tf.address_ext()).ok().filter(|&a| a < self.spec.sectors)
     }
 
     /// One block of data for the host that comes from no sector.

@@ -54,6 +54,9 @@ pub struct ActiveV1 {
     verdict: u8,
     #[n(6)]
     singly: Option<u32>,
+    /// A 48-bit command. Not saved by the first builds, which had none.
+    #[n(7)]
+    ext: Option<bool>,
 }
 
 const DOINGS: [Doing; 9] = [
@@ -72,7 +75,7 @@ pub(crate) fn save(d: &HardDisk) -> HardDiskV1 {
     let HardDisk { spec, set, power, active, buffer } = d;
     let Built { sectors, serial: _, geometry: _ } = spec;
     let Settings { current, multiple, dma, write_cache, look_ahead, revert, smart } = *set;
-    let Active { doing, first, asked, good, block, verdict, singly } = *active;
+    let Active { doing, first, asked, good, block, verdict, singly, ext } = *active;
     HardDiskV1 {
         sectors: *sectors,
         cylinders: current.cylinders,
@@ -93,6 +96,7 @@ pub(crate) fn save(d: &HardDisk) -> HardDiskV1 {
             block,
             verdict,
             singly,
+            ext: Some(ext),
         },
         buffer: buffer.clone(),
     }
@@ -115,8 +119,8 @@ pub(crate) fn load(d: &mut HardDisk, s: &StateIn<'_>, v: HardDiskV1) -> Result<(
     let Some(&doing) = DOINGS.get(usize::from(a.doing)) else {
         return Err(s.bad("doing", u64::from(a.doing)));
     };
-    // No command moves more than 256 sectors, and none beyond the disk.
-    let inside = a.asked <= 256 && a.good <= a.asked && a.singly.is_none_or(|n| n <= a.good);
+    // No command moves more than 65,536 sectors, and none beyond the disk.
+    let inside = a.asked <= 0x1_0000 && a.good <= a.asked && a.singly.is_none_or(|n| n <= a.good);
     if !inside || a.first > d.spec.sectors || a.block > 0x1_0000 {
         return Err(s.bad("active", u64::from(a.asked)));
     }
@@ -138,6 +142,7 @@ pub(crate) fn load(d: &mut HardDisk, s: &StateIn<'_>, v: HardDiskV1) -> Result<(
         block: a.block,
         verdict: a.verdict,
         singly: a.singly,
+        ext: a.ext.unwrap_or_default(),
     };
     d.buffer = v.buffer;
     Ok(())

@@ -1,4 +1,4 @@
-//! Reads and writes of sectors. ATA-4 9.5 to 9.7 (protocols).
+//! Reads and writes of sectors. ATA-4 9.5 to 9.7 (protocols), ATA-6 6.2.1 (48-bit addresses).
 
 use std::ops::Range;
 
@@ -10,11 +10,12 @@ use crate::ata::task_file::{Core, Flow, PendingOp, Status, error};
 impl HardDisk {
     /// What a media command is about: the first block and how many of those asked for are on the disk.
     fn aim(&self, core: &Core, doing: Doing, block: u32) -> Option<Active> {
-        let first = self.address(&core.tf)?;
-        let asked = core.tf.sectors();
+        let ext = self.active.ext;
+        let first = if ext { self.address_ext(&core.tf) } else { self.address(&core.tf) }?;
+        let asked = core.tf.sectors(ext);
         let good = asked.min(self.spec.sectors - first);
         let verdict = if good < asked { error::IDNF } else { 0 };
-        Some(Active { doing, first, asked, good, block, verdict, singly: None })
+        Some(Active { doing, first, asked, good, block, verdict, singly: None, ext })
     }
 
     pub(super) fn start_read(&mut self, core: &mut Core, cx: &mut Cx<'_>, doing: Doing, block: u32) {
@@ -164,10 +165,15 @@ impl HardDisk {
     /// Leaves the registers as 9.5 wants them: after success the last sector and a count of 0, after an error
     /// the first bad sector and how many are left.
     pub(super) fn end_with(&mut self, core: &mut Core, intrq: bool, verdict: u8) {
-        let Active { first, asked, good, .. } = std::mem::take(&mut self.active);
+        let Active { first, asked, good, ext, .. } = std::mem::take(&mut self.active);
         let at = if verdict == 0 { first + asked.saturating_sub(1) } else { first + good };
-        core.tf.set_address(at, self.set.current);
-        core.tf.count = if verdict == 0 { 0 } else { (asked - good) as u8 };
+        let left = if verdict == 0 { 0 } else { asked - good };
+        if ext {
+            core.tf.set_ext(at, left as u16);
+        } else {
+            core.tf.set_address(at, self.set.current);
+            core.tf.count = left as u8;
+        }
         core.finish(if verdict == 0 { Status::READY } else { Status::FAILED }, verdict);
         // A request from before that nobody acknowledged stays.
         core.intrq |= intrq;

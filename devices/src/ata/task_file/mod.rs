@@ -9,4 +9,4 @@ mod regs;
 
 pub use self::core::{Core, Flow, Pending, PendingOp};
 pub(crate) use self::identity::{DmaMode, Words};
-pub use self::regs::{AtaCmd, DevCtl, DeviceHead, Status, TaskFile, error};
+pub use self::regs::{AtaCmd, DevCtl, DeviceHead, Previous, Status, TaskFile, error};

@@ -1,4 +1,4 @@
-//! Command block and control block registers. ATA/ATAPI-4 (T13 1153D), clause 7.
+//! Command block and control block registers. ATA/ATAPI-4 (T13 1153D), clause 7; ATA/ATAPI-6 (T13 1410D) for 48-bit addresses.
 
 use bitfield_struct::bitfield;
 use board::Geometry;
@@ -72,8 +72,14 @@ pub struct DevCtl {
     pub nien: bool,
     /// Software reset, while set.
     pub srst: bool,
-    #[bits(5)]
+    #[bits(4)]
     __: u8,
+    /// High order byte: the registers show what was written to them before the last. ATA-6 7.8.
+    pub hob: bool,
+}
+
+impl DevCtl {
+    pub const KNOWN: u8 = Self::new().with_nien(true).with_srst(true).with_hob(true).into_bits();
 }
 
 /// A command code; any byte may come. ATA-4 clause 8 and annex of obsolete codes.
@@ -87,13 +93,20 @@ impl AtaCmd {
     pub const READ_SECTORS_NORETRY: Self = Self(0x21);
     pub const READ_LONG: Self = Self(0x22);
     pub const READ_LONG_NORETRY: Self = Self(0x23);
+    pub const READ_SECTORS_EXT: Self = Self(0x24);
+    pub const READ_DMA_EXT: Self = Self(0x25);
+    pub const READ_MULTIPLE_EXT: Self = Self(0x29);
     pub const WRITE_SECTORS: Self = Self(0x30);
     pub const WRITE_SECTORS_NORETRY: Self = Self(0x31);
     pub const WRITE_LONG: Self = Self(0x32);
     pub const WRITE_LONG_NORETRY: Self = Self(0x33);
+    pub const WRITE_SECTORS_EXT: Self = Self(0x34);
+    pub const WRITE_DMA_EXT: Self = Self(0x35);
+    pub const WRITE_MULTIPLE_EXT: Self = Self(0x39);
     pub const WRITE_VERIFY: Self = Self(0x3c);
     pub const READ_VERIFY: Self = Self(0x40);
     pub const READ_VERIFY_NORETRY: Self = Self(0x41);
+    pub const READ_VERIFY_EXT: Self = Self(0x42);
     pub const FORMAT_TRACK: Self = Self(0x50);
     pub const EXECUTE_DEVICE_DIAGNOSTIC: Self = Self(0x90);
     pub const INITIALIZE_DEVICE_PARAMETERS: Self = Self(0x91);
@@ -116,6 +129,7 @@ impl AtaCmd {
     pub const SLEEP: Self = Self(0xe6);
     pub const FLUSH_CACHE: Self = Self(0xe7);
     pub const WRITE_BUFFER: Self = Self(0xe8);
+    pub const FLUSH_CACHE_EXT: Self = Self(0xea);
     pub const IDENTIFY_DEVICE: Self = Self(0xec);
     pub const SET_FEATURES: Self = Self(0xef);
 
@@ -129,6 +143,36 @@ impl AtaCmd {
             _ => self,
         }
     }
+
+    /// A command with 48-bit addresses and 16-bit counts, without them; and whether it was one.
+    #[must_use]
+    pub const fn short(self) -> (Self, bool) {
+        let short = match self {
+            Self::READ_SECTORS_EXT => Self::READ_SECTORS,
+            Self::READ_DMA_EXT => Self::READ_DMA,
+            Self::READ_MULTIPLE_EXT => Self::READ_MULTIPLE,
+            Self::WRITE_SECTORS_EXT => Self::WRITE_SECTORS,
+            Self::WRITE_DMA_EXT => Self::WRITE_DMA,
+            Self::WRITE_MULTIPLE_EXT => Self::WRITE_MULTIPLE,
+            Self::READ_VERIFY_EXT => Self::READ_VERIFY,
+            Self::FLUSH_CACHE_EXT => Self::FLUSH_CACHE,
+            _ => return (self, false),
+        };
+        (short, true)
+    }
+}
+
+/// What the registers held before they were last written: the high order bytes of a 48-bit command. ATA-6 6.20.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Previous {
+    pub features: u8,
+    pub count: u8,
+    /// LBA 31:24.
+    pub low: u8,
+    /// LBA 39:32.
+    pub mid: u8,
+    /// LBA 47:40.
+    pub high: u8,
 }
 
 /// The command block registers as the device holds them.
@@ -145,9 +189,60 @@ pub struct TaskFile {
     pub high: u8,
     pub device: DeviceHead,
     pub status: Status,
+    pub previous: Previous,
 }
 
 impl TaskFile {
+    /// Registers 1 to 6 as the host writes them: what was there becomes the high order byte.
+    pub fn write(&mut self, reg: u32, v: u8) {
+        let was = &mut self.previous;
+        match reg {
+            1 => was.features = std::mem::replace(&mut self.features, v),
+            2 => was.count = std::mem::replace(&mut self.count, v),
+            3 => was.low = std::mem::replace(&mut self.low, v),
+            4 => was.mid = std::mem::replace(&mut self.mid, v),
+            5 => was.high = std::mem::replace(&mut self.high, v),
+            6 => self.device = v.into(),
+            _ => {}
+        }
+    }
+
+    /// Registers 1 to 5 as the host reads them; with HOB, their high order bytes.
+    pub fn read(&self, reg: u32, hob: bool) -> u8 {
+        let was = &self.previous;
+        match reg {
+            1 => self.error,
+            2 => {
+                if hob {
+                    was.count
+                } else {
+                    self.count
+                }
+            }
+            3 => {
+                if hob {
+                    was.low
+                } else {
+                    self.low
+                }
+            }
+            4 => {
+                if hob {
+                    was.mid
+                } else {
+                    self.mid
+                }
+            }
+            _ => {
+                if hob {
+                    was.high
+                } else {
+                    self.high
+                }
+            }
+        }
+    }
+
     /// What resets and diagnostics leave behind, 9.12: `atapi` says with 14h/EBh that packets are spoken here.
     pub fn signature(&mut self, atapi: bool) {
         self.error = error::PASSED;
@@ -155,11 +250,17 @@ impl TaskFile {
         self.low = 1;
         (self.mid, self.high) = if atapi { (0x14, 0xeb) } else { (0, 0) };
         self.device = DeviceHead::new();
+        self.previous = Previous::default();
     }
 
-    /// A count register of 0 means 256.
-    pub fn sectors(&self) -> u32 {
-        if self.count == 0 { 256 } else { u32::from(self.count) }
+    /// A count of 0 means 256; of a 48-bit command, 65,536.
+    pub fn sectors(&self, ext: bool) -> u32 {
+        let high = if ext { self.previous.count } else { 0 };
+        match u16::from_le_bytes([self.count, high]) {
+            0 if ext => 0x1_0000,
+            0 => 0x100,
+            n => u32::from(n),
+        }
     }
 
     pub fn cylinder(&self) -> u16 {
@@ -180,6 +281,20 @@ impl TaskFile {
             && (1..=g.sectors).contains(&self.low);
         let track = u32::from(self.cylinder()) * u32::from(g.heads) + u32::from(self.device.head());
         inside.then(|| track * u32::from(g.sectors) + u32::from(self.low) - 1)
+    }
+
+    /// The block that a 48-bit command names.
+    pub fn address_ext(&self) -> u64 {
+        let was = &self.previous;
+        u64::from_le_bytes([self.low, self.mid, self.high, was.low, was.mid, was.high, 0, 0])
+    }
+
+    /// Address and count at the end of a 48-bit command.
+    pub fn set_ext(&mut self, block: u32, count: u16) {
+        let was = &mut self.previous;
+        [self.low, self.mid, self.high, was.low] = block.to_le_bytes();
+        (was.mid, was.high) = (0, 0);
+        [self.count, was.count] = count.to_le_bytes();
     }
 
     /// Puts a block number into the registers, in the form in which the command came.

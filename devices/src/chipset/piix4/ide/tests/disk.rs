@@ -1,6 +1,6 @@
-use board::DiskOp;
+use board::{DiskOp, HostJob};
 
-use super::{IRQ14, Ide, P, SECTORS, disk, pattern};
+use super::{BMBA, IRQ14, Ide, P, SECTORS, disk, pattern};
 
 fn text(words: &[u16]) -> String {
     let b: Vec<u8> = words.iter().flat_map(|w| w.to_be_bytes()).collect();
@@ -21,7 +21,8 @@ fn identify_words() {
     assert_eq!((id[60], id[61]), (SECTORS as u16, 0));
     assert_eq!((id[63], id[88]), (0x0007, 0x0407));
     assert_eq!(id[83] & 0xc000, 0x4000, "the command set words are valid");
-    assert_eq!(id[83] & 0x2500, 0, "no 48-bit, no FLUSH EXT, no host protected area");
+    assert_eq!((id[83], id[86]), (0x7400, 0x3400), "48-bit, FLUSH CACHE (EXT); no host protected area");
+    assert_eq!(id[100..104], [SECTORS as u16, 0, 0, 0]);
     assert_eq!(id[82] & 0x0402, 0);
     assert_eq!(id[87] & 0xc000, 0x4000);
     assert_eq!(i.in8(P + 7), 0x50);
@@ -33,6 +34,7 @@ fn capacity_ends_at_28_bits() {
     let mut i = Ide::with([disk(0x2000_0000), None, None, None]);
     let id = i.identify(P, 0xec);
     assert_eq!((id[60], id[61]), (0xffff, 0x0fff));
+    assert_eq!(id[100..104], [0xffff, 0x0fff, 0, 0], "48-bit commands reach no further");
     assert_eq!((id[1], id[3], id[6]), (16383, 16, 63));
 }
 
@@ -213,11 +215,9 @@ fn a_read_only_image_aborts_writes() {
 }
 
 #[test]
-fn unknown_and_48_bit_commands_abort() {
+fn unknown_commands_abort() {
     let mut i = Ide::one_disk();
-    for cmd in
-        [0x00, 0x24, 0x25, 0x29, 0x34, 0x35, 0x39, 0x27, 0x37, 0x42, 0xea, 0xf8, 0xf9, 0xf1, 0xa0, 0xa1, 0xff]
-    {
+    for cmd in [0x00, 0x26, 0x29, 0x36, 0x39, 0x27, 0x37, 0x2f, 0x3d, 0xf8, 0xf9, 0xf1, 0xa0, 0xa1, 0xff] {
         i.out8(P + 7, cmd);
         assert!(i.irq(IRQ14), "{cmd:02x}");
         assert_eq!((i.in8(P + 7), i.in8(P + 1)), (0x51, 0x04), "{cmd:02x}");
@@ -358,4 +358,91 @@ fn an_answer_to_an_aborted_command_is_ignored() {
     i.serve();
     assert_eq!(i.in8(P + 7), 0x58);
     assert_eq!(i.b.in32(P), 9 << 8);
+}
+
+#[test]
+fn a_48_bit_command_takes_what_was_written_before() {
+    let mut i = Ide::one_disk();
+    i.ext_command(P, 0x0123, 0x0203, 0x24);
+    assert_eq!(i.log[0].op, DiskOp::Read { lba: 0x0123, count: 0x0203 });
+    for s in 0..0x0203_usize {
+        assert!(i.irq(IRQ14), "sector {s}");
+        assert_eq!(i.in8(P + 7), 0x58);
+        assert_eq!(i.read_words(P, 256), i.images[0][(0x0123 + s) * 512..][..512]);
+    }
+    assert_eq!(i.in8(P + 7), 0x50);
+    let last = 0x0123 + 0x0202;
+    assert_eq!((i.in8(P + 3), i.in8(P + 4), i.in8(P + 2)), (last as u8, (last >> 8) as u8, 0));
+}
+
+#[test]
+fn a_48_bit_count_of_0_is_65536_sectors() {
+    let mut i = Ide::with([disk(0x2_0000), None, None, None]);
+    i.auto = false;
+    i.ext_command(P, 5, 0, 0x24);
+    let HostJob::Disk(job) = i.b.jobs().remove(0);
+    assert_eq!(job.op, DiskOp::Read { lba: 5, count: 0x1_0000 });
+}
+
+#[test]
+fn hob_shows_the_high_order_bytes_until_a_register_is_written() {
+    let mut i = Ide::one_disk();
+    i.out8(0x3f6, 0x02);
+    i.ext_command(P, 0x0504_0302_0100 + SECTORS, 0x0706, 0x24);
+    assert_eq!((i.in8(P + 7), i.in8(P + 1)), (0x51, 0x10), "beyond the disk");
+    i.out8(0x3f6, 0x82);
+    assert_eq!([2, 3, 4, 5].map(|r| i.in8(P + r)), [0x07, 0x03, 0x04, 0x05]);
+    i.out8(P + 6, 0xe0);
+    assert_eq!([2, 3, 4, 5].map(|r| i.in8(P + r)), [0x06, 0x00, 0x11, 0x02], "HOB fell");
+}
+
+#[test]
+fn a_48_bit_command_over_the_end_names_the_first_bad_sector_and_what_is_left() {
+    let mut i = Ide::one_disk();
+    i.ext_command(P, SECTORS - 1, 0x0300, 0x42);
+    assert!(i.irq(IRQ14));
+    assert_eq!((i.in8(P + 7), i.in8(P + 1)), (0x51, 0x10));
+    assert_eq!([2, 3, 4, 5].map(|r| i.in8(P + r)), [0xff, SECTORS as u8, (SECTORS >> 8) as u8, 0]);
+    i.out8(0x3f6, 0x80);
+    assert_eq!([2, 3, 4, 5].map(|r| i.in8(P + r)), [0x02, 0, 0, 0]);
+    // One of 28 bits after it isn't misled by them.
+    i.lba_command(P, 9, 1, 0x20);
+    assert_eq!(i.log.last().map(|j| &j.op), Some(&DiskOp::Read { lba: 9, count: 1 }));
+}
+
+#[test]
+fn multiple_and_dma_have_48_bit_forms() {
+    let mut i = Ide::one_disk();
+    i.out8(P + 2, 4);
+    i.out8(P + 7, 0xc6);
+    i.ext_command(P, 8, 6, 0x39);
+    for sectors in [4, 2] {
+        assert_eq!(i.in8(P + 7), 0x58);
+        i.write_words(P, &vec![7; sectors * 512]);
+    }
+    assert_eq!(i.in8(P + 7), 0x50);
+    assert_eq!(i.images[0][8 * 512..14 * 512], [7; 6 * 512]);
+    i.ext_command(P, 8, 6, 0x29);
+    assert_eq!(i.read_words(P, 6 * 256), [7; 6 * 512]);
+
+    // 300 sectors by a table of three regions.
+    for (n, (at, len)) in
+        [(0x10_0000_u32, 0), (0x12_0000, 0), (0x14_0000, 0x8000_5800_u32)].iter().enumerate()
+    {
+        i.b.write32(0x1_0000 + 8 * n as u32, *at);
+        i.b.write32(0x1_0004 + 8 * n as u32, *len);
+    }
+    i.b.out32(BMBA + 4, 0x1_0000);
+    i.out8(BMBA, 0x09);
+    i.ext_command(P, 100, 300, 0x25);
+    assert_eq!((i.in8(BMBA + 2), i.in8(P + 7)), (0x04, 0x50));
+    assert_eq!((i.b.read32(0x10_0000), i.b.read32(0x14_0000)), (100 << 8, 356 << 8));
+    i.out8(BMBA + 2, 0x04);
+    i.out8(BMBA, 0x00);
+    i.out8(BMBA, 0x01);
+    i.ext_command(P, 1000, 300, 0x35);
+    assert_eq!((i.in8(BMBA + 2), i.in8(P + 7)), (0x04, 0x50));
+    assert_eq!(i.images[0][1000 * 512..1300 * 512], pattern(400)[100 * 512..]);
+    i.ext_command(P, 0, 0, 0xea);
+    assert_eq!(i.log.last().map(|j| &j.op), Some(&DiskOp::Flush));
 }

@@ -176,6 +176,19 @@ impl Ide {
         self.out8(base + 7, cmd);
     }
 
+    /// The same with 48 bits of address and 16 of count: the high order bytes first.
+    pub(super) fn ext_command(&mut self, base: u16, lba: u64, count: u16, cmd: u8) {
+        let ([l0, l1, l2, l3, l4, l5, ..], [c0, c1]) = (lba.to_le_bytes(), count.to_le_bytes());
+        self.b.out8(base + 6, 0xe0);
+        for [count, low, mid, high] in [[c1, l3, l4, l5], [c0, l0, l1, l2]] {
+            self.b.out8(base + 2, count);
+            self.b.out8(base + 3, low);
+            self.b.out8(base + 4, mid);
+            self.b.out8(base + 5, high);
+        }
+        self.out8(base + 7, cmd);
+    }
+
     pub(super) fn read_words(&mut self, base: u16, n: usize) -> Vec<u8> {
         (0..n).flat_map(|_| self.in16(base).to_le_bytes()).collect()
     }

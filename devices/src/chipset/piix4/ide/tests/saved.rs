@@ -31,6 +31,20 @@ fn a_pio_read_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_48_bit_command_ends_as_one() {
+    let mut i = Ide::one_disk();
+    i.ext_command(P, SECTORS - 2, 0x0302, 0x24);
+    let mut got = i.read_words(P, 300);
+    i.b.save_and_load();
+    got.extend(i.read_words(P, 212));
+    assert_eq!(got, i.images[0][(SECTORS as usize - 2) * 512..]);
+    assert_eq!((i.in8(P + 7), i.in8(P + 1), i.in8(P + 2)), (0x51, 0x10, 0x00));
+    i.out8(0x3f6, 0x80);
+    i.b.save_and_load();
+    assert_eq!(i.in8(P + 2), 0x03, "sectors left, by HOB");
+}
+
+#[test]
 fn a_pio_write_goes_on_where_it_was() {
     let mut i = Ide::one_disk();
     i.lba_command(P, 4, 2, 0x30);
