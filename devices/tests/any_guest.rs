@@ -125,7 +125,9 @@ fn i8259_takes_anything() {
 
 #[test]
 fn i8254_takes_anything() {
-    let b = Bench::new(|l| i8254::I8254::new(l.connect(Route::Isa(0))));
+    let [port] = devices::audio::share(Box::new(Listening(0)));
+    let mut port = Some(port);
+    let b = Bench::new(|l| i8254::I8254::new(l.connect(Route::Isa(0))).with_speaker(port.take()));
     torment(b, &[(i8254::TIMER, 0x40), (i8254::PORT61, 0x61)], |b, r| {
         if r.below(3) == 0 && b.lines.take_moved().is_some() {
             b.lines.note_ack(0);

@@ -29,6 +29,7 @@ use board::{
 use devices::ata::DriveSpec;
 use devices::ata::atapi::CdSpec;
 use devices::ata::hard_disk::DiskSpec;
+use devices::audio;
 use devices::audio::sb16::{self, Sb16};
 use devices::chipset::i440bx::{self, I440bx, RomPages};
 use devices::chipset::piix4::{ide, isa, pm};
@@ -221,7 +222,15 @@ pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Bu
     let net = adapters(&mut k, parts, net);
 
     let irq0 = k.irq(0);
-    k.add(i8254::I8254::new(irq0), &[(i8254::TIMER, Pio(0x40)), (i8254::PORT61, Pio(0x61))]);
+    // The speaker is heard beside the card, not through its mixer.
+    let [sound, speaker] = match sound {
+        Some(port) => audio::share(port).map(Some),
+        None => [None, None],
+    };
+    k.add(
+        i8254::I8254::new(irq0).with_speaker(speaker),
+        &[(i8254::TIMER, Pio(0x40)), (i8254::PORT61, Pio(0x61))],
+    );
     let irq8 = k.irq(8);
     let mut rtc = mc146818::Mc146818::new(irq8, parts.start_seconds.min(LAST_SECOND) as i64);
     if parts.bios.is_some() {

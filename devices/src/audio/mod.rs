@@ -1,5 +1,9 @@
-//! Sound: the card, its synthesizer, and what turns sample clocks into the frames of a [`board::SoundPort`].
+//! Sound: the card, its synthesizer, what turns sample clocks into the frames of a [`board::SoundPort`], and what brings
+//! card and speaker together on one.
 
+mod desk;
 pub mod opl3;
 pub mod sb16;
 mod track;
+
+pub use desk::share;

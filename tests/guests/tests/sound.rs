@@ -190,6 +190,30 @@ fn linux_records_and_plays_notes() {
     }
 }
 
+#[test]
+fn linux_beeps_by_the_speaker_alone_and_beside_the_card() {
+    let _one = alone();
+    let (mut vm, mut t, wav) = booted("sound-beep");
+    // The console's bell: pitch, length, ring.
+    for hz in [440, 2000] {
+        t.command(&format!("printf '\\033[10;{hz}]\\033[11;1000]\\007' > /dev/tty1; sleep 2"));
+    }
+    let both = "/modules/tones play 44100 16 2 1000 1500 & usleep 300000; printf '\\007' > /dev/tty1; wait";
+    t.command(both);
+    off(&mut vm, &mut t);
+    let heard = sounds(&wav);
+    assert_eq!(heard.len(), 3, "{heard:?}");
+    for (hz, s) in [440.0, 2000.0].into_iter().zip(&heard) {
+        // Linux rounds a timer of a second up, to 32 ms at most.
+        assert!((1.0..1.05).contains(&s.length), "{hz} Hz: {s:?}");
+        near(s.pitch[0], hz, &format!("{hz} Hz: {s:?}"));
+        assert!(s.peak.iter().all(|p| (5500..9000).contains(p)), "{s:?}");
+    }
+    // The card's tone of 16,000 with the speaker's on top of it, of which the first stroke is the largest: 12,000.
+    near(heard[2].length, 1.5, &format!("{heard:?}"));
+    assert!(heard[2].peak.iter().all(|p| (20_000..30_000).contains(p)), "{heard:?}");
+}
+
 /// The recording of a whole run on the instruction clock.
 fn recorded(test: &str, engine: &str) -> Vec<u8> {
     let wav = guest_tests::folder(&format!("{test}-wav")).join("out.wav");

@@ -24,8 +24,8 @@ exec setsid cttyhack sh
 
 const LAYER: Layer<'_> = Layer {
     init: INIT,
-    // The card, and the old interface to it, which a program without libraries can use.
-    drivers: &["snd_sb16", "snd_mixer_oss", "snd_pcm_oss"],
+    // The card, and the old interface to it, which a program without libraries can use; the speaker.
+    drivers: &["snd_sb16", "snd_mixer_oss", "snd_pcm_oss", "pcspkr"],
     modules: &[],
     programs: &[("tones", include_str!("tones.c"))],
 };

@@ -13,7 +13,7 @@
 //! [`CHUNK`] has passed.
 //!
 //! Not emulated: inputs (recording gives silence; CD, line and microphone volumes are registers only), MIDI in and out, the
-//! signal processor (ASP) of some cards, the speaker's input, the joystick port (Virtual PC's card had none).
+//! signal processor (ASP) of some cards, the speaker's input (it has a way out of its own), the joystick port (Virtual PC's card had none).
 //!
 //! Page: docs/devices/sb16.md. Sources: Creative, Sound Blaster Series Hardware Programming Guide; Plug and Play ISA
 //! Specification 1.0a; Yamaha YMF262.

@@ -214,6 +214,15 @@ impl Channel {
         0
     }
 
+    /// A CLK up to which OUT stays as it is, if nobody touches the counter.
+    pub fn steady_until(&self) -> Option<u64> {
+        if self.load || self.strobe {
+            return Some(self.at + 1);
+        }
+        let moves = self.counting() && (self.periodic() || self.live);
+        moves.then(|| self.at + self.left().max(1))
+    }
+
     /// The CLK of OUT's next rise, if nobody touches the counter.
     pub fn next_rise(&self) -> Option<u64> {
         let n = u64::from(self.count());

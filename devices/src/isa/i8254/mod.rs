@@ -9,26 +9,29 @@
 //! extra tick in a quarter of a period. A guest that takes no IRQ0 while ticks come on time has it masked and is owed
 //! nothing, as with the real chip.
 //!
-//! Not emulated: sound (see [`I8254::speaker`] for who wants to make some), NMI sources of port 61h (bits 7:6
-//! read 0: the board has neither parity nor IOCHK#), the alias 50h-53h.
+//! What the speaker does with OUT2 and port 61h bit 1 is heard ([`I8254::with_speaker`], `speaker.rs`).
+//!
+//! Not emulated: NMI sources of port 61h (bits 7:6 read 0: the board has neither parity nor IOCHK#), the alias 50h-53h.
 //!
 //! Page: docs/devices/i8254.md. Sources: Intel 8254 datasheet (231164); 82371AB (290562), timer and NMI registers.
 
 mod channel;
 mod regs;
+mod speaker;
 mod state;
 #[cfg(test)]
 mod tests;
 mod ticks;
 
 use board::{
-    At, Cx, Device, Line, Reset, StateError, StateIn, StateOut, Tick, TimerId, Width, Win, WinSpec, end_of,
-    periods,
+    At, Cx, Device, Line, Reset, SoundPort, StateError, StateIn, StateOut, Tick, TimerId, Width, Win,
+    WinSpec, end_of, periods,
 };
 
 use channel::Channel;
 pub use regs::CLK_HZ;
 use regs::{Control, Nmisc, ReadBack};
+use speaker::Speaker;
 use ticks::Ticks;
 
 pub const TIMER: Win = Win(0);
@@ -40,6 +43,8 @@ const WINDOWS: &[WinSpec] = &[WinSpec::pio(TIMER, 4, Width::B), WinSpec::pio(POR
 const RISE: TimerId = TimerId(0);
 /// Next tick that is owed.
 const CATCH_UP: TimerId = TimerId(1);
+/// Sound that is made goes to its port.
+const SOUND: TimerId = TimerId(2);
 /// A guest may ask for a tick each two CLKs; it gets them in lumps of this.
 const NEVER_SOONER: Tick = 20_000;
 /// What a refresh request comes to when counter 1 is not set up: 15.085 us.
@@ -60,6 +65,7 @@ pub struct I8254 {
     ch: [Channel; 3],
     port61: Nmisc,
     ticks: Ticks,
+    speaker: Option<Speaker>,
 }
 
 impl I8254 {
@@ -70,14 +76,38 @@ impl I8254 {
             ch: [Channel::new(true, 0), Channel::new(true, 0), Channel::new(false, 0)],
             port61: Nmisc::new(),
             ticks: Ticks::default(),
+            speaker: None,
         }
     }
 
-    /// What the speaker hums, in Hz, if port 61h lets counter 2 through.
-    pub fn speaker(&self) -> Option<u32> {
-        let c = &self.ch[2];
-        let on = self.port61.gate2() && self.port61.speaker() && c.mode() == 3 && c.loaded;
-        on.then(|| CLK_HZ as u32 / c.count().max(1))
+    /// Somebody hears the speaker.
+    #[must_use]
+    pub fn with_speaker(mut self, port: Option<Box<dyn SoundPort>>) -> Self {
+        self.speaker = port.map(Speaker::new);
+        self
+    }
+
+    /// Brings counter 2 to `now`, and the speaker with it.
+    fn advance_2(&mut self, now: u64) {
+        let c = &mut self.ch[2];
+        if let Some(s) = &mut self.speaker
+            && self.port61.speaker()
+        {
+            c.advance(now.saturating_sub(speaker::MOST_CLKS));
+            while let Some(to) = c.steady_until().filter(|&to| to < now) {
+                c.advance(to);
+                s.put(to, c.out);
+            }
+        }
+        c.advance(now);
+        self.move_speaker(now);
+    }
+
+    /// OUT2 or port 61h may have changed.
+    fn move_speaker(&mut self, clk: u64) {
+        if let Some(s) = &mut self.speaker {
+            s.put(clk, self.port61.speaker() && self.ch[2].out);
+        }
     }
 
     /// Brings the counters to now; delivers what counter 0 did meanwhile.
@@ -86,7 +116,10 @@ impl I8254 {
         let due = self.ch[0].next_rise();
         let rises = self.ch[0].advance(now);
         self.ch[1].advance(now);
-        self.ch[2].advance(now);
+        self.advance_2(now);
+        if let Some(s) = &mut self.speaker {
+            s.play(cx.now());
+        }
         if rises > 0 {
             let late = due.map_or(0, |c| cx.now().saturating_sub(tick_of(c)));
             self.ticks.rose(cx, self.irq0, rises, late, self.ch[0].periodic());
@@ -95,6 +128,11 @@ impl I8254 {
 
     /// After any change: the wire and the timers.
     fn settle(&mut self, cx: &mut Cx<'_>) {
+        self.move_speaker(clk(cx.now()));
+        match self.speaker.as_ref().is_some_and(Speaker::awake) {
+            true => cx.wake_at(SOUND, cx.now() + speaker::CHUNK),
+            false => cx.cancel(SOUND),
+        }
         let c = &self.ch[0];
         // A tick that waits keeps its level through OUT's low half; elsewhere the wire is OUT.
         let held = c.periodic() && self.ticks.waiting(cx, self.irq0);
@@ -167,10 +205,12 @@ impl Device for I8254 {
 
     fn reset(&mut self, cx: &mut Cx<'_>, _kind: Reset) {
         let at = clk(cx.now());
-        *self = Self {
-            ch: [Channel::new(true, at), Channel::new(true, at), Channel::new(false, at)],
-            ..Self::new(self.irq0)
-        };
+        self.ch = [Channel::new(true, at), Channel::new(true, at), Channel::new(false, at)];
+        self.port61 = Nmisc::new();
+        self.ticks = Ticks::default();
+        if let Some(s) = &mut self.speaker {
+            s.reset(false);
+        }
         self.ticks.start(cx, self.irq0);
         self.settle(cx);
     }
@@ -228,6 +268,9 @@ impl Device for I8254 {
 
     fn restored(&mut self, cx: &mut Cx<'_>) {
         self.ticks.resume(cx, self.irq0);
+        if let Some(s) = &mut self.speaker {
+            s.reset(self.port61.speaker() && self.ch[2].out);
+        }
         self.settle(cx);
     }
 

@@ -164,7 +164,7 @@ fn channel(s: &StateIn<'_>, v: ChannelV1) -> Result<Channel, StateError> {
 }
 
 pub(super) fn save(t: &I8254, out: &mut StateOut) {
-    let I8254 { irq0: _, ch, port61, ticks } = t;
+    let I8254 { irq0: _, ch, port61, ticks, speaker: _ } = t;
     let Ticks { owed, on_wire, put, untaken, mark: _, delivered: _, made_up: _, given_up: _ } = *ticks;
     let ch = [(&ch[0]).into(), (&ch[1]).into(), (&ch[2]).into()];
     out.put(VERSION, &TimerV1 { ch, port61: port61.into_bits(), owed, on_wire, put, untaken });

@@ -1,10 +1,15 @@
+use std::sync::{Arc, Mutex};
+
 use board::testkit::Bench;
-use board::{Decode, MILLISECOND, Route, SECOND, Tick};
+use board::{Decode, MILLISECOND, Route, SECOND, SOUND_HZ, SoundPort, Tick};
 
 use super::{CLK_HZ, I8254, PORT61, TIMER};
 
 fn bench() -> Bench<I8254> {
-    let mut b = Bench::new(|l| I8254::new(l.connect(Route::Isa(0))));
+    placed(Bench::new(|l| I8254::new(l.connect(Route::Isa(0)))))
+}
+
+fn placed(mut b: Bench<I8254>) -> Bench<I8254> {
     b.place(TIMER, Decode::Pio(0x40));
     b.place(PORT61, Decode::Pio(0x61));
     b
@@ -437,16 +442,145 @@ fn the_write_only_port_is_an_open_bus() {
     assert_eq!(b.unknowns(), 1);
 }
 
+/// What was heard, each frame with its number, and how often the port rested.
+type Heard = (Vec<(u64, i16)>, u32);
+
+#[derive(Clone, Default)]
+struct Ear(Arc<Mutex<Heard>>);
+
+impl SoundPort for Ear {
+    fn play(&mut self, first: u64, frames: &[[i16; 2]]) {
+        let mut heard = self.0.lock().unwrap();
+        for (n, f) in (first..).zip(frames) {
+            assert!(f[0] == f[1] && heard.0.last().is_none_or(|l| l.0 < n), "each frame once");
+            heard.0.push((n, f[0]));
+        }
+    }
+
+    fn rest(&mut self) {
+        self.0.lock().unwrap().1 += 1;
+    }
+}
+
+impl Ear {
+    fn samples(&self) -> Vec<i16> {
+        self.0.lock().unwrap().0.iter().map(|f| f.1).collect()
+    }
+
+    fn rests(&self) -> u32 {
+        self.0.lock().unwrap().1
+    }
+}
+
+fn heard() -> (Bench<I8254>, Ear) {
+    let ear = Ear::default();
+    let port: Box<dyn SoundPort> = Box::new(ear.clone());
+    let mut port = Some(port);
+    (placed(Bench::new(|l| I8254::new(l.connect(Route::Isa(0))).with_speaker(port.take()))), ear)
+}
+
+/// Rises through 0, each by so many frames after the one before.
+fn rises(x: &[i16]) -> usize {
+    x.windows(2).filter(|w| w[0] < 0 && w[1] >= 0).count()
+}
+
+/// The amplitude of one frequency.
+fn amplitude(x: &[i16], hz: f64) -> f64 {
+    let w = hz * std::f64::consts::TAU / SOUND_HZ as f64;
+    let (mut re, mut im) = (0.0, 0.0);
+    for (n, v) in x.iter().enumerate() {
+        re += f64::from(*v) * (w * n as f64).cos();
+        im += f64::from(*v) * (w * n as f64).sin();
+    }
+    2.0 * re.hypot(im) / x.len() as f64
+}
+
 #[test]
-fn the_speaker_hums_at_counter_2s_rate() {
-    let mut b = bench();
+fn the_speaker_plays_counter_2s_tone_until_port_61h_stops_it() {
+    let (mut b, ear) = heard();
     set(&mut b, 2, 3, 1193);
+    b.advance(SECOND);
+    assert!(ear.samples().is_empty(), "port 61h lets nothing through");
     b.out8(0x61, 3);
-    b.advance(MILLISECOND);
-    b.in8(0x61);
-    assert_eq!(b.dev.speaker(), Some(1000));
-    b.out8(0x61, 1);
-    assert_eq!(b.dev.speaker(), None);
+    b.advance(SECOND / 2);
+    b.out8(0x61, 0);
+    b.advance(SECOND / 2);
+    let x = ear.samples();
+    // A square of 12,000 from top to bottom has 4/pi of half of that at its frequency, and a third of it at the third.
+    let tone = &x[4800..19_200];
+    assert!((299..=301).contains(&rises(tone)), "{}", rises(tone));
+    let (first, third) = (amplitude(tone, 1000.15), amplitude(tone, 3000.45));
+    assert!((7400.0..7900.0).contains(&first) && (2400.0..2700.0).contains(&third), "{first} {third}");
+    assert_eq!(ear.rests(), 1, "nothing is to be heard any more");
+    assert!(x.len() < 30_000 && x[x.len() - 1] == 0, "{}", x.len());
+    assert_eq!(b.next_timer(), None, "and nothing to be done");
+}
+
+#[test]
+fn a_tone_of_a_high_pitch_does_not_fold_back() {
+    let (mut b, ear) = heard();
+    // 9943 Hz: of its harmonics only the first is below half the frame rate; the third would come back at 18,171 Hz.
+    set(&mut b, 2, 3, 120);
+    b.out8(0x61, 3);
+    b.advance(SECOND / 2);
+    let x = &ear.samples()[4800..19_200];
+    assert!(amplitude(x, 9943.18) > 6000.0);
+    assert!(amplitude(x, 48_000.0 - 29_829.55) < 40.0, "{}", amplitude(x, 48_000.0 - 29_829.55));
+    // 298 kHz: nothing but its mean, which a speaker does not hold.
+    set(&mut b, 2, 3, 4);
+    b.advance(SECOND / 2);
+    let x = ear.samples();
+    let most = x[x.len() - 4800..].iter().map(|v| v.abs()).max();
+    assert!(most < Some(60), "{most:?}");
+}
+
+#[test]
+fn a_program_moves_the_cone_by_itself() {
+    let (mut b, ear) = heard();
+    set(&mut b, 2, 3, 1000);
+    // The gate is closed, OUT2 high: bit 1 alone moves it, 400 times a second.
+    for n in 0..400 {
+        b.out8(0x61, if n % 2 == 0 { 2 } else { 0 });
+        b.advance(SECOND / 800);
+    }
+    let x = ear.samples();
+    let tone = &x[4800..19_200];
+    assert!((7200.0..7900.0).contains(&amplitude(tone, 400.0)), "{}", amplitude(tone, 400.0));
+}
+
+#[test]
+fn samples_by_pulse_width_are_heard_and_their_carrier_is_not() {
+    let (mut b, ear) = heard();
+    b.out8(0x61, 3);
+    // As games did it: mode 0 with a count of up to 64, 18,643 times a second, makes a pulse that long.
+    b.out8(0x43, 0x90);
+    for n in 0..9_322_u32 {
+        let v = (f64::from(n) * 440.0 / 18_643.0 * std::f64::consts::TAU).sin();
+        b.out8(0x42, (32.0 + 28.0 * v) as u8);
+        to_clk(&mut b, u64::from(n + 1) * 64);
+    }
+    let x = &ear.samples()[4800..19_200];
+    let (tone, carrier) = (amplitude(x, 440.0), amplitude(x, 18_643.0));
+    assert!(tone > 4000.0 && carrier < 5200.0, "{tone} {carrier}");
+    // The method itself gives three parts in a hundred of the double frequency.
+    for other in [880.0, 1320.0, 5000.0, 10_000.0] {
+        assert!(amplitude(x, other) < tone / 25.0, "{other}: {}", amplitude(x, other));
+    }
+}
+
+#[test]
+fn a_restored_speaker_does_not_click() {
+    let (mut b, ear) = heard();
+    set(&mut b, 2, 3, 1000);
+    b.out8(0x61, 2);
+    b.advance(SECOND);
+    let before = ear.samples().len();
+    b.save_and_load();
+    b.advance(SECOND);
+    assert_eq!(ear.samples().len(), before);
+    b.out8(0x61, 0);
+    b.advance(SECOND / 100);
+    assert!(ear.samples().len() > before);
 }
 
 #[test]
