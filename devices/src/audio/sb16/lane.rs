@@ -103,6 +103,11 @@ impl Lane {
         }
     }
 
+    /// Its DMA channel is to give or take.
+    pub(super) fn wants_data(&self) -> bool {
+        self.run.is_some_and(|r| !r.paused && r.kind != Kind::Silence)
+    }
+
     fn goes(&self) -> bool {
         self.run.is_some_and(|r| !r.paused)
     }

@@ -70,6 +70,9 @@ const WRITE_PORT: u32 = 0x0c;
 const CHUNK: Tick = 5 * MILLISECOND;
 /// How often a lane whose DMA channel gives nothing is looked at.
 const STARVED: Tick = MILLISECOND;
+/// Drivers mask the DMA channel for the moment in which they read its count. A busy host may make that moment long: what is
+/// due waits for so long until the channel gives again, and then comes without a gap.
+const PATIENCE: Tick = 20 * MILLISECOND;
 /// What is caught up with at most: after a longer stall the card goes on as if the rest had not been.
 const MOST: Tick = 500 * MILLISECOND;
 
@@ -139,6 +142,8 @@ pub struct Sb16 {
     pending: u8,
     /// Up to when everything has happened.
     last: Tick,
+    /// A channel has given nothing for longer than [`PATIENCE`].
+    starving: bool,
     /// Where the windows are now: DSP, MPU, OPL, read data port.
     placed: [Option<u16>; 4],
     seen: Seen,
@@ -157,6 +162,7 @@ impl Sb16 {
             pnp: Card::new(&IDENTITY),
             pending: 0,
             last: 0,
+            starving: false,
             placed: [None; 4],
             seen: Seen::default(),
         }
@@ -215,6 +221,19 @@ impl Sb16 {
         self.output.render(now, elapsed, &mut self.dsp, &self.mixer, &mut self.opl);
     }
 
+    /// The same when nobody touches the card: what has to wait for a DMA channel may.
+    fn follow(&mut self, cx: &mut Cx<'_>) {
+        let masked = [EIGHT, SIXTEEN].into_iter().any(|n| {
+            let waits = self.dsp.lanes[n].wants_data();
+            waits && cx.dma.left(self.dreq(n)).is_none()
+        });
+        let late = cx.now().saturating_sub(self.last) >= PATIENCE;
+        self.starving = masked && (self.starving || late);
+        if !masked || self.starving {
+            self.sync(cx);
+        }
+    }
+
     /// After everything that can have changed it: when to look again.
     fn settle(&mut self, cx: &mut Cx<'_>) {
         let ends = self.dsp.lanes.iter().filter_map(|l| {
@@ -223,6 +242,9 @@ impl Sb16 {
         });
         let chunk = self.output.waits(&self.dsp, &self.opl).then_some(CHUNK);
         match ends.chain(chunk).min() {
+            Some(t) if self.last < cx.now() => {
+                cx.wake_at(RUN, self.last.saturating_add(t).max(cx.now() + STARVED));
+            }
             Some(t) => cx.wake_at(RUN, cx.now().saturating_add(t)),
             None => cx.cancel(RUN),
         }
@@ -436,7 +458,7 @@ impl Device for Sb16 {
     }
 
     fn timer(&mut self, cx: &mut Cx<'_>, id: TimerId) {
-        self.sync(cx);
+        self.follow(cx);
         if id == FORCE {
             for lane in [EIGHT, SIXTEEN] {
                 if self.dsp.forced[lane].is_some_and(|t| t <= cx.now()) {
@@ -450,7 +472,7 @@ impl Device for Sb16 {
 
     fn catch_up(&mut self, cx: &mut Cx<'_>) {
         if self.dsp.lanes.iter().any(|l| l.run.is_some()) {
-            self.sync(cx);
+            self.follow(cx);
             self.settle(cx);
         }
     }

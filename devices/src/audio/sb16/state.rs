@@ -200,7 +200,8 @@ fn load_rate(s: &StateIn<'_>, hz: bool, v: u16) -> Result<Rate, StateError> {
 }
 
 pub(super) fn save(c: &Sb16, out: &mut StateOut) {
-    let Sb16 { irqs: _, output, dsp, mixer, mpu, opl, pnp, pending, last, placed: _, seen: _ } = c;
+    let Sb16 { irqs: _, output, dsp, mixer, mpu, opl, pnp, pending, last, placed: _, seen: _, starving: _ } =
+        c;
     let Dsp {
         held,
         ready_at,
