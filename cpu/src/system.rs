@@ -309,6 +309,10 @@ impl Cpu {
         if self.paging() && self.cr4 & cr4::PAE != 0 {
             self.pdpte = self.read_pdptes(io, v)?;
         }
+        if v == self.cr3 && self.paging() && self.cr4 & cr4::PAE == 0 {
+            self.tlb.flush_changed(self.ram.arena());
+            return boundary(self);
+        }
         self.cr3 = v;
         self.tlb.flush_non_global();
         boundary(self)

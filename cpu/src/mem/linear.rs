@@ -104,6 +104,7 @@ impl Cpu {
                 fetching,
                 global: t.global,
                 large: t.large,
+                proof: self.proof(&t),
             };
             self.tlb.fill(set, fill);
         }

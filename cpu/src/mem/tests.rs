@@ -49,6 +49,8 @@ const TABLES: u32 = 0x11_0000;
 /// Frames that PTEs point at: 16 pages of RAM.
 const FRAMES: u32 = 0x30_0000;
 const SLOTS: [u32; 8] = [0, 1, 2, 5, 0x200, 0x300, 0x301, 0x3ff];
+/// Those without a global page.
+const LOCAL: [u32; 2] = [0x300, 0x301];
 
 struct Rng(u64);
 
@@ -101,8 +103,25 @@ fn pte(rng: &mut Rng) -> u32 {
     frame | rights | rng.next(2) << 8
 }
 
+/// One for a place in the table of this slot.
+fn pte_of(rng: &mut Rng, slot: u32) -> u32 {
+    pte(rng) & if LOCAL.contains(&slot) { !0x100 } else { u32::MAX }
+}
+
 fn set_pte(cpu: &mut Cpu, at: u32, v: u32) {
     cpu.ram.write(u64::from(at), &v.to_le_bytes());
+}
+
+/// Accessed and dirty bits of the entry for `lin`.
+fn bits(cpu: &Cpu, lin: u32) -> u32 {
+    let pde = phys32(&cpu.ram, (cpu.cr3 & !0xfff) + (lin >> 22) * 4);
+    let large = pde & 0x80 != 0;
+    let v = if large { pde } else { phys32(&cpu.ram, (pde & !0xfff) + (lin >> 12 & 0x3ff) * 4) };
+    v & 0x60
+}
+
+fn wanted(write: bool) -> u32 {
+    if write { 0x60 } else { 0x20 }
 }
 
 /// A supervisor with flat segments, and so many MiB.
@@ -127,7 +146,7 @@ fn machine(rng: &mut Rng) -> Cpu {
             let pde = if slot == 5 { 0x40_0087 | 1 << 8 } else { table | 7 };
             set_pte(&mut cpu, dir + 4 * slot, pde);
             for i in 0..1024 {
-                set_pte(&mut cpu, table + 4 * i, pte(rng));
+                set_pte(&mut cpu, table + 4 * i, pte_of(rng, slot));
             }
         }
     }
@@ -151,7 +170,7 @@ fn the_tlb_never_shows() {
             0 => {
                 // A new PTE, then INVLPG, which is all the program owes.
                 let lin = address(&mut rng);
-                let v = pte(&mut rng);
+                let v = pte_of(&mut rng, lin >> 22);
                 for d in DIRS {
                     let pde = phys32(&cpu.ram, d + (lin >> 22) * 4);
                     if pde & 0x80 == 0 {
@@ -164,6 +183,27 @@ fn the_tlb_never_shows() {
                 // Both directories give global pages alike? They do not: so all goes, as CR4.PGE would.
                 cpu.cr3 = DIRS[rng.next(2) as usize];
                 cpu.tlb.flush_all();
+            }
+            7 => {
+                // New entries, of tables or of the directory, or cleared accessed and dirty bits; then CR3 again.
+                for _ in 0..rng.next(6) {
+                    let lin = LOCAL[rng.next(2) as usize] << 22 | address(&mut rng) & 0x3f_ffff;
+                    let (v, turn) = (pte_of(&mut rng, lin >> 22), rng.next(4));
+                    for d in DIRS {
+                        let at = d + (lin >> 22) * 4;
+                        let pde = phys32(&cpu.ram, at);
+                        let leaf = (pde & !0xfff) + (lin >> 12 & 0x3ff) * 4;
+                        match turn {
+                            0 => set_pte(&mut cpu, at, pde ^ if v & 8 == 0 { 2 } else { 4 }),
+                            1 => {
+                                let old = phys32(&cpu.ram, leaf);
+                                set_pte(&mut cpu, leaf, old & !0x60);
+                            }
+                            _ => set_pte(&mut cpu, leaf, v),
+                        }
+                    }
+                }
+                cpu.tlb.flush_changed(cpu.ram.arena());
             }
             2 => {
                 cpu.cpl = if rng.next(2) == 0 { 0 } else { 3 };
@@ -206,6 +246,11 @@ fn the_tlb_never_shows() {
                 match (want, got) {
                     (Ok(p), Ok(v)) => {
                         done += 1;
+                        assert_eq!(
+                            bits(&cpu, lin) & wanted(write || rmw),
+                            wanted(write || rmw),
+                            "step {step}: A, D"
+                        );
                         let here = if write && !rmw { phys32(&cpu.ram, p) } else { before.unwrap() };
                         assert_eq!(v, here, "step {step}, {lin:#x}");
                         if write && !rmw {
@@ -223,6 +268,35 @@ fn the_tlb_never_shows() {
         }
     }
     assert!(faults > 10_000 && done > 200_000, "{faults} faults, {done} accesses");
+}
+
+#[test]
+fn what_the_tables_still_say_outlives_a_load_of_the_same_cr3() {
+    let mut rng = Rng(5);
+    let mut cpu = machine(&mut rng);
+    let mut io = NoIo;
+    let (kept, changed) = (0x300 << 22, 0x300 << 22 | 0x1000);
+    let table = phys32(&cpu.ram, DIRS[0] + 0x300 * 4) & !0xfff;
+    for n in 0..2 {
+        set_pte(&mut cpu, table + 4 * n, FRAMES + (n << 12) | 7);
+        cpu.write32(&mut io, DS, kept + (n << 12), n).unwrap();
+    }
+    let fills = cpu.tlb.fills;
+    set_pte(&mut cpu, table + 4, FRAMES | 0x67);
+    cpu.tlb.flush_changed(cpu.ram.arena());
+    assert_eq!(cpu.tlb.known(kept).write, kept);
+    assert_ne!(cpu.tlb.known(changed).read, changed);
+    assert_eq!(cpu.read32(&mut io, DS, changed).unwrap(), 0, "the other frame");
+    assert_eq!(cpu.tlb.fills, fills + 1);
+    // The directory's entry counts for all of its table.
+    let pde = phys32(&cpu.ram, DIRS[0] + 0x300 * 4);
+    set_pte(&mut cpu, DIRS[0] + 0x300 * 4, pde & !2);
+    cpu.tlb.flush_changed(cpu.ram.arena());
+    assert_ne!(cpu.tlb.known(kept).write, kept);
+    // Another address space has its own.
+    cpu.read32(&mut io, DS, kept).unwrap();
+    cpu.tlb.flush_non_global();
+    assert_ne!(cpu.tlb.known(kept).read, kept);
 }
 
 /// Pages of RAM that share a slot, as a processor without paging has them.

@@ -9,6 +9,12 @@
 //! which is also what makes not-present entries and raised rights visible without a flush.
 //!
 //! Filled slots are listed, so that a flush costs as much as was used.
+//!
+//! NT flushes by loading CR3 with what it holds, each time that it has changed a page table entry. A slot may be filled at
+//! any time, so what a walk would fill at once with the same stays: for each slot it is known of which entries it came
+//! ([`Proof`]), and what they said.
+
+use ram::Arena;
 
 pub(crate) const SLOTS: usize = 4096;
 const INVALID: u32 = 1;
@@ -76,6 +82,7 @@ pub(crate) struct Fill {
     pub(crate) fetching: Fetching,
     pub(crate) global: bool,
     pub(crate) large: bool,
+    pub(crate) proof: Option<Proof>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,8 +94,27 @@ pub(crate) enum Fetching {
     Unseen,
 }
 
+/// More slots than these are not looked at one by one: what is used comes back by itself.
+const MOST_PROVEN: usize = 1024;
+
+/// The entries of page directory and page table that a slot came from: where they lie in the arena, and what they said. Of
+/// a large page both are the directory's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Proof {
+    pub(crate) upper: (u32, u32),
+    pub(crate) leaf: (u32, u32),
+}
+
+impl Proof {
+    fn holds(&self, arena: &Arena) -> bool {
+        let says = |(at, v): (u32, u32)| arena.load_u32(at) == v;
+        says(self.leaf) && says(self.upper)
+    }
+}
+
 const LISTED: u8 = 1;
 const GLOBAL: u8 = 2;
+const PROVEN: u8 = 4;
 
 const EVICTED: u8 = 1;
 const EVICTED_LOCAL: u8 = 2;
@@ -100,6 +126,8 @@ pub(crate) struct Tlb {
     /// Indices of slots filled since the last full flush, each once.
     live: Vec<u16>,
     marks: Box<[u8; ALL]>,
+    /// Of slots that are marked with [`PROVEN`].
+    proofs: Vec<Proof>,
     /// One bit for each 4 MiB of linear space where a slot stems from a large page.
     large: [u32; 32],
     /// For the supervisor's and the user's set: moves when a translation that instructions were fetched through goes.
@@ -121,6 +149,7 @@ impl Tlb {
             base: SUPERVISOR,
             live: Vec::with_capacity(2 * SET),
             marks: Box::new([0; ALL]),
+            proofs: vec![Proof { upper: (0, 0), leaf: (0, 0) }; ALL],
             large: [0; 32],
             epochs: [0; 2],
             evicted: Box::new([0; ALL]),
@@ -199,7 +228,7 @@ impl Tlb {
             addend,
         };
         let old = self.slots[i];
-        let mark = if f.global { LISTED | GLOBAL } else { LISTED };
+        let mark = LISTED | if f.global { GLOBAL } else { 0 } | if f.proof.is_some() { PROVEN } else { 0 };
         let second = second_index(set, f.lin);
         if self.slots[second].holds(page) {
             self.slots[second] = EMPTY;
@@ -214,19 +243,19 @@ impl Tlb {
             if old.fetch != INVALID && (fetch != old.fetch || addend != old.addend) {
                 self.evict(i, self.marks[i] & GLOBAL != 0);
             }
-            self.put(i, Slot { fetch, ..slot }, mark);
+            self.put(i, Slot { fetch, ..slot }, mark, f.proof);
         } else if old.fetch != INVALID && slot.fetch == INVALID {
             // Code keeps its place: the links that lead to it look only there.
-            self.put(second, slot, mark);
+            self.put(second, slot, mark, f.proof);
         } else {
             if old.fetch != INVALID {
                 self.evict(i, self.marks[i] & GLOBAL != 0);
             }
             if old.page().is_some() {
                 // Pages that share a slot share a place in the second table, too.
-                self.put(second, Slot { fetch: INVALID, ..old }, self.marks[i]);
+                self.put(second, Slot { fetch: INVALID, ..old }, self.marks[i], Some(self.proofs[i]));
             }
-            self.put(i, slot, mark);
+            self.put(i, slot, mark, f.proof);
         }
         if f.large {
             self.large[(page >> 27) as usize] |= 1 << (page >> 22 & 31);
@@ -234,7 +263,10 @@ impl Tlb {
         self.fills += 1;
     }
 
-    fn put(&mut self, i: usize, slot: Slot, mark: u8) {
+    fn put(&mut self, i: usize, slot: Slot, mark: u8, proof: Option<Proof>) {
+        if let Some(p) = proof {
+            self.proofs[i] = p;
+        }
         self.slots[i] = slot;
         if self.marks[i] & LISTED == 0 {
             self.live.push(i as u16);
@@ -250,12 +282,12 @@ impl Tlb {
     }
 
     /// Drops all slots for which `drop` holds; `evicted` says which evictions it would have met.
-    fn sweep(&mut self, evicted: u8, drop: impl Fn(&Slot, u8) -> bool) {
-        let (slots, marks) = (&mut self.slots, &mut self.marks);
+    fn sweep(&mut self, evicted: u8, drop: impl Fn(&Slot, u8, &Proof) -> bool) {
+        let (slots, marks, proofs) = (&mut self.slots, &mut self.marks, &self.proofs);
         let mut fetch_gone = [false; 2];
         self.live.retain(|&i| {
             let i = usize::from(i);
-            let gone = drop(&slots[i], marks[i]);
+            let gone = drop(&slots[i], marks[i], &proofs[i]);
             if gone {
                 fetch_gone[usize::from(i >= USER)] |= slots[i].fetch != INVALID;
                 slots[i] = EMPTY;
@@ -272,19 +304,31 @@ impl Tlb {
 
     pub(crate) fn flush_all(&mut self) {
         self.flushes += 1;
-        self.sweep(EVICTED, |_, _| true);
+        self.sweep(EVICTED, |_, _, _| true);
         self.large = [0; 32];
     }
 
     pub(crate) fn flush_non_global(&mut self) {
         self.flushes += 1;
-        self.sweep(EVICTED_LOCAL, |_, marks| marks & GLOBAL == 0);
+        self.sweep(EVICTED_LOCAL, |_, marks, _| marks & GLOBAL == 0);
+    }
+
+    /// The same for the tables that are in use already: what they still say stays.
+    pub(crate) fn flush_changed(&mut self, arena: &Arena) {
+        if self.live.len() > MOST_PROVEN {
+            return self.flush_non_global();
+        }
+        self.flushes += 1;
+        self.sweep(EVICTED_LOCAL, |slot, marks, proof| {
+            let stays = marks & GLOBAL != 0 || marks & PROVEN != 0 && proof.holds(arena);
+            !stays || slot.page().is_none()
+        });
     }
 
     /// INVLPG: the page of `lin`, global or not; all pieces of it if it may be a large page.
     pub(crate) fn flush_page(&mut self, lin: u32) {
         if self.large[(lin >> 27) as usize] & 1 << (lin >> 22 & 31) != 0 {
-            self.sweep(EVICTED, |s, _| s.page().is_some_and(|p| p >> 22 == lin >> 22));
+            self.sweep(EVICTED, |s, _, _| s.page().is_some_and(|p| p >> 22 == lin >> 22));
             return;
         }
         self.drop_slot(SUPERVISOR, lin);

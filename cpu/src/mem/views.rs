@@ -30,8 +30,6 @@ const MAX_SPACES: usize = 16;
 /// Mapped pages of all views: hosts limit the number of mappings (65,530 on Linux), and each may be a piece of its own
 /// between two gaps.
 const MAX_PAGES: usize = 24_000;
-/// Pages that go one by one; more, and the whole view is emptied.
-const MAX_SINGLE: usize = 24;
 
 /// Pages that are looked at when one is mapped: those around it, in a piece of so many. A power of two.
 pub(crate) const AROUND: u32 = 16;
@@ -42,6 +40,8 @@ const MAP: u64 = 3_000;
 const UNMAP: u64 = 6_000;
 const EMPTY: u64 = 60_000;
 const EMPTY_PAGE: u64 = 100;
+/// For a page to come again that went with all others: its part of a trap and of a piece that is mapped.
+const AGAIN: u64 = 2_000;
 const TABLE_WRITE: u64 = 400;
 /// What a view may cost before it has earned anything.
 const CREDIT: u64 = 10_000_000;
@@ -425,7 +425,9 @@ impl Views {
         let mut stale = std::mem::take(&mut s.stale);
         stale.sort_unstable();
         stale.dedup();
-        if stale.len() > MAX_SINGLE {
+        // What lies side by side goes at once. Too many pieces, and the whole view is emptied.
+        let pieces = stale.chunk_by(|a, b| a + 1 == *b).count() as u64;
+        if pieces * UNMAP > EMPTY + s.mapped.len() as u64 * AGAIN {
             return self.empty(arena, n);
         }
         let mut failed = false;

@@ -9,7 +9,7 @@
 use hv_vcpu::GuestIo;
 
 use super::linear::Access;
-use super::tlb::{SUPERVISOR, USER};
+use super::tlb::{Proof, SUPERVISOR, USER};
 use crate::cpu::{Cpu, cr0, cr4};
 use crate::fault::Fault;
 
@@ -60,6 +60,8 @@ pub(super) struct Translation {
     upper: Option<u64>,
     leaf: Option<u64>,
     wide: bool,
+    /// What these entries say now.
+    said: [u32; 2],
 }
 
 impl Translation {
@@ -98,6 +100,7 @@ impl Cpu {
                 upper: None,
                 leaf: None,
                 wide: false,
+                said: [0; 2],
             });
         }
         let r = if self.cr4 & cr4::PAE != 0 {
@@ -221,11 +224,12 @@ impl Cpu {
         if !allowed {
             return Err(code::P);
         }
-        if let Some(e) = upper
-            && e.v & pte::A == 0
-        {
-            self.phys_write32(io, e.at, (e.v | pte::A) as u32);
-        }
+        let upper = upper.map(|e| {
+            if e.v & pte::A == 0 {
+                self.phys_write32(io, e.at, (e.v | pte::A) as u32);
+            }
+            Entry { v: e.v | pte::A, ..e }
+        });
         let mut v = leaf.v | pte::A;
         if access == Access::Write {
             v |= pte::D;
@@ -242,7 +246,19 @@ impl Cpu {
             upper: upper.map(|e| e.at),
             leaf: Some(leaf.at),
             wide: self.cr4 & cr4::PAE != 0,
+            said: [upper.map_or(v, |e| e.v) as u32, v as u32],
         })
+    }
+
+    /// By what the TLB can tell that a walk would find the same again. Of 32-bit tables in memory only.
+    pub(super) fn proof(&self, t: &Translation) -> Option<Proof> {
+        if t.wide {
+            return None;
+        }
+        let leaf = t.leaf?;
+        let place = |at: u64| Some(self.ram.resolve(at & self.a20_mask()).read? | at as u32 & 0xfff);
+        let [upper_says, leaf_says] = t.said;
+        Some(Proof { upper: (place(t.upper.unwrap_or(leaf))?, upper_says), leaf: (place(leaf)?, leaf_says) })
     }
 
     /// What a walk for page `n` of a piece would find, if it would find it without changing anything: page `own` of the
