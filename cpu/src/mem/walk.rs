@@ -250,9 +250,9 @@ impl Cpu {
         })
     }
 
-    /// By what the TLB can tell that a walk would find the same again. Of 32-bit tables in memory only.
+    /// By what the TLB can tell that a walk would find the same again. Of 32-bit tables in memory only; a global page needs none.
     pub(super) fn proof(&self, t: &Translation) -> Option<Proof> {
-        if t.wide {
+        if t.wide || t.global {
             return None;
         }
         let leaf = t.leaf?;

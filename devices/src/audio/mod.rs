@@ -4,6 +4,6 @@
 mod desk;
 pub mod opl3;
 pub mod sb16;
-mod track;
+pub(crate) mod track;
 
 pub use desk::share;

@@ -9,7 +9,7 @@ use std::f32::consts::PI;
 use board::Tick;
 
 /// Source frames that make an output frame.
-const TAPS: usize = 16;
+pub(crate) const TAPS: usize = 16;
 /// Steps between two source frames that are tabulated; between them the table is a straight line.
 const PHASES: usize = 128;
 /// Of the source's rate; half would be all that it can hold.
@@ -23,10 +23,10 @@ const GOES: f32 = 500_000.0;
 pub(super) type Frame = [i16; 2];
 
 /// The interpolation's weights by phase.
-pub(super) struct Kernel(Vec<[f32; TAPS]>);
+pub(crate) struct Kernel(Vec<[f32; TAPS]>);
 
 impl Kernel {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let row = |phase: usize| {
             let at = |tap: usize| tap as f32 - (TAPS as f32 / 2.0 - 1.0) - phase as f32 / PHASES as f32;
             let mut w: [f32; TAPS] = std::array::from_fn(|tap| {
@@ -44,14 +44,17 @@ impl Kernel {
         Self((0..=PHASES).map(row).collect())
     }
 
-    fn weight(&self, fraction: f32, history: &[[f32; 2]]) -> [f32; 2] {
+    /// Of the taps around a place between two of them. Their sum is 1.
+    pub(crate) fn weights(&self, fraction: f32) -> impl Iterator<Item = f32> {
         let place = fraction.clamp(0.0, 1.0) * PHASES as f32;
         let row = (place as usize).min(PHASES - 1);
         let t = place - row as f32;
-        let (a, b) = (&self.0[row], &self.0[row + 1]);
+        self.0[row].iter().zip(&self.0[row + 1]).map(move |(a, b)| a + (b - a) * t)
+    }
+
+    fn weight(&self, fraction: f32, history: &[[f32; 2]]) -> [f32; 2] {
         let mut out = [0.0; 2];
-        for (n, f) in history.iter().enumerate() {
-            let w = a[n] + (b[n] - a[n]) * t;
+        for (w, f) in self.weights(fraction).zip(history) {
             out[0] += f[0] * w;
             out[1] += f[1] * w;
         }

@@ -240,11 +240,11 @@ impl HardDisk {
 
     /// The first block of a media command, if it is on the disk.
     fn address(&self, tf: &TaskFile) -> Option<u32> {
-        tf.address(self.set.current).filter(|&a| a < self.spec.sectors)
-    }
-
-    fn address_ext(&self, tf: &TaskFile) -> Option<u32> {
-        u32::try_from(tf.address_ext()).ok().filter(|&a| a < self.spec.sectors)
+        let block = match self.active.ext {
+            true => u32::try_from(tf.address_ext()).ok(),
+            false => tf.address(self.set.current),
+        };
+        block.filter(|&a| a < self.spec.sectors)
     }
 
     /// One block of data for the host that comes from no sector.

@@ -11,7 +11,7 @@ impl HardDisk {
     /// What a media command is about: the first block and how many of those asked for are on the disk.
     fn aim(&self, core: &Core, doing: Doing, block: u32) -> Option<Active> {
         let ext = self.active.ext;
-        let first = if ext { self.address_ext(&core.tf) } else { self.address(&core.tf) }?;
+        let first = self.address(&core.tf)?;
         let asked = core.tf.sectors(ext);
         let good = asked.min(self.spec.sectors - first);
         let verdict = if good < asked { error::IDNF } else { 0 };

@@ -87,7 +87,7 @@ impl I8254 {
         self
     }
 
-    /// Brings counter 2 to `now`, and the speaker with it.
+    /// Brings counter 2 to `now`, and the speaker up to it.
     fn advance_2(&mut self, now: u64) {
         let c = &mut self.ch[2];
         if let Some(s) = &mut self.speaker
@@ -100,14 +100,11 @@ impl I8254 {
             }
         }
         c.advance(now);
-        self.move_speaker(now);
     }
 
-    /// OUT2 or port 61h may have changed.
-    fn move_speaker(&mut self, clk: u64) {
-        if let Some(s) = &mut self.speaker {
-            s.put(clk, self.port61.speaker() && self.ch[2].out);
-        }
+    /// Where port 61h and OUT2 hold the speaker's cone.
+    fn speaker_out(&self) -> bool {
+        self.port61.speaker() && self.ch[2].out
     }
 
     /// Brings the counters to now; delivers what counter 0 did meanwhile.
@@ -118,7 +115,7 @@ impl I8254 {
         self.ch[1].advance(now);
         self.advance_2(now);
         if let Some(s) = &mut self.speaker {
-            s.play(cx.now());
+            s.play(now);
         }
         if rises > 0 {
             let late = due.map_or(0, |c| cx.now().saturating_sub(tick_of(c)));
@@ -128,10 +125,14 @@ impl I8254 {
 
     /// After any change: the wire and the timers.
     fn settle(&mut self, cx: &mut Cx<'_>) {
-        self.move_speaker(clk(cx.now()));
-        match self.speaker.as_ref().is_some_and(Speaker::awake) {
-            true => cx.wake_at(SOUND, cx.now() + speaker::CHUNK),
-            false => cx.cancel(SOUND),
+        let out = self.speaker_out();
+        if let Some(s) = &mut self.speaker {
+            s.put(clk(cx.now()), out);
+            if s.awake() {
+                cx.wake_at(SOUND, cx.now() + speaker::CHUNK);
+            } else {
+                cx.cancel(SOUND);
+            }
         }
         let c = &self.ch[0];
         // A tick that waits keeps its level through OUT's low half; elsewhere the wire is OUT.
@@ -268,8 +269,9 @@ impl Device for I8254 {
 
     fn restored(&mut self, cx: &mut Cx<'_>) {
         self.ticks.resume(cx, self.irq0);
+        let out = self.speaker_out();
         if let Some(s) = &mut self.speaker {
-            s.reset(self.port61.speaker() && self.ch[2].out);
+            s.reset(out);
         }
         self.settle(cx);
     }

@@ -4,20 +4,13 @@
 //! sine), so that neither a tone's harmonics nor the carrier of a program that plays samples by pulse width fold back into
 //! what is heard. A speaker does not hold a place: what stays is let go within some hundredths of a second.
 
-use std::f32::consts::PI;
-
-use board::{MILLISECOND, SOUND_HZ, SoundPort, Tick, periods};
+use board::{MILLISECOND, SOUND_HZ, SoundPort, Tick};
 
 use super::regs::CLK_HZ;
+use crate::audio::track::{Kernel, TAPS};
 
 /// How often frames go to the port.
 pub(super) const CHUNK: Tick = 5 * MILLISECOND;
-/// Frames that a step spreads over; it is heard half as many late.
-const TAPS: usize = 16;
-/// Places within a frame that are tabulated; between them the table is a straight line.
-const PHASES: usize = 64;
-/// Of the frame rate; half would be all that it can hold.
-const CUTOFF: f32 = 0.46;
 /// From one place of the cone to the other, in the frames' units. A full scale sound of the card is 65535.
 const STROKE: f32 = 12_000.0;
 /// Of the cone's place, that is gone with each frame: a corner at about 30 Hz.
@@ -26,10 +19,17 @@ const GOES: f32 = 0.004;
 const MOST: u64 = SOUND_HZ / 2;
 pub(super) const MOST_CLKS: u64 = CLK_HZ / 2;
 
+/// The frame that a CLK falls into, and where.
+fn place(clk: u64) -> (u64, f32) {
+    let at = u128::from(clk) * u128::from(SOUND_HZ);
+    let hz = u128::from(CLK_HZ);
+    ((at / hz) as u64, (at % hz) as f32 / CLK_HZ as f32)
+}
+
 pub(super) struct Speaker {
     port: Box<dyn SoundPort>,
-    /// By phase, the impulse of which a step is the sum.
-    kernel: Vec<[f32; TAPS]>,
+    /// The impulse of which a step is the sum. It is heard half of its frames late.
+    kernel: Kernel,
     /// The frame that `steps` begins with.
     first: u64,
     /// Steps by the frame in which they have their effect.
@@ -43,22 +43,9 @@ pub(super) struct Speaker {
 
 impl Speaker {
     pub(super) fn new(port: Box<dyn SoundPort>) -> Self {
-        let row = |phase: usize| {
-            let mut w: [f32; TAPS] = std::array::from_fn(|tap| {
-                let x = tap as f32 - (TAPS as f32 / 2.0 - 1.0) - phase as f32 / PHASES as f32;
-                let y = 2.0 * PI * CUTOFF * x;
-                let sinc = if x == 0.0 { 1.0 } else { y.sin() / y };
-                // Blackman's window over all taps.
-                let u = PI * x / (TAPS as f32 / 2.0);
-                sinc * (0.42 + 0.5 * u.cos() + 0.08 * (2.0 * u).cos())
-            });
-            let sum: f32 = w.iter().sum();
-            w.iter_mut().for_each(|w| *w *= STROKE / sum);
-            w
-        };
         Self {
             port,
-            kernel: (0..=PHASES).map(row).collect(),
+            kernel: Kernel::new(),
             first: 0,
             steps: Vec::new(),
             place: 0.0,
@@ -79,11 +66,7 @@ impl Speaker {
             return;
         }
         self.out = out;
-        let at = u128::from(clk) * u128::from(SOUND_HZ);
-        let frame = (at / u128::from(CLK_HZ)) as u64;
-        let place = (at % u128::from(CLK_HZ)) as f32 / CLK_HZ as f32 * PHASES as f32;
-        let phase = (place as usize).min(PHASES - 1);
-        let t = place - phase as f32;
+        let (frame, fraction) = place(clk);
         if !self.awake {
             (self.awake, self.first) = (true, frame);
             self.port.play(frame, &[]);
@@ -93,19 +76,18 @@ impl Speaker {
         if self.steps.len() < n + TAPS {
             self.steps.resize(n + TAPS, 0.0);
         }
-        let sign = if out { 1.0 } else { -1.0 };
-        let (a, b) = (&self.kernel[phase], &self.kernel[phase + 1]);
-        for (n, s) in self.steps[n..n + TAPS].iter_mut().enumerate() {
-            *s += sign * (a[n] + (b[n] - a[n]) * t);
+        let stroke = if out { STROKE } else { -STROKE };
+        for (s, w) in self.steps[n..].iter_mut().zip(self.kernel.weights(fraction)) {
+            *s += stroke * w;
         }
     }
 
-    /// Time has come to `now`: frames that no step can change any more go out.
-    pub(super) fn play(&mut self, now: Tick) {
+    /// Time has come to this CLK: frames that no step from here on can change go out.
+    pub(super) fn play(&mut self, clk: u64) {
         if !self.awake {
             return;
         }
-        let due = periods(now, SOUND_HZ).saturating_sub(self.first);
+        let due = place(clk).0.saturating_sub(self.first);
         if due == 0 {
             return;
         }
