@@ -35,6 +35,10 @@ const SAMPLE: u64 = MILLISECOND;
 /// Nobody runs a few thousand instructions for so long: what is above was taken, whatever the host says of the thread
 /// (some hosts of hosts count stolen time as ours, some say nothing).
 const LONGEST_SLICE: u64 = 20 * MILLISECOND;
+/// And few slices take longer than this and ten times a slow host's instructions. What is above may be a device's work or
+/// the translator's, or it may be taken unseen: it is held back while that is rare, a part of [`RARE`] of all time.
+const PLAUSIBLE: u64 = 50_000;
+const RARE: u64 = 32;
 const AWAY: u64 = 5 * SECOND;
 const MOST_DEBT: u64 = 10 * SECOND;
 const PAID_AT_ONCE: u64 = 50 * MILLISECOND;
@@ -49,6 +53,9 @@ const SLACK: u64 = 80 * MILLISECOND;
 const CALM_LOOK: u64 = 500_000;
 /// Debt up to which guest time runs a twentieth faster.
 const SMALL: u64 = SECOND;
+/// Catching up, a slice grows by a twentieth, this, and [`SLOW_INSTRUCTION`] for each instruction five times at most: a guest that
+/// reads one timer twice to see whether a third is to be trusted must not find a hundred microseconds between its reads.
+const STRETCH: u64 = 10_000;
 
 /// By how many thousandths of the time that passes guest time catches up. Growing, so that the debt settles where theft
 /// and payment are equal, without jumps.
@@ -68,6 +75,8 @@ pub(super) struct Pace {
     /// The thread's processor time, and the host time that belongs to it (moved on by sleeps).
     sample: Option<(u64, u64)>,
     missed: u64,
+    /// Implausible time that may be held back though the host says that it is ours.
+    unseen: u64,
     /// Instructions since `seen`.
     retired: u64,
     /// Instructions since the last halt.
@@ -92,6 +101,7 @@ impl Pace {
             debt: 0,
             sample: None,
             missed: 0,
+            unseen: LONGEST_SLICE,
             retired: 0,
             worked: 0,
             calm: 0,
@@ -135,14 +145,16 @@ impl Pace {
         let gap = t - seen;
         self.seen = Some(t);
         let shortest = if self.is_calm() { CALM_LOOK } else { LOOK };
-        let look = shortest + std::mem::take(&mut self.retired) * SLOW_INSTRUCTION;
+        let slow = std::mem::take(&mut self.retired) * SLOW_INSTRUCTION;
+        let look = shortest + slow;
         if !self.even {
             self.guest += gap;
         } else if gap < look && self.sample.is_none_or(|(_, at)| t.saturating_sub(at) < SAMPLE) {
-            self.run(gap);
+            self.run(gap, slow);
         } else {
             let taken = self.taken(t, gap, look);
-            self.run(gap - taken);
+            let taken = taken + self.unseen(gap - taken, slow);
+            self.run(gap - taken, slow);
             self.hold(taken);
         }
         self.guest
@@ -165,11 +177,20 @@ impl Pace {
         passed.saturating_sub(ran).min(gap).max(over)
     }
 
+    /// How much of what is left of a slice can't be the guest's, whose instructions take `slow` on a slow host.
+    fn unseen(&mut self, ns: u64, slow: u64) -> u64 {
+        let over = ns.saturating_sub(PLAUSIBLE + 10 * slow).min(self.unseen);
+        self.unseen -= over;
+        over
+    }
+
     /// Guest time runs on, and catches up.
-    fn run(&mut self, ns: u64) {
+    fn run(&mut self, ns: u64, slow: u64) {
         self.guest += ns;
+        self.unseen = (self.unseen + ns.div_ceil(RARE)).min(LONGEST_SLICE);
         if self.debt > 0 {
-            self.pay((u128::from(ns) * u128::from(faster(self.debt)) / 1000) as u64);
+            let paid = (u128::from(ns) * u128::from(faster(self.debt)) / 1000) as u64;
+            self.pay(paid.min(ns / 20 + STRETCH + 5 * slow));
         }
     }
 
