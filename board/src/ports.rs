@@ -44,6 +44,11 @@ pub trait Disk: Send {
     }
     /// Everything written before is on stable storage when this returns.
     fn flush(&mut self) -> io::Result<()>;
+    /// What is kept in memory until a flush, and would be lost with this process, gets into the image. Asked about once a
+    /// second while something is written.
+    fn settle(&mut self) -> io::Result<()> {
+        Ok(())
+    }
     /// From now on, what would wait for the host's disk fails with [`io::ErrorKind::WouldBlock`], to be asked for again
     /// when that is over. False: this disk can't tell.
     fn at_once(&mut self, _on: bool) -> bool {

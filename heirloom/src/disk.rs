@@ -15,7 +15,8 @@ use crate::doctor::say;
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  heirloom disk create accounts.vhd 20G\n  heirloom disk info accounts.vhd\n  \
-                  heirloom disk convert accounts.vhd accounts.img\n  heirloom disk check accounts.vhd --json"
+                  heirloom disk convert accounts.vhd accounts.img\n  heirloom disk check accounts.vhd --json\n  heirloom disk create anna.vhd --parent accounts.vhd\n  \
+                  heirloom disk merge anna.vhd"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -29,11 +30,14 @@ enum What {
         /// The file to make; its ending says the format: .vhd or another for raw
         path: PathBuf,
         /// The disk's size: bytes, or with K, M, G or T (1024-based)
-        #[arg(value_parser = size)]
-        size: u64,
+        #[arg(value_parser = size, required_unless_present = "parent")]
+        size: Option<u64>,
         /// Say the format instead
         #[arg(long, value_enum)]
         format: Option<Layout>,
+        /// Make a differencing VHD: it reads as this VHD, which must not change any more, and keeps what is written to it
+        #[arg(long, value_name = "VHD", conflicts_with_all = ["size", "format"])]
+        parent: Option<PathBuf>,
     },
     /// Describe a disk or CD image
     Info {
@@ -50,6 +54,25 @@ enum What {
         /// Say the format instead
         #[arg(long, value_enum)]
         format: Option<Layout>,
+    },
+    /// Write a differencing VHD's data into its parent and remove it. Other children of that parent are of no use then
+    Merge { child: PathBuf },
+    /// Shrink a dynamic or differencing VHD by what reads the same without: blocks of zeros, sectors that are the parent's
+    Compact { path: PathBuf },
+    /// List where two images differ, in sectors. Exit code 1 if they do
+    Diff {
+        a: PathBuf,
+        b: PathBuf,
+        /// Print JSON: a list of ranges, first and behind the last
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell a differencing VHD where its parent is now, and that it may take it as it is
+    Relink {
+        child: PathBuf,
+        /// The parent, if it isn't where the child looks for it
+        #[arg(long, value_name = "VHD")]
+        parent: Option<PathBuf>,
     },
     /// List all that is wrong with an image; changes nothing. Exit code 1 if it can't be used
     Check {
@@ -82,7 +105,13 @@ impl From<Layout> for Format {
 
 pub(crate) fn run(a: Args) -> Result<ExitCode> {
     match a.what {
-        What::Create { path, size, format } => {
+        What::Create { path, parent: Some(parent), .. } => {
+            let bytes = disk::create_child(&path, &parent)?;
+            let (path, parent) = (path.display(), parent.display());
+            say(&format!("{path}: {}, {}, over {parent}", Format::VhdDifferencing, human(bytes)));
+        }
+        What::Create { path, size, format, .. } => {
+            let size = size.unwrap_or_default();
             let format = format.map_or_else(|| by_name(&path), Into::into);
             let bytes = disk::create(&path, format, size).map_err(|e| match e {
                 // Asked for wrongly, so exit code 2.
@@ -97,12 +126,37 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         }
         What::Convert { from, to, format } => {
             let format = format.map_or_else(|| by_name(&to), Into::into);
-            let mut bar = Bar::new();
-            let done = disk::convert(&from, &to, format, |done, total| bar.show(done, total));
-            bar.clear();
-            done?;
+            with_bar(|bar| disk::convert(&from, &to, format, bar))?;
             let i = disk::info(&to)?;
             say(&format!("{}: {format}, {}", to.display(), human(i.virtual_size)));
+        }
+        What::Merge { child } => {
+            let parent = with_bar(|bar| disk::merge(&child, bar))?;
+            say(&format!("{} is merged into {}", child.display(), parent.display()));
+        }
+        What::Compact { path } => {
+            let c = with_bar(|bar| disk::compact(&path, bar))?;
+            say(&format!("{}: {}, was {}", path.display(), human(c.after), human(c.before)));
+        }
+        What::Diff { a, b, json } => {
+            let ranges = with_bar(|bar| disk::diff(&a, &b, bar))?;
+            if json {
+                let pairs: Vec<_> = ranges.iter().map(|r| [r.start, r.end]).collect();
+                say(&serde_json::to_string(&pairs)?);
+            } else if ranges.is_empty() {
+                say(&format!("{} and {} hold the same", a.display(), b.display()));
+            } else {
+                for r in &ranges {
+                    say(&format!("sectors {} to {}: {} differ", r.start, r.end - 1, r.end - r.start));
+                }
+            }
+            if !ranges.is_empty() {
+                return Ok(ExitCode::from(1));
+            }
+        }
+        What::Relink { child, parent } => {
+            let parent = disk::relink(&child, parent.as_deref())?;
+            say(&format!("{} lies over {}", child.display(), parent.display()));
         }
         What::Check { path, json } => {
             let r = disk::check(&path)?;
@@ -117,6 +171,14 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Does something that takes a while.
+fn with_bar<T>(work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<T, DiskError>) -> Result<T, DiskError> {
+    let mut bar = Bar::new();
+    let done = work(&mut |done, total| bar.show(done, total));
+    bar.clear();
+    done
 }
 
 fn by_name(path: &Path) -> Format {
@@ -166,6 +228,9 @@ fn tell(i: &ImageInfo) {
         if let Some(((used, all), size)) = used {
             line("blocks", &format!("{used} of {all} in use, {} each", human(u64::from(size))));
         }
+        for p in &i.parents {
+            line("over", &p.display().to_string());
+        }
         line("uuid", &v.uuid);
         line("creator", &format!("{} {}", v.creator, v.creator_version));
     }
@@ -186,10 +251,7 @@ fn list(r: &CheckReport) {
         say(&format!("{}: {}; {}", if f.fatal { "fault" } else { "note" }, f.what, f.mend));
     }
     if r.leaked > 0 {
-        say(&format!(
-            "note: {} belong to no block; `heirloom disk convert` to a new file frees them",
-            human(r.leaked)
-        ));
+        say(&format!("note: {} belong to no block; `heirloom disk compact` frees them", human(r.leaked)));
     }
     let verdict = match (r.usable(), r.findings.is_empty()) {
         (true, true) => "no faults",

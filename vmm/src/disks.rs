@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Sender};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use board::{Disk, DiskDone, DiskFault, DiskJob, DiskOp, HostEvent, SlotId};
 
@@ -24,7 +25,10 @@ enum Worker {
         disk: Arc<Mutex<Box<dyn Disk>>>,
         /// Jobs that the thread has not done yet. They are done in order, so what comes behind one waits for it.
         waiting: Arc<AtomicUsize>,
-        jobs: Sender<(SlotId, DiskJob)>,
+        /// None: something was written beside the thread.
+        jobs: Sender<Option<(SlotId, DiskJob)>>,
+        /// Something was written that the thread has not settled yet.
+        written: Arc<AtomicBool>,
         thread: Option<JoinHandle<()>>,
     },
 }
@@ -75,7 +79,12 @@ impl Disks {
                 Some(DiskDone { unit: job.unit, tag: job.tag, result: Ok(Vec::new()) })
             }
             Some(Worker::Inline(d)) => Some(serve(d.as_mut(), &job, Some(ram))),
-            Some(Worker::Thread { disk, waiting, jobs, .. }) => {
+            Some(Worker::Thread { disk, waiting, jobs, written, .. }) => {
+                let writes = matches!(job.op, DiskOp::Write { .. } | DiskOp::WriteFrom { .. });
+                if writes && !written.swap(true, Ordering::AcqRel) {
+                    // If the thread is gone the job finds out.
+                    let _ = jobs.send(None);
+                }
                 if waiting.load(Ordering::Acquire) == 0
                     && let Ok(mut disk) = disk.try_lock()
                     && let Some(done) = serve_at_once(disk.as_mut(), &job, ram)
@@ -88,9 +97,9 @@ impl Disks {
                 }
                 self.by_threads += 1;
                 waiting.fetch_add(1, Ordering::AcqRel);
-                match jobs.send((slot, job)) {
-                    Ok(()) => None,
-                    Err(mpsc::SendError((_, job))) => fault(&job, DiskFault::Io),
+                match jobs.send(Some((slot, job))) {
+                    Err(mpsc::SendError(Some((_, job)))) => fault(&job, DiskFault::Io),
+                    _ => None,
                 }
             }
         }
@@ -116,17 +125,42 @@ impl Drop for Worker {
     }
 }
 
+/// So long after a write, what a disk keeps in memory gets into its image.
+const SETTLES: Duration = Duration::from_secs(1);
+
 fn spawn(unit: u8, disk: Box<dyn Disk>, mailbox: Mailbox) -> io::Result<Worker> {
-    let (jobs, queue) = mpsc::channel::<(SlotId, DiskJob)>();
+    let (jobs, queue) = mpsc::channel::<Option<(SlotId, DiskJob)>>();
     let (disk, waiting) = (Arc::new(Mutex::new(disk)), Arc::new(AtomicUsize::new(0)));
-    let ours = (disk.clone(), waiting.clone());
+    let written = Arc::new(AtomicBool::new(false));
+    let ours = (disk.clone(), waiting.clone(), written.clone());
     let thread = std::thread::Builder::new().name(format!("disk{unit}")).spawn(move || {
-        let (disk, waiting) = ours;
+        let (disk, waiting, written) = ours;
         let lock = || disk.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Ok((slot, job)) = queue.recv() {
-            let done = serve(lock().as_mut(), &job, None);
-            waiting.fetch_sub(1, Ordering::AcqRel);
-            mailbox.send(Message::Chip(slot, HostEvent::Disk(done)));
+        let mut due: Option<Instant> = None;
+        loop {
+            let left = due.map(|at| at.saturating_duration_since(Instant::now()));
+            let next = match left {
+                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                // Also if the next job is there already: else a busy disk would never be settled.
+                Some(Duration::ZERO) => Err(RecvTimeoutError::Timeout),
+                Some(left) => queue.recv_timeout(left),
+            };
+            match next {
+                Ok(Some((slot, job))) => {
+                    let done = serve(lock().as_mut(), &job, None);
+                    waiting.fetch_sub(1, Ordering::AcqRel);
+                    mailbox.send(Message::Chip(slot, HostEvent::Disk(done)));
+                }
+                Ok(None) => due = Some(Instant::now() + SETTLES),
+                Err(RecvTimeoutError::Timeout) => {
+                    due = None;
+                    written.store(false, Ordering::Release);
+                    if let Err(e) = lock().settle() {
+                        tracing::error!("disk {unit}: {e}; what was written stays in memory for now");
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
         }
         let mut disk = lock();
         if !disk.read_only()
@@ -135,7 +169,7 @@ fn spawn(unit: u8, disk: Box<dyn Disk>, mailbox: Mailbox) -> io::Result<Worker> 
             tracing::error!("disk {unit}: the last flush failed: {e}");
         }
     })?;
-    Ok(Worker::Thread { disk, waiting, jobs, thread: Some(thread) })
+    Ok(Worker::Thread { disk, waiting, jobs, written, thread: Some(thread) })
 }
 
 /// `None`: it would have to wait, and is to be done again from its beginning.

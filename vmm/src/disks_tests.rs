@@ -11,9 +11,15 @@ struct Moody {
     permits: Receiver<()>,
     at_once: bool,
     sector: [u8; 512],
+    settled: Arc<AtomicUsize>,
 }
 
 impl Moody {
+    fn new(waits: &Arc<Mutex<bool>>, permits: Receiver<()>, fill: u8) -> Self {
+        let waits = waits.clone();
+        Self { waits, permits, at_once: false, sector: [fill; 512], settled: Arc::default() }
+    }
+
     fn ready(&self) -> io::Result<()> {
         if *self.waits.lock().unwrap() {
             if self.at_once {
@@ -41,6 +47,10 @@ impl Disk for Moody {
     }
     fn flush(&mut self) -> io::Result<()> {
         if *self.waits.lock().unwrap() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+    fn settle(&mut self) -> io::Result<()> {
+        self.settled.fetch_add(1, Ordering::AcqRel);
+        Ok(())
     }
     fn at_once(&mut self, on: bool) -> bool {
         self.at_once = on;
@@ -80,7 +90,7 @@ fn jobs_are_done_at_once_until_one_would_wait_and_in_order_behind_it() {
     let mut disks = Disks::new(mailbox.clone(), false);
     let waits = Arc::new(Mutex::new(false));
     let (permit, permits) = channel();
-    let disk = Moody { waits: waits.clone(), permits, at_once: false, sector: [1; 512] };
+    let disk = Moody::new(&waits, permits, 1);
     disks.insert(SLOT, 0, Box::new(disk)).unwrap();
     let bytes = |d: DiskDone| d.result.unwrap()[0];
     assert_eq!(bytes(disks.submit(SLOT, read(1), &ram).expect("at once")), 1);
@@ -104,11 +114,36 @@ fn a_failure_at_once_is_the_drives_and_not_tried_again() {
     let (mut disks, ram) = (Disks::new(Mailbox::default(), false), ram());
     let (_permit, permits) = channel();
     let waits = Arc::new(Mutex::new(true));
-    disks.insert(SLOT, 0, Box::new(Moody { waits, permits, at_once: false, sector: [0; 512] })).unwrap();
+    disks.insert(SLOT, 0, Box::new(Moody::new(&waits, permits, 0))).unwrap();
     let done = disks.submit(SLOT, job(1, DiskOp::Flush), &ram).expect("at once");
     assert_eq!(done.result, Err(DiskFault::Io));
     let done = disks.submit(SLOT, job(2, DiskOp::Read { lba: 1, count: 1 }), &ram).expect("at once");
     assert_eq!(done.result, Err(DiskFault::Range));
+}
+
+#[test]
+fn what_was_written_is_settled_a_second_later_and_once() {
+    let (mut disks, ram) = (Disks::new(Mailbox::default(), false), ram());
+    let (_permit, permits) = channel();
+    let disk = Moody::new(&Arc::default(), permits, 0);
+    let settled = disk.settled.clone();
+    disks.insert(SLOT, 0, Box::new(disk)).unwrap();
+    assert!(disks.submit(SLOT, read(1), &ram).is_some());
+    let wait = |n: usize| {
+        let begun = Instant::now();
+        while settled.load(Ordering::Acquire) < n {
+            assert!(begun.elapsed() < Duration::from_secs(60), "never settled");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        begun.elapsed()
+    };
+    for n in 1..3 {
+        assert!(disks.submit(SLOT, write(2, 2), &ram).is_some());
+        assert!(disks.submit(SLOT, write(3, 3), &ram).is_some());
+        assert!(wait(n) > SETTLES / 2, "before all of a burst was written");
+        std::thread::sleep(SETTLES + SETTLES / 2);
+        assert_eq!(settled.load(Ordering::Acquire), n, "nothing was written");
+    }
 }
 
 /// As a drive asks: a sector into or from memory that does not lie in one piece.
@@ -124,7 +159,7 @@ fn straight_jobs_are_done_at_once_or_not_at_all() {
         let (mut disks, ram) = (Disks::new(Mailbox::default(), inline), ram());
         let waits = Arc::new(Mutex::new(false));
         let (permit, permits) = channel();
-        let disk = Moody { waits: waits.clone(), permits, at_once: false, sector: [1; 512] };
+        let disk = Moody::new(&waits, permits, 1);
         disks.insert(SLOT, 0, Box::new(disk)).unwrap();
         ram.arena().set_code(2, true);
         assert_eq!(disks.submit(SLOT, straight(1, false), &ram).expect("at once").result, Ok(Vec::new()));
@@ -157,7 +192,7 @@ fn a_straight_job_waits_for_none_that_came_before() {
     let mut disks = Disks::new(mailbox.clone(), false);
     let waits = Arc::new(Mutex::new(true));
     let (permit, permits) = channel();
-    let disk = Moody { waits: waits.clone(), permits, at_once: false, sector: [1; 512] };
+    let disk = Moody::new(&waits, permits, 1);
     disks.insert(SLOT, 0, Box::new(disk)).unwrap();
     assert_eq!(disks.submit(SLOT, write(1, 9), &ram), None);
     *waits.lock().unwrap() = false;

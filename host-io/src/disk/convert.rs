@@ -2,10 +2,13 @@
 
 use std::fs::OpenOptions;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 use board::Disk;
 
+use super::chain::Chain;
+use super::flat::Flat;
 use super::store::{FileStore, Store};
 use super::{DiskError, Format, Mode, SECTOR, open_disk, vhd, zero};
 
@@ -20,19 +23,27 @@ pub fn create(path: &Path, format: Format, bytes: u64) -> Result<u64, DiskError>
     if !(MIN_BYTES..=MAX_BYTES).contains(&bytes) {
         return Err(DiskError::Size { bytes });
     }
+    if format == Format::VhdDifferencing {
+        return Err(DiskError::NeedsParent { path: path.into() });
+    }
     let mut s = new_file(path)?;
-    let made = match format {
-        Format::VhdFixed => vhd::create(&mut s, vhd::VhdType::Fixed, bytes),
-        Format::VhdDynamic => vhd::create(&mut s, vhd::VhdType::Dynamic, bytes),
-        Format::Raw | Format::Iso => {
-            let bytes = bytes.next_multiple_of(SECTOR);
-            s.set_len(bytes).map(|()| bytes)
-        }
-    };
+    let made = empty(&mut s, format, bytes.div_ceil(SECTOR));
     made.and_then(|n| s.sync().map(|()| n)).map_err(|source| give_up(path, "creating", source))
 }
 
-fn new_file(path: &Path) -> Result<FileStore, DiskError> {
+/// Makes an empty file an image of at least so many sectors; returns its bytes.
+fn empty(s: &mut FileStore, format: Format, sectors: u64) -> io::Result<u64> {
+    let bytes = vhd::round_up(sectors) * SECTOR;
+    match format {
+        Format::VhdFixed => vhd::format_fixed(s, bytes).map(|()| bytes),
+        Format::VhdDynamic => vhd::format_dynamic(s, bytes, vhd::BLOCK).map(|()| bytes),
+        Format::Raw | Format::Iso | Format::VhdDifferencing => {
+            s.set_len(sectors * SECTOR).map(|()| sectors * SECTOR)
+        }
+    }
+}
+
+pub(crate) fn new_file(path: &Path) -> Result<FileStore, DiskError> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(path);
     file.and_then(FileStore::new).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => DiskError::Exists { path: path.into() },
@@ -41,7 +52,7 @@ fn new_file(path: &Path) -> Result<FileStore, DiskError> {
 }
 
 /// A half-made file is worth nothing and looks like an image.
-fn give_up(path: &Path, doing: &'static str, source: io::Error) -> DiskError {
+pub(crate) fn give_up(path: &Path, doing: &'static str, source: io::Error) -> DiskError {
     // The first error is the one to tell; if the file can't be removed either, it stays.
     let _ = std::fs::remove_file(path);
     DiskError::Io { path: path.into(), doing, source }
@@ -60,24 +71,18 @@ pub fn convert(
     if !(1..=MAX_BYTES / SECTOR).contains(&sectors) {
         return Err(DiskError::Size { bytes: sectors.saturating_mul(SECTOR) });
     }
+    if format == Format::VhdDifferencing {
+        return Err(DiskError::NeedsParent { path: to.into() });
+    }
     let mut s = new_file(to)?;
     let at_to = |source| give_up(to, "writing", source);
+    empty(&mut s, format, sectors).map_err(at_to)?;
     let mut target: Box<dyn Disk> = match format {
-        Format::Raw | Format::Iso => {
-            s.set_len(sectors * SECTOR).map_err(at_to)?;
-            Box::new(super::flat::Flat::raw(s, false))
-        }
         Format::VhdFixed | Format::VhdDynamic => {
-            let bytes = vhd::round_up(sectors) * SECTOR;
-            let made = if format == Format::VhdFixed {
-                vhd::format_fixed(&mut s, bytes)
-            } else {
-                vhd::format_dynamic(&mut s, bytes, vhd::BLOCK)
-            };
-            made.map_err(at_to)?;
             // What we made ourselves has no faults.
-            super::open_store(s, to, Mode::ReadWrite)?.0.into_disk()
+            Chain::default().open_on(s, to, Mode::ReadWrite)?.image.into_disk()
         }
+        _ => Box::new(Flat::raw(s, false)),
     };
     let total = sectors * SECTOR;
     progress(0, total);
@@ -106,14 +111,19 @@ fn give_up_reading(from: &Path, to: &Path, source: io::Error) -> DiskError {
 
 /// Writes the 64 KiB pieces that hold something.
 fn write_data(target: &mut dyn Disk, lba: u64, data: &[u8]) -> io::Result<()> {
+    data_of(data).try_for_each(|part| target.write(lba + part.start as u64 / SECTOR, &data[part]))
+}
+
+/// The runs of pieces of 64 KiB that are not all zeros.
+pub(crate) fn data_of(data: &[u8]) -> impl Iterator<Item = Range<usize>> {
     const PIECE: usize = 64 << 10;
     let mut at = 0;
-    while at < data.len() {
+    std::iter::from_fn(move || {
+        at +=
+            data[at.min(data.len())..].chunks(PIECE).take_while(|p| zero(p)).map(<[u8]>::len).sum::<usize>();
         let run = data[at..].chunks(PIECE).take_while(|p| !zero(p)).map(<[u8]>::len).sum::<usize>();
-        if run > 0 {
-            target.write(lba + at as u64 / SECTOR, &data[at..at + run])?;
-        }
-        at += run + PIECE;
-    }
-    Ok(())
+        let part = at..at + run;
+        at = part.end;
+        (run > 0).then_some(part)
+    })
 }

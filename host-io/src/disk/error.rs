@@ -5,9 +5,9 @@ use std::{fmt, io};
 
 use serde::Serialize;
 
-use super::Mode;
 use super::iso::IsoFault;
 use super::vhd::VhdFault;
+use super::{Format, Mode};
 
 /// What a file was to be opened as: errors name it, and each has mends of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +87,43 @@ pub enum DiskError {
     Diskette { path: PathBuf, why: String },
     #[error("VHD {path}: {fault}; {}", fault.mend())]
     Vhd { path: PathBuf, fault: VhdFault },
+    #[error(
+        "VHD {child} holds what differs from a parent, which is not there (looked for: {tried}); put it there, or \
+         tell where it is with `heirloom disk relink {child} --parent FILE`"
+    )]
+    ParentMissing { child: PathBuf, tried: String },
+    #[error(
+        "{parent} is not the parent that VHD {child} was made over: its UUID is another; find that file and use \
+         `heirloom disk relink {child} --parent FILE`"
+    )]
+    ParentOther { child: PathBuf, parent: PathBuf },
+    #[error(
+        "{parent} was changed after VHD {child} was made over it, so that they may no longer fit; restore it as it \
+         was, or accept it with `heirloom disk relink {child}` if only its time differs (a copy)"
+    )]
+    ParentChanged { child: PathBuf, parent: PathBuf },
+    #[error(
+        "{parent}, the parent of VHD {child}, has {got} bytes, not {want}: it was changed; restore it from a backup"
+    )]
+    ParentSize { child: PathBuf, parent: PathBuf, got: u64, want: u64 },
+    #[error(
+        "{parent} is its own parent (by way of VHD {child}); restore the one that is wrong from a backup"
+    )]
+    ParentLoop { child: PathBuf, parent: PathBuf },
+    #[error("{source} (it is the parent of VHD {child})")]
+    Parent { child: PathBuf, source: Box<DiskError> },
+    #[error("{path}: a differencing VHD is made over a parent; use `heirloom disk create` with --parent")]
+    NeedsParent { path: PathBuf },
+    #[error("{path} is a {format} image and has no parent; give a differencing VHD")]
+    NoParent { path: PathBuf, format: Format },
+    #[error(
+        "{path} is a {format} image, which does not grow; `heirloom disk convert` makes a dynamic VHD of it"
+    )]
+    NotDynamic { path: PathBuf, format: Format },
+    #[error(
+        "{path} is a {format} image, over which no differencing VHD can be made; convert it to a VHD first"
+    )]
+    NoChildren { path: PathBuf, format: Format },
     #[error("CD image {path}: {fault}; {}", fault.mend())]
     Iso { path: PathBuf, fault: IsoFault },
     #[error("{path} already exists; choose another name or remove it first")]

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use board::Disk;
 
+use super::flat::Flat;
 use super::store::MemStore;
-use super::{Mode, SECTOR, iso, open_store, vhd};
+use super::{DiskError, Extents, Mode, SECTOR, iso, open_store, vhd};
 
 /// Reads and writes here and there, and reads back what was written.
 fn use_it(disk: &mut dyn Disk) {
@@ -40,16 +41,23 @@ fn summed(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(b)
 }
 
+/// Something under a differencing disk, which is not its parent's size.
+fn parent(_: &vhd::Layout, link: &vhd::Parent) -> Result<Box<dyn Extents>, DiskError> {
+    let _ = link.places(Path::new("folder/fuzz.vhd"));
+    Ok(Box::new(Flat::raw(MemStore(vec![7; 1 << 20]), true)))
+}
+
 /// Any bytes as a hard disk's image: must neither panic nor lose a write that it took.
 pub fn fuzz_open(bytes: &[u8]) {
     for mode in [Mode::ReadWrite, Mode::ReadOnly] {
         for bytes in [Some(bytes.to_vec()), summed(bytes)].into_iter().flatten() {
-            if let Ok((mut image, ..)) = open_store(MemStore(bytes), Path::new("fuzz.vhd"), mode) {
-                use_it(image.disk.as_mut());
+            let opened = open_store(MemStore(bytes), Path::new("fuzz.vhd"), mode, &mut parent);
+            if let Ok(mut o) = opened {
+                use_it(o.image.disk.as_mut());
             }
         }
         // As a raw or foreign image, by content alone.
-        let _ = open_store(MemStore(bytes.to_vec()), Path::new("fuzz"), mode);
+        let _ = open_store(MemStore(bytes.to_vec()), Path::new("fuzz"), mode, &mut parent);
     }
 }
 

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::chain::{Chain, Opened};
 use super::error::Finding;
 use super::iso::{self, IsoInfo};
 use super::store::Store;
-use super::{
-    DiskError, Format, Medium, Mode, SECTOR, absolute, ends_as_vhd, named_vhd, open_file, open_store, vhd,
-};
+use super::vhd::VhdType;
+use super::{DiskError, Format, Medium, Mode, SECTOR, absolute, ends_as_vhd, named_vhd, open_file, vhd};
 
 /// What `heirloom disk info` tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,6 +25,9 @@ pub struct ImageInfo {
     pub vhd: Option<VhdInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iso: Option<IsoInfo>,
+    /// What a differencing disk lies over, the nearest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<PathBuf>,
     /// Faults that do not keep it from use.
     pub notes: Vec<Finding>,
 }
@@ -71,6 +74,13 @@ fn note(fault: &vhd::VhdFault) -> Finding {
     Finding { fatal: fault.fatal(), what: fault.to_string(), mend: fault.mend().to_owned() }
 }
 
+/// An error of a parent, whose mend is its last part.
+fn below(e: &DiskError) -> Finding {
+    let text = e.to_string();
+    let (what, mend) = text.split_once("; ").unwrap_or((&text, "see there"));
+    Finding { fatal: true, what: what.to_owned(), mend: mend.to_owned() }
+}
+
 fn iso_note(fault: &iso::IsoFault) -> Finding {
     Finding { fatal: fault.fatal(), what: fault.to_string(), mend: fault.mend().to_owned() }
 }
@@ -106,12 +116,15 @@ pub fn info(path: &Path) -> Result<ImageInfo, DiskError> {
         allocated,
         vhd: None,
         iso: None,
+        parents: Vec::new(),
         notes: Vec::new(),
     };
-    match open_store(s, path, Mode::ReadOnly) {
-        Ok((image, layout, faults)) => Ok(ImageInfo {
+    let mut chain = Chain::default();
+    match chain.open_on(s, path, Mode::ReadOnly) {
+        Ok(Opened { image, layout, faults }) => Ok(ImageInfo {
             vhd: layout.as_ref().map(vhd_info),
             notes: faults.iter().map(note).collect(),
+            parents: chain.parents(),
             ..base(image.format, image.disk.sectors() * SECTOR)
         }),
         Err(DiskError::IsCd { .. }) => {
@@ -137,13 +150,25 @@ pub fn check(path: &Path) -> Result<CheckReport, DiskError> {
     let report = |format, findings, leaked| CheckReport { path: absolute(path), format, findings, leaked };
     if head == *vhd::COOKIE || ends_as_vhd(&mut s).map_err(io)? || named_vhd(path) {
         let (layout, faults) = vhd::examine(&mut s).map_err(io)?;
-        let kind = layout.as_ref().map_or(head == *vhd::COOKIE, |l| l.dynamic.is_some());
-        let leaked = layout.and_then(|l| l.dynamic).map_or(0, |d| d.leaked());
-        let format = if kind { Format::VhdDynamic } else { Format::VhdFixed };
-        return Ok(report(format, faults.iter().map(note).collect(), leaked));
+        let mut findings: Vec<Finding> = faults.iter().map(note).collect();
+        let format = match layout.as_ref().map(vhd::Layout::kind) {
+            Some(VhdType::Differencing) => {
+                // What is wrong below is wrong with it.
+                if let Err(e) = Chain::default().open_on(s, path, Mode::ReadOnly) {
+                    findings.push(below(&e));
+                }
+                Format::VhdDifferencing
+            }
+            Some(VhdType::Dynamic) => Format::VhdDynamic,
+            None if head == *vhd::COOKIE => Format::VhdDynamic,
+            Some(VhdType::Fixed) | None => Format::VhdFixed,
+        };
+        let link = layout.as_ref().and_then(|l| l.parent.as_ref());
+        let leaked = layout.as_ref().and_then(|l| l.dynamic.as_ref()).map_or(0, |d| d.leaked(link));
+        return Ok(report(format, findings, leaked));
     }
-    match open_store(s, path, Mode::ReadOnly) {
-        Ok((image, ..)) => Ok(report(image.format, Vec::new(), 0)),
+    match Chain::default().open_on(s, path, Mode::ReadOnly) {
+        Ok(Opened { image, .. }) => Ok(report(image.format, Vec::new(), 0)),
         Err(DiskError::IsCd { .. }) => {
             let (_, iso) = super::open_cdrom(path)?;
             Ok(report(Format::Iso, iso.faults.iter().map(iso_note).collect(), 0))

@@ -1,17 +1,21 @@
-//! Disk images: raw, VHD fixed and dynamic, ISO. Each is a [`board::Disk`].
+//! Disk images: raw, VHD fixed, dynamic and differencing, ISO. Each is a [`board::Disk`].
 //!
 //! [`open_disk`] and [`open_cdrom`] find out by content what a file is, check it whole before the machine sees
 //! it, and lock it: one writer, or many readers. [`create()`], [`info()`], [`check()`] and [`convert()`] are what
-//! `heirloom disk` offers. [`Overlay`] keeps a machine's writes away from its image.
+//! `heirloom disk` offers, with [`create_child`], [`merge()`], [`compact()`], [`diff()`] and
+//! [`relink()`]. [`Overlay`] keeps a machine's writes away from its image.
 //!
 //! No image is written to by opening it. What is wrong with one is a [`DiskError`] of one line.
 
+mod chain;
+mod child;
 mod convert;
 mod error;
 mod flat;
 mod fuzz;
 mod info;
 pub mod iso;
+mod layers;
 mod overlay;
 mod store;
 #[cfg(target_os = "linux")]
@@ -25,11 +29,14 @@ use std::path::{Path, PathBuf};
 use board::Disk;
 use serde::{Deserialize, Serialize};
 
+use self::chain::{Chain, Opened};
+pub use self::child::{create_child, relink};
 pub use self::convert::{convert, create};
 pub use self::error::{DiskError, Finding, Medium};
 use self::flat::Flat;
 pub use self::fuzz::{fuzz_iso, fuzz_open};
 pub use self::info::{CheckReport, ImageInfo, VhdInfo, check, info};
+pub use self::layers::{Compacted, compact, diff, merge};
 pub use self::overlay::Overlay;
 use self::store::{FileStore, Store};
 pub use self::vhd::VhdType;
@@ -43,6 +50,7 @@ pub enum Format {
     Raw,
     VhdFixed,
     VhdDynamic,
+    VhdDifferencing,
     Iso,
 }
 
@@ -52,6 +60,7 @@ impl std::fmt::Display for Format {
             Self::Raw => "raw",
             Self::VhdFixed => "vhd-fixed",
             Self::VhdDynamic => "vhd-dynamic",
+            Self::VhdDifferencing => "vhd-differencing",
             Self::Iso => "iso",
         })
     }
@@ -148,12 +157,16 @@ const FOREIGN: [(&[u8], &str); 5] = [
     (b"vhdxfile", "VHDX"),
 ];
 
+/// Finds and opens what a differencing disk lies over.
+type Parents<'a> = dyn FnMut(&vhd::Layout, &vhd::Parent) -> Result<Box<dyn Extents>, DiskError> + 'a;
+
 /// What a store holds, and what is wrong with it. `path` is for messages.
 fn open_store<S: Store + 'static>(
     mut s: S,
     path: &Path,
     mode: Mode,
-) -> Result<(Image, Option<vhd::Layout>, Vec<vhd::VhdFault>), DiskError> {
+    parents: &mut Parents<'_>,
+) -> Result<Opened, DiskError> {
     let io = |source| DiskError::Io { path: path.into(), doing: "reading", source };
     let len = s.len();
     if len == 0 {
@@ -175,11 +188,13 @@ fn open_store<S: Store + 'static>(
         let copy = layout.clone();
         let (disk, format): (Box<dyn Extents>, _) = match copy.dynamic.clone() {
             Some(blocks) => {
-                (Box::new(vhd::Dynamic::new(s, copy, blocks, &faults, read_only)), Format::VhdDynamic)
+                let parent = layout.parent.as_ref().map(|link| parents(&layout, link)).transpose()?;
+                let format = if parent.is_some() { Format::VhdDifferencing } else { Format::VhdDynamic };
+                (Box::new(vhd::Dynamic::new(s, copy, blocks, &faults, read_only, parent)), format)
             }
             None => (Box::new(Flat::vhd(s, copy.sectors, copy.geometry, read_only)), Format::VhdFixed),
         };
-        return Ok((Image { disk, format }, Some(layout), faults));
+        return Ok(Opened { image: Image { disk, format }, layout: Some(layout), faults });
     }
     if !len.is_multiple_of(SECTOR) {
         return Err(DiskError::Ragged { path: path.into(), got: len });
@@ -188,7 +203,8 @@ fn open_store<S: Store + 'static>(
     if !partitioned && !iso::examine(&mut s).map_err(io)?.faults.iter().any(iso::IsoFault::fatal) {
         return Err(DiskError::IsCd { path: path.into() });
     }
-    Ok((Image { disk: Box::new(Flat::raw(s, read_only)), format: Format::Raw }, None, Vec::new()))
+    let image = Image { disk: Box::new(Flat::raw(s, read_only)), format: Format::Raw };
+    Ok(Opened { image, layout: None, faults: Vec::new() })
 }
 
 fn ends_as_vhd<S: Store>(s: &mut S) -> io::Result<bool> {
@@ -211,7 +227,7 @@ fn named_vhd(path: &Path) -> bool {
 
 /// Opens a hard disk's image, of whatever format.
 pub fn open_disk(path: &Path, mode: Mode) -> Result<Image, DiskError> {
-    let (image, _, faults) = open_store(open_file(path, Medium::Disk(mode))?, path, mode)?;
+    let Opened { image, faults, .. } = Chain::default().open(path, mode)?;
     for fault in faults {
         tracing::warn!(path = %path.display(), "{fault}; {}", fault.mend());
     }

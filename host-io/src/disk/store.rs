@@ -72,6 +72,10 @@ impl FileStore {
         })
     }
 
+    pub(crate) fn set_modified(&self, at: std::time::SystemTime) -> io::Result<()> {
+        self.file.set_modified(at)
+    }
+
     /// From the host's cache, or not at all. preadv2(2), RWF_NOWAIT.
     #[cfg(target_os = "linux")]
     fn read_cached(&self, at: u64, buf: &mut [u8]) -> io::Result<()> {

@@ -1,9 +1,7 @@
-use std::path::Path;
-
 use super::super::iso::{BootEntry, Emulation, IsoFault, examine};
 use super::super::store::MemStore;
-use super::super::{DiskError, Mode, open_cdrom, open_store};
-use super::Dir;
+use super::super::{DiskError, Mode, open_cdrom};
+use super::{Dir, open_named};
 
 /// A CD image of 64 blocks: a volume descriptor, and if asked a boot record with its catalog in block 20.
 pub(super) fn iso(boot: bool) -> Vec<u8> {
@@ -89,8 +87,8 @@ fn a_cd_reads_in_whole_blocks_and_takes_no_write() {
 #[test]
 fn a_cd_is_no_hard_disk_unless_it_is_hybrid() {
     let mut b = iso(true);
-    let e = open_store(MemStore(b.clone()), Path::new("x.iso"), Mode::ReadOnly).err().unwrap();
+    let e = open_named(MemStore(b.clone()), "x.iso", Mode::ReadOnly).err().unwrap();
     assert!(matches!(e, DiskError::IsCd { .. }) && e.to_string().contains("--cdrom"));
     b[510..512].copy_from_slice(&[0x55, 0xaa]);
-    assert!(open_store(MemStore(b), Path::new("x.iso"), Mode::ReadOnly).is_ok());
+    assert!(open_named(MemStore(b), "x.iso", Mode::ReadOnly).is_ok());
 }

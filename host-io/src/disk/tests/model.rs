@@ -2,16 +2,15 @@
 
 use std::cell::Cell;
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use board::{Disk, pieces};
 use proptest::prelude::*;
 
+use super::super::Mode;
 use super::super::store::{MemStore, Store};
 use super::super::vhd::VhdType;
-use super::super::{Mode, open_store};
-use super::{pattern, vhd};
+use super::{below, open_on, pattern, vhd};
 
 const SECTORS: u64 = 5000;
 const BLOCK: u32 = 64 << 10;
@@ -54,7 +53,7 @@ impl Store for Shared {
 }
 
 fn open(s: Shared) -> Box<dyn Disk> {
-    open_store(s, Path::new("model.vhd"), Mode::ReadWrite).unwrap().0.into_disk()
+    open_on(s, Mode::ReadWrite).unwrap().image.into_disk()
 }
 
 fn shared(bytes: Vec<u8>) -> Shared {
@@ -109,7 +108,7 @@ fn run(kind: VhdType, ops: Vec<Op>) {
     let store = shared(vhd(kind, SECTORS, BLOCK));
     let mut disk = open(store.clone());
     let total = disk.sectors();
-    let mut model = vec![0_u8; total as usize * 512];
+    let mut model = below(kind, total);
     for op in ops {
         match op {
             Op::Write { lba, sectors, fill } => {
@@ -149,9 +148,13 @@ fn run(kind: VhdType, ops: Vec<Op>) {
                     assert!(got == model[lba as usize * 512..][..got.len()], "at {lba}");
                 }
             }
-            Op::Reopen => disk = open(store.clone()),
+            Op::Reopen => {
+                drop(disk);
+                disk = open(store.clone());
+            }
         }
     }
+    drop(disk);
     let mut disk = open(store);
     let mut all = vec![0; model.len()];
     disk.read(0, &mut all).unwrap();
@@ -164,6 +167,11 @@ proptest! {
     #[test]
     fn a_dynamic_vhd_is_an_array_of_bytes(ops in prop::collection::vec(op(), 1..60)) {
         run(VhdType::Dynamic, ops);
+    }
+
+    #[test]
+    fn a_differencing_vhd_is_its_parent_with_changes(ops in prop::collection::vec(op(), 1..60)) {
+        run(VhdType::Differencing, ops);
     }
 
     #[test]
@@ -212,6 +220,7 @@ fn zeros_allocate_nothing() {
     disk.write(0, &vec![0; 1 << 20]).unwrap();
     assert_eq!(store.len(), before);
     disk.write(300, &pattern(0, 1)).unwrap();
+    drop(disk);
     assert_eq!(store.len(), before + 512 + u64::from(BLOCK));
 }
 
@@ -240,6 +249,7 @@ fn sectors_that_the_bitmap_leaves_out_read_zero_until_written() {
     let data = cells(&pattern(78, 2));
     disk.write_from(7, &[&data[..1], &data[1..]]).unwrap();
     want[7 * 512..9 * 512].copy_from_slice(&pattern(78, 2));
+    drop(disk);
     let mut disk = open(store);
     disk.read(0, &mut got).unwrap();
     assert!(got == want);

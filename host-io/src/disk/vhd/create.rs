@@ -4,7 +4,8 @@ use std::io;
 use std::time::UNIX_EPOCH;
 
 use super::footer::{FOOTER, Footer, HEADER, Header, Uuid, VhdType};
-use super::geometry::{geometry, round_up};
+use super::geometry::geometry;
+use super::parent::Link;
 use crate::disk::SECTOR;
 use crate::disk::store::Store;
 
@@ -15,16 +16,6 @@ fn now() -> u64 {
     UNIX_EPOCH.elapsed().map_or(0, |d| d.as_secs())
 }
 
-/// Makes a VHD of at least `bytes` in an empty store; returns its size, rounded up to a geometry's.
-pub fn create<S: Store + ?Sized>(s: &mut S, kind: VhdType, bytes: u64) -> io::Result<u64> {
-    let bytes = round_up(bytes.div_ceil(SECTOR)) * SECTOR;
-    match kind {
-        VhdType::Fixed => format_fixed(s, bytes)?,
-        VhdType::Dynamic => format_dynamic(s, bytes, BLOCK)?,
-    }
-    Ok(bytes)
-}
-
 pub(crate) fn format_fixed<S: Store + ?Sized>(s: &mut S, bytes: u64) -> io::Result<()> {
     let footer = Footer::new(VhdType::Fixed, bytes, geometry(bytes / SECTOR), Uuid::random(), now());
     s.set_len(bytes)?;
@@ -33,10 +24,31 @@ pub(crate) fn format_fixed<S: Store + ?Sized>(s: &mut S, bytes: u64) -> io::Resu
 
 pub(crate) fn format_dynamic<S: Store + ?Sized>(s: &mut S, bytes: u64, block: u32) -> io::Result<()> {
     let footer = Footer::new(VhdType::Dynamic, bytes, geometry(bytes / SECTOR), Uuid::random(), now());
-    let entries = bytes.div_ceil(u64::from(block)) as u32;
+    format(s, &footer, block, None)
+}
+
+/// A disk without blocks over the one that `parent` is the footer of.
+pub(crate) fn format_child<S: Store + ?Sized>(
+    s: &mut S,
+    parent: &Footer,
+    link: &Link,
+    block: u32,
+) -> io::Result<()> {
+    let size = parent.current_size();
+    let mut footer = Footer::new(VhdType::Differencing, size, parent.geometry(), Uuid::random(), now());
+    footer.take_size_from(parent);
+    format(s, &footer, block, Some(link))
+}
+
+fn format<S: Store + ?Sized>(s: &mut S, footer: &Footer, block: u32, link: Option<&Link>) -> io::Result<()> {
+    let entries = footer.current_size().div_ceil(u64::from(block)) as u32;
     let table = vec![0xff; (entries as usize * 4).next_multiple_of(SECTOR as usize)];
+    let behind = (FOOTER + HEADER + table.len()) as u64;
+    let mut header = Header::new(entries, block);
+    let locators = link.map_or_else(Vec::new, |l| l.set(&mut header, behind));
     s.write_at(0, &footer.bytes)?;
-    s.write_at(FOOTER as u64, &Header::new(entries, block).bytes)?;
+    s.write_at(FOOTER as u64, &header.bytes)?;
     s.write_at((FOOTER + HEADER) as u64, &table)?;
-    s.write_at((FOOTER + HEADER + table.len()) as u64, &footer.bytes)
+    s.write_at(behind, &locators)?;
+    s.write_at(behind + locators.len() as u64, &footer.bytes)
 }

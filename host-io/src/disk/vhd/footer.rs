@@ -20,6 +20,24 @@ const EPOCH: u64 = 946_684_800;
 pub enum VhdType {
     Fixed,
     Dynamic,
+    /// Holds what differs from its parent.
+    Differencing,
+}
+
+impl VhdType {
+    /// The footer's "disk type".
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Self::Fixed => 2,
+            Self::Dynamic => 3,
+            Self::Differencing => 4,
+        }
+    }
+}
+
+/// The format's time: seconds since 2000 of seconds since 1970.
+pub(crate) fn stamp(unix: u64) -> u32 {
+    unix.saturating_sub(EPOCH) as u32
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,7 +85,7 @@ pub(crate) fn be32(b: &[u8], at: usize) -> u32 {
     b.get(at..at + 4).map_or(0, |b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]))
 }
 
-fn be64(b: &[u8], at: usize) -> u64 {
+pub(crate) fn be64(b: &[u8], at: usize) -> u64 {
     u64::from(be32(b, at)) << 32 | u64::from(be32(b, at + 4))
 }
 
@@ -79,6 +97,9 @@ pub(crate) fn checksum(b: &[u8], field: usize) -> u32 {
 }
 
 const SUM: usize = 64;
+/// The reserved part begins at 85.
+const MERGING: usize = 96;
+const MERGE_MARK: &[u8; 8] = b"hrlmerge";
 
 impl Footer {
     pub(crate) fn is_there(b: &[u8]) -> bool {
@@ -135,6 +156,21 @@ impl Footer {
         self.bytes[84] != 0
     }
 
+    pub(crate) fn set_data_offset(&mut self, at: u64) {
+        self.bytes[16..24].copy_from_slice(&at.to_be_bytes());
+        self.sum();
+    }
+
+    /// Ours, in the reserved part: this disk is being merged into its parent.
+    pub(crate) fn merging(&self) -> bool {
+        self.bytes[MERGING..].starts_with(MERGE_MARK)
+    }
+
+    pub(crate) fn set_merging(&mut self) {
+        self.bytes[MERGING..MERGING + MERGE_MARK.len()].copy_from_slice(MERGE_MARK);
+        self.sum();
+    }
+
     /// A new disk's footer.
     pub(crate) fn new(kind: VhdType, bytes: u64, geometry: Geometry, uuid: Uuid, now: u64) -> Self {
         let mut b = [0; FOOTER];
@@ -143,7 +179,7 @@ impl Footer {
         b[12..16].copy_from_slice(&0x0001_0000_u32.to_be_bytes());
         let offset = if kind == VhdType::Fixed { u64::MAX } else { FOOTER as u64 };
         b[16..24].copy_from_slice(&offset.to_be_bytes());
-        b[24..28].copy_from_slice(&(now.saturating_sub(EPOCH) as u32).to_be_bytes());
+        b[24..28].copy_from_slice(&stamp(now).to_be_bytes());
         b[28..32].copy_from_slice(b"hrlm");
         b[32..36].copy_from_slice(&0x0001_0000_u32.to_be_bytes());
         b[36..40].copy_from_slice(b"Wi2k");
@@ -152,11 +188,25 @@ impl Footer {
         b[56..58].copy_from_slice(&geometry.cylinders.to_be_bytes());
         b[58] = geometry.heads;
         b[59] = geometry.sectors;
-        b[60..64].copy_from_slice(&if kind == VhdType::Fixed { 2_u32 } else { 3 }.to_be_bytes());
+        b[60..64].copy_from_slice(&kind.number().to_be_bytes());
         b[68..84].copy_from_slice(&uuid.0);
-        let sum = checksum(&b, SUM);
-        b[SUM..SUM + 4].copy_from_slice(&sum.to_be_bytes());
-        Self { bytes: b }
+        let mut f = Self { bytes: b };
+        f.sum();
+        f
+    }
+
+    /// Makes the checksum right.
+    pub(crate) fn sum(&mut self) {
+        let sum = checksum(&self.bytes, SUM);
+        self.bytes[SUM..SUM + 4].copy_from_slice(&sum.to_be_bytes());
+    }
+
+    /// What decides, beside the numbers, how large readers think the disk is.
+    pub(crate) fn take_size_from(&mut self, other: &Self) {
+        for field in [28..36, 40..60] {
+            self.bytes[field.clone()].copy_from_slice(&other.bytes[field]);
+        }
+        self.sum();
     }
 }
 
@@ -201,8 +251,19 @@ impl Header {
         b[24..28].copy_from_slice(&0x0001_0000_u32.to_be_bytes());
         b[28..32].copy_from_slice(&entries.to_be_bytes());
         b[32..36].copy_from_slice(&block_size.to_be_bytes());
-        let sum = checksum(&b, HEADER_SUM);
-        b[HEADER_SUM..HEADER_SUM + 4].copy_from_slice(&sum.to_be_bytes());
-        Self { bytes: b }
+        let mut h = Self { bytes: b };
+        h.sum();
+        h
+    }
+
+    pub(crate) fn set_table(&mut self, at: u64, entries: u32) {
+        self.bytes[16..24].copy_from_slice(&at.to_be_bytes());
+        self.bytes[28..32].copy_from_slice(&entries.to_be_bytes());
+        self.sum();
+    }
+
+    pub(crate) fn sum(&mut self) {
+        let sum = checksum(&self.bytes, HEADER_SUM);
+        self.bytes[HEADER_SUM..HEADER_SUM + 4].copy_from_slice(&sum.to_be_bytes());
     }
 }

@@ -6,6 +6,7 @@ use board::Geometry;
 
 use super::footer::{FOOTER, Footer, HEADER, Header, UNUSED, VhdType, be32};
 use super::geometry::{MOST, covered};
+use super::parent::Parent;
 use crate::disk::SECTOR;
 use crate::disk::store::Store;
 
@@ -29,9 +30,7 @@ pub enum VhdFault {
     CopyDiffers,
     #[error("the footer's version is {0:#010x}, not 1.0")]
     Version(u32),
-    #[error("the footer's disk type 4 says that this is a differencing disk")]
-    Differencing,
-    #[error("the footer's disk type is {0}, neither 2 (fixed) nor 3 (dynamic)")]
+    #[error("the footer's disk type is {0}, neither 2 (fixed) nor 3 (dynamic) nor 4 (differencing)")]
     Type(u32),
     #[error("the footer's current size of {0} bytes is no whole number of sectors between 1 and 2040 GiB")]
     Size(u64),
@@ -55,6 +54,8 @@ pub enum VhdFault {
     BatRange { entry: u32, sector: u32, first: u64, end: u64 },
     #[error("BAT entries {a} and {b} name overlapping blocks at sectors {at_a} and {at_b}")]
     Overlap { a: u32, b: u32, at_a: u32, at_b: u32 },
+    #[error("the parent locator {code:?} lies outside of the file, or within a block")]
+    Locator { code: String },
     #[error("the disk belongs to a saved machine state (saved state byte set)")]
     SavedState,
 }
@@ -62,7 +63,10 @@ pub enum VhdFault {
 impl VhdFault {
     /// Does it keep us from using the image?
     pub fn fatal(&self) -> bool {
-        !matches!(self, Self::LastFooter | Self::FooterCopy | Self::CopyDiffers | Self::SavedState)
+        !matches!(
+            self,
+            Self::LastFooter | Self::FooterCopy | Self::CopyDiffers | Self::Locator { .. } | Self::SavedState
+        )
     }
 
     /// What to do about it.
@@ -76,11 +80,8 @@ impl VhdFault {
             }
             Self::LastFooter | Self::FooterCopy => "it can be used, the first write to the disk mends it",
             Self::CopyDiffers => "it can be used; `heirloom disk convert` to a new VHD mends it",
-            Self::Differencing => {
-                "merge it into its parent with the program that made it, then use the parent"
-            }
             Self::Version(_) | Self::HeaderVersion(_) | Self::Type(_) => {
-                "convert it with the program that made it to a fixed or dynamic VHD of version 1.0"
+                "convert it with the program that made it to a VHD of version 1.0"
             }
             Self::Size(_)
             | Self::HeaderOffset(_)
@@ -91,6 +92,7 @@ impl VhdFault {
             Self::BatRange { .. } | Self::Overlap { .. } => {
                 "the table is damaged: restore the file from a backup, `heirloom disk check` lists all faults"
             }
+            Self::Locator { .. } => "`heirloom disk relink` with --parent writes its link anew",
             Self::SavedState => {
                 "resume that machine and shut it down before the disk is written to elsewhere"
             }
@@ -106,6 +108,18 @@ pub(crate) struct Layout {
     pub(crate) sectors: u64,
     pub(crate) geometry: Geometry,
     pub(crate) dynamic: Option<Blocks>,
+    /// A differencing disk's.
+    pub(crate) parent: Option<Parent>,
+}
+
+impl Layout {
+    pub(crate) fn kind(&self) -> VhdType {
+        match (&self.dynamic, &self.parent) {
+            (None, _) => VhdType::Fixed,
+            (Some(_), None) => VhdType::Dynamic,
+            (Some(_), Some(_)) => VhdType::Differencing,
+        }
+    }
 }
 
 /// The dynamic part.
@@ -117,6 +131,7 @@ pub(crate) struct Blocks {
     pub(crate) bat: Vec<u32>,
     /// Where the next block goes: the last footer's place.
     pub(crate) end: u64,
+    pub(crate) header: Header,
 }
 
 impl Blocks {
@@ -210,10 +225,7 @@ pub(crate) fn examine<S: Store + ?Sized>(s: &mut S) -> io::Result<(Option<Layout
     let kind = match footer.disk_type() {
         2 => VhdType::Fixed,
         3 => VhdType::Dynamic,
-        4 => {
-            faults.push(VhdFault::Differencing);
-            return Ok((None, faults));
-        }
+        4 => VhdType::Differencing,
         n => {
             faults.push(VhdFault::Type(n));
             return Ok((None, faults));
@@ -231,11 +243,17 @@ pub(crate) fn examine<S: Store + ?Sized>(s: &mut S) -> io::Result<(Option<Layout
             }
             None
         }
-        VhdType::Dynamic => read_blocks(s, &footer, sectors, at.next_multiple_of(SECTOR), &mut faults)?,
+        VhdType::Dynamic | VhdType::Differencing => {
+            read_blocks(s, &footer, sectors, at.next_multiple_of(SECTOR), &mut faults)?
+        }
+    };
+    let parent = match &dynamic {
+        Some(blocks) if kind == VhdType::Differencing => Some(read_parent(s, blocks, &mut faults)?),
+        _ => None,
     };
     let whole = !faults.iter().any(VhdFault::fatal);
     let geometry = footer.geometry();
-    Ok((whole.then_some(Layout { footer, sectors, geometry, dynamic }), faults))
+    Ok((whole.then_some(Layout { footer, sectors, geometry, dynamic, parent }), faults))
 }
 
 fn read_blocks<S: Store + ?Sized>(
@@ -291,7 +309,7 @@ fn read_blocks<S: Store + ?Sized>(
     s.read_at(table, &mut raw)?;
     let bat: Vec<u32> = (0..need as usize).map(|n| be32(&raw, n * 4)).collect();
     let first = table_end.max(header_end).div_ceil(SECTOR);
-    let mut blocks = Blocks { table, block_size, bat, end };
+    let mut blocks = Blocks { table, block_size, bat, end, header };
     check_bat(&blocks, first, faults);
     if faults.contains(&VhdFault::LastFooter) {
         // The footer's place is the file's last 512 bytes, unless the file was cut right behind a block.
@@ -301,6 +319,27 @@ fn read_blocks<S: Store + ?Sized>(
         blocks.end = last.max(used).max(first * SECTOR);
     }
     Ok(Some(blocks))
+}
+
+fn read_parent<S: Store + ?Sized>(
+    s: &mut S,
+    blocks: &Blocks,
+    faults: &mut Vec<VhdFault>,
+) -> io::Result<Parent> {
+    let mut parent = Parent::of(&blocks.header);
+    let len = u64::from(blocks.block_size + blocks.bitmap_bytes());
+    for l in &mut parent.locators {
+        let there = l.offset..l.offset.saturating_add(u64::from(l.len));
+        let mut starts = blocks.bat.iter().filter(|b| **b != UNUSED).map(|b| u64::from(*b) * SECTOR);
+        if !l.fits(s.len()) || starts.any(|b| b < there.end && there.start < b + len) {
+            faults.push(VhdFault::Locator { code: l.code() });
+        } else {
+            let mut bytes = vec![0; l.len as usize];
+            s.read_at(l.offset, &mut bytes)?;
+            l.learn(&bytes);
+        }
+    }
+    Ok(parent)
 }
 
 /// Every block lies between the tables and the footer, and no two overlap.
@@ -330,11 +369,30 @@ impl Blocks {
         self.bat.iter().filter(|s| **s != UNUSED).count()
     }
 
-    /// Bytes between the table and the footer that belong to no block: what a killed process may leave.
-    pub(crate) fn leaked(&self) -> u64 {
-        let first = (self.table + self.bat.len() as u64 * 4).next_multiple_of(SECTOR);
+    /// The blocks that are there, by their places in the file.
+    pub(crate) fn in_order(&self) -> Vec<usize> {
+        let mut all: Vec<usize> = (0..self.bat.len()).filter(|b| self.bat[*b] != UNUSED).collect();
+        all.sort_unstable_by_key(|b| self.bat[*b]);
+        all
+    }
+
+    /// Where what the disk needs ends.
+    pub(crate) fn used_end(&self, link: Option<&Parent>) -> u64 {
+        let len = u64::from(self.block_size + self.bitmap_bytes());
+        let blocks = self.bat.iter().filter(|s| **s != UNUSED).map(|s| u64::from(*s) * SECTOR + len);
+        let locators = link.into_iter().flat_map(|p| &p.locators).map(|l| l.offset.saturating_add(l.room));
+        let tables = self.table + u64::from(self.header.entries()) * 4;
+        let end = blocks.chain(locators.filter(|l| *l <= self.end)).max().unwrap_or(0);
+        end.max(tables).max((FOOTER + HEADER) as u64).next_multiple_of(SECTOR).min(self.end)
+    }
+
+    /// Bytes that belong to no block: what a killed process may leave.
+    pub(crate) fn leaked(&self, link: Option<&Parent>) -> u64 {
         let blocks = self.used() as u64 * u64::from(self.block_size + self.bitmap_bytes());
+        let first = (self.table + self.bat.len() as u64 * 4).next_multiple_of(SECTOR);
+        let links: u64 = link.map_or(0, |p| p.locators.iter().map(|l| l.room).sum());
         // Up to a block's worth is alignment and other programs' tables.
-        self.end.saturating_sub(first + blocks) / u64::from(self.block_size) * u64::from(self.block_size)
+        self.end.saturating_sub(first + blocks + links) / u64::from(self.block_size)
+            * u64::from(self.block_size)
     }
 }
