@@ -1,6 +1,7 @@
 //! `heirloom run`: builds a machine from a spec file and flags, runs it in this process until it is off.
 
 pub(crate) mod ports;
+mod undo;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -45,8 +46,9 @@ pub(crate) struct Args {
     /// host, or instructions: a run that repeats bit by bit (software engine)
     #[arg(long, value_parser = spec::clock)]
     clock: Option<ClockKind>,
-    /// A hard disk: raw or VHD. ro: never written; overlay: writes are dropped at the end
-    #[arg(long, value_name = "IMG[,ro][,overlay]", value_parser = spec::disk)]
+    /// A hard disk: raw or VHD. ro: never written; overlay: writes are dropped at the end; undo: writes go to an undo disk
+    /// beside it, which is kept, or at the end committed to the disk or discarded
+    #[arg(long, value_name = "IMG[,ro][,overlay][,undo[=commit|=discard]][,undo-file=PATH]", value_parser = spec::disk)]
     disk: Vec<DiskSpec>,
     /// A CD-ROM drive with this ISO image in it ("none": empty)
     #[arg(long, value_name = "ISO")]
@@ -192,7 +194,7 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     let link = ports::Link::default();
 
     let opened = ports::open(&spec, &frame, &link, &ender, expect.as_deref())?;
-    let ports::Opened { ports, cdroms, terminal, viewers, control } = opened;
+    let ports::Opened { ports, cdroms, terminal, viewers, control, undo } = opened;
     let mut machine = Machine::build(&parts, ports).map_err(|e| explain(e, &spec))?;
     if let Some(ns) = stop_after {
         machine.stop_after(ns);
@@ -224,6 +226,7 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     drop(viewers);
     machine.draw_last_frame();
     drop(machine);
+    let undone = undo.close(matches!(outcome, Ok(Outcome::PoweredOff)) && ender.why() != End::TimedOut);
     // Last: the name is free once the disks are.
     drop(server);
     drop(terminal);
@@ -235,7 +238,9 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     if stats {
         doctor::say(&format!("guest time {guest_ns} ns, {instructions} instructions"));
     }
-    match (outcome.context("the machine failed")?, ender.why()) {
+    let outcome = outcome.context("the machine failed")?;
+    undone?;
+    match (outcome, ender.why()) {
         (Outcome::Crashed { report }, _) => {
             eprintln!("heirloom: the guest crashed: {report}");
             Ok(ExitCode::from(3))

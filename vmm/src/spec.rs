@@ -66,12 +66,47 @@ impl std::fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DiskSpec {
     pub path: PathBuf,
     pub read_only: bool,
     /// Writes go to a temporary layer that is dropped at the end.
     pub overlay: bool,
+    /// Writes go to an undo disk, and this becomes of it.
+    pub undo: Option<UndoClose>,
+    /// The undo disk's file; else one beside the image.
+    pub undo_file: Option<PathBuf>,
+}
+
+/// What becomes of an undo disk when the machine is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UndoClose {
+    /// It stays, and the next run goes on with it.
+    Keep,
+    /// It is merged into the image.
+    Commit,
+    /// It is removed: the image is as it was.
+    Discard,
+}
+
+impl DiskSpec {
+    /// The undo disk's file.
+    pub fn undo_file(&self) -> PathBuf {
+        self.undo_file.clone().unwrap_or_else(|| self.path.with_extension("vud"))
+    }
+
+    fn check(&self, bad: &mut Vec<String>) {
+        let path = self.path.display();
+        if self.undo.is_some() && (self.read_only || self.overlay) {
+            bad.push(format!("disk {path}: undo beside ro or overlay; a disk's writes go to one place"));
+        }
+        if self.undo.is_none() && self.undo_file.is_some() {
+            bad.push(format!("disk {path}: an undo file without undo; say what becomes of it: undo=keep"));
+        }
+        if self.undo.is_some() && self.undo_file() == self.path {
+            bad.push(format!("disk {path}: the undo file is the disk itself; choose another name"));
+        }
+    }
 }
 
 /// A diskette drive.
@@ -272,7 +307,7 @@ pub fn boot(s: &str) -> Result<String, String> {
 pub fn disk(s: &str) -> Result<DiskSpec, String> {
     let mut words = s.split(',');
     let path = words.next().unwrap_or_default();
-    let mut d = DiskSpec { path: path.into(), read_only: false, overlay: false };
+    let mut d = DiskSpec { path: path.into(), ..DiskSpec::default() };
     if path.is_empty() {
         return Err("disk without a path".into());
     }
@@ -280,10 +315,28 @@ pub fn disk(s: &str) -> Result<DiskSpec, String> {
         match w {
             "ro" => d.read_only = true,
             "overlay" => d.overlay = true,
-            _ => return Err(format!("disk option {w:?}; use ro or overlay")),
+            "undo" => d.undo = Some(UndoClose::Keep),
+            w => match w.split_once('=') {
+                Some(("undo", close)) => d.undo = Some(undo(close)?),
+                Some(("undo-file", file)) if !file.is_empty() => d.undo_file = Some(file.into()),
+                _ => {
+                    return Err(format!(
+                        "disk option {w:?}; use ro, overlay, undo, undo=commit, undo=discard or undo-file=PATH"
+                    ));
+                }
+            },
         }
     }
     Ok(d)
+}
+
+fn undo(s: &str) -> Result<UndoClose, String> {
+    match s {
+        "keep" => Ok(UndoClose::Keep),
+        "commit" => Ok(UndoClose::Commit),
+        "discard" => Ok(UndoClose::Discard),
+        _ => Err(format!("undo {s:?}; use keep, commit or discard")),
+    }
 }
 
 pub fn floppy(s: &str) -> Result<FloppySpec, String> {
@@ -386,10 +439,12 @@ impl MachineSpec {
             r.text("audio", audio, |v| s.audio = v);
             r.texts("display", display, |v| s.display.push(v));
             r.tables("disk", |t| {
-                let mut d = DiskSpec { path: PathBuf::new(), read_only: false, overlay: false };
+                let mut d = DiskSpec::default();
                 t.text("path", path, |v| d.path = v);
                 t.flag("read_only", |v| d.read_only = v);
                 t.flag("overlay", |v| d.overlay = v);
+                t.text("undo", undo, |v| d.undo = Some(v));
+                t.text("undo_file", path, |v| d.undo_file = Some(v));
                 t.needs("path");
                 s.disks.push(d);
             });
@@ -421,7 +476,8 @@ impl MachineSpec {
     pub fn rebase(&mut self, base: &Path) {
         let paths = [&mut self.kernel, &mut self.initrd, &mut self.bios].into_iter().flatten();
         let floppies = self.floppies.iter_mut().filter_map(|f| f.path.as_mut());
-        let media = self.cdroms.iter_mut().flatten().chain(self.disks.iter_mut().map(|d| &mut d.path));
+        let disks = self.disks.iter_mut().flat_map(|d| std::iter::once(&mut d.path).chain(&mut d.undo_file));
+        let media = self.cdroms.iter_mut().flatten().chain(disks);
         let ports = self.serial.iter_mut().filter_map(|s| match s {
             SerialSpec::File(p) | SerialSpec::Unix(p) | SerialSpec::UnixConnect(p) => Some(p),
             SerialSpec::None | SerialSpec::Stdio | SerialSpec::Tcp(_) | SerialSpec::TcpConnect(_) => None,
@@ -447,6 +503,7 @@ impl MachineSpec {
         if drives > 4 {
             bad.push(format!("{drives} drives; the two IDE channels take 4 disks and CD-ROMs together"));
         }
+        self.disks.iter().for_each(|d| d.check(&mut bad));
         if self.floppies.len() > FLOPPIES {
             bad.push(format!("{} diskette drives; the machine takes 2, A: and B:", self.floppies.len()));
         }

@@ -19,6 +19,7 @@ use vmm::spec::{
 };
 use vmm::{Drive, Floppy, Handle, NoAnswer, Ports};
 
+use super::undo::UndoDisks;
 use super::{End, Ender, Terminal};
 use crate::terminal::{LEAVE, Raw};
 use crate::{Usage, control};
@@ -82,6 +83,7 @@ pub(crate) struct Opened {
     pub(crate) terminal: Terminal,
     pub(crate) viewers: Vec<Viewers>,
     pub(crate) control: control::Listener,
+    pub(crate) undo: UndoDisks,
 }
 
 /// An address for viewers, and what they have to know.
@@ -99,7 +101,8 @@ pub(crate) fn open(
     expect: Option<&str>,
 ) -> Result<Opened> {
     let addresses = vnc_addresses(s)?;
-    let drives = drives(s)?;
+    let mut undo = UndoDisks::default();
+    let drives = drives(s, &mut undo)?;
     let is_cdrom = |n: &u8| matches!(drives[usize::from(*n)], Some(Drive::Cdrom { .. }));
     let cdroms = (0..drives.len() as u8).filter(is_cdrom).collect();
     let mut floppies = [None, None];
@@ -151,7 +154,7 @@ pub(crate) fn open(
         AudioSpec::Wav(p) => Some(Box::new(audio::Wav::create(p)?)),
     };
     let ports = Ports { drives, floppies, serial, net, parallel, sound, display: Box::new(frame.scanout()) };
-    Ok(Opened { ports, cdroms, terminal, viewers, control })
+    Ok(Opened { ports, cdroms, terminal, viewers, control, undo })
 }
 
 fn vnc_addresses(s: &MachineSpec) -> Result<Vec<(SocketAddr, Option<String>)>, Usage> {
@@ -194,10 +197,10 @@ fn cable(kind: &NetKind, wake: Wake) -> Result<Box<dyn NetPort>> {
 
 /// IDE order: disks first, then CD-ROMs, and a CD-ROM alone or after one disk goes to the secondary channel's
 /// master, where every system looks for it.
-fn drives(s: &MachineSpec) -> Result<[Option<Drive>; 4]> {
+fn drives(s: &MachineSpec, undo: &mut UndoDisks) -> Result<[Option<Drive>; 4]> {
     let mut drives = [const { None }; 4];
     for (i, d) in s.disks.iter().enumerate() {
-        drives[i] = Some(Drive::Disk { disk: open_disk(d)? });
+        drives[i] = Some(Drive::Disk { disk: open_disk(d, undo)? });
     }
     let mut unit = s.disks.len();
     if s.cdroms.len() + unit.max(2) <= 4 {
@@ -246,7 +249,10 @@ fn leaving(input: Input, ender: Ender) -> Input {
     })
 }
 
-fn open_disk(d: &DiskSpec) -> Result<Box<dyn Disk>> {
+fn open_disk(d: &DiskSpec, undo: &mut UndoDisks) -> Result<Box<dyn Disk>> {
+    if let Some(close) = d.undo {
+        return undo.open(&d.path, d.undo_file(), close);
+    }
     let mode = if d.read_only || d.overlay { disk::Mode::ReadOnly } else { disk::Mode::ReadWrite };
     let image = disk::open_disk(&d.path, mode)?.into_disk();
     Ok(if d.overlay { Box::new(disk::Overlay::new(image)) } else { image })

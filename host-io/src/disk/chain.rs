@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 use super::error::Medium;
 use super::store::Store;
 use super::vhd::{self, Layout, Parent};
-use super::{DiskError, Extents, Image, Mode, SECTOR, absolute, open_file, open_store};
+use super::{DiskError, Extents, Image, Mode, SECTOR, absolute, open_file, open_store, tell};
 
 /// The files of a chain that is being opened, the child first.
 #[derive(Default)]
@@ -79,6 +79,12 @@ impl Chain {
         self.files.iter().skip(1).map(|(p, _)| p.clone()).collect()
     }
 
+    /// Is that file the one under the first?
+    pub(crate) fn lies_over(&self, parent: &Path) -> bool {
+        let id = parent.metadata().ok().map(|m| FileId::of(parent, &m));
+        self.files.get(1).zip(id).is_some_and(|((_, under), id)| *under == id)
+    }
+
     /// Finds and opens what a child lies over.
     pub(crate) fn parent(
         &mut self,
@@ -116,9 +122,7 @@ pub(crate) fn check_parent(
         let (got, want) = (sectors * SECTOR, want * SECTOR);
         return Err(DiskError::ParentSize { child: child.into(), parent: path.clone(), got, want });
     }
-    for fault in &opened.faults {
-        tracing::warn!(path = %path.display(), "{fault}; {}", fault.mend());
-    }
+    tell(path, &opened.faults);
     Ok(())
 }
 

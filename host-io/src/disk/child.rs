@@ -7,7 +7,7 @@ use super::convert::{give_up, new_file};
 use super::error::Medium;
 use super::store::{FileStore, Store};
 use super::vhd::{self, Layout, Link};
-use super::{DiskError, Format, Mode, SECTOR, absolute, open_file};
+use super::{DiskError, Format, Image, Mode, SECTOR, absolute, open_file, tell};
 
 /// A file's absolute path without `..` and links in its folder.
 fn place(path: &Path) -> PathBuf {
@@ -30,6 +30,17 @@ pub fn create_child(path: &Path, parent: &Path) -> Result<u64, DiskError> {
         .and_then(|()| s.sync())
         .map_err(|source| give_up(path, "creating", source))?;
     Ok(layout.sectors * SECTOR)
+}
+
+/// Opens a differencing disk to write to, which must lie over `parent`.
+pub fn open_child(path: &Path, parent: &Path) -> Result<Image, DiskError> {
+    let mut chain = Chain::default();
+    let Opened { image, faults, .. } = chain.open(path, Mode::ReadWrite)?;
+    if !chain.lies_over(parent) {
+        return Err(DiskError::NotOver { path: path.into(), parent: parent.into() });
+    }
+    tell(path, &faults);
+    Ok(image)
 }
 
 fn link_to(parent: &Path, child: &Path, layout: &Layout) -> Result<Link, DiskError> {

@@ -114,6 +114,10 @@ pub enum DiskError {
     Parent { child: PathBuf, source: Box<DiskError> },
     #[error("{path}: a differencing VHD is made over a parent; use `heirloom disk create` with --parent")]
     NeedsParent { path: PathBuf },
+    #[error(
+        "{path} is not a differencing VHD over {parent}; choose another undo file, or move this one away"
+    )]
+    NotOver { path: PathBuf, parent: PathBuf },
     #[error("{path} is a {format} image and has no parent; give a differencing VHD")]
     NoParent { path: PathBuf, format: Format },
     #[error(

@@ -30,7 +30,7 @@ use board::Disk;
 use serde::{Deserialize, Serialize};
 
 use self::chain::{Chain, Opened};
-pub use self::child::{create_child, relink};
+pub use self::child::{create_child, open_child, relink};
 pub use self::convert::{convert, create};
 pub use self::error::{DiskError, Finding, Medium};
 use self::flat::Flat;
@@ -228,10 +228,15 @@ fn named_vhd(path: &Path) -> bool {
 /// Opens a hard disk's image, of whatever format.
 pub fn open_disk(path: &Path, mode: Mode) -> Result<Image, DiskError> {
     let Opened { image, faults, .. } = Chain::default().open(path, mode)?;
+    tell(path, &faults);
+    Ok(image)
+}
+
+/// Faults that do not keep an image from use.
+fn tell(path: &Path, faults: &[vhd::VhdFault]) {
     for fault in faults {
         tracing::warn!(path = %path.display(), "{fault}; {}", fault.mend());
     }
-    Ok(image)
 }
 
 /// Opens a CD's image. Whether it can start a machine is in [`iso::IsoInfo::boot`].

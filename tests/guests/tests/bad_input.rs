@@ -93,7 +93,41 @@ fn broken_vhds() {
     refused(&at, &["--disk", "empty.vhd"], 1, &["empty.vhd", "empty"]);
     // What can be said of a disk to write to would be no help for one to read.
     refused(&at, &["--disk", "none.vhd,ro"], 1, &["disk image none.vhd does not exist; check the path\n"]);
-    refused(&at, &["--disk", "good.vhd,rw"], 2, &["rw", "use ro or overlay"]);
+    refused(&at, &["--disk", "good.vhd,rw"], 2, &["rw", "use ro, overlay, undo"]);
+    let _ = fs::remove_dir_all(at);
+}
+
+/// A child whose parent is not what it was, and undo disks that are none.
+#[test]
+fn disks_over_disks() {
+    let at = folder("bad-children");
+    vhd(&at, "base.vhd");
+    fs::write(at.join("raw.img"), vec![0; 1 << 20]).expect("a raw image");
+    let done = |args: &[&str]| {
+        let out = heirloom_in(&at, [&["disk"], args].concat());
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    refused(&at, &["--disk", "base.vhd,undo=later"], 2, &["later", "keep, commit or discard"]);
+    refused(&at, &["--disk", "base.vhd,undo,ro"], 2, &["base.vhd", "ro or overlay", "one place"]);
+    refused(&at, &["--disk", "base.vhd,undo-file=a.vud"], 2, &["base.vhd", "undo=keep"]);
+    refused(&at, &["--disk", "raw.img,undo"], 1, &["raw.img", "raw image", "convert it to a VHD"]);
+    // A file that is there is no undo disk of this image.
+    for undo in ["undo", "undo=discard"] {
+        let disk = format!("base.vhd,{undo},undo-file=raw.img");
+        refused(&at, &["--disk", &disk], 1, &["raw.img", "not a differencing VHD over base.vhd"]);
+    }
+    // A run that can't be leaves no undo disk.
+    refused(&at, &["--disk", "base.vhd,undo", "--disk", "none.vhd"], 1, &["none.vhd"]);
+    done(&["create", "child.vhd", "--parent", "base.vhd"]);
+    refused(&at, &["--disk", "base.vhd", "--disk", "child.vhd"], 1, &["base.vhd", "in use", "child.vhd"]);
+    let parent = fs::OpenOptions::new().write(true).open(at.join("base.vhd")).expect("the base");
+    parent.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1 << 30)).expect("its time");
+    refused(&at, &["--disk", "child.vhd"], 1, &["base.vhd was changed", "heirloom disk relink child.vhd"]);
+    done(&["relink", "child.vhd"]);
+    done(&["check", "child.vhd"]);
+    fs::rename(at.join("base.vhd"), at.join("gone.vhd")).expect("another name");
+    refused(&at, &["--disk", "child.vhd"], 1, &["child.vhd", "base.vhd", "relink child.vhd --parent FILE"]);
+    refused(&at, &["--disk", "gone.vhd,undo,undo-file=child.vhd"], 1, &["child.vhd", "is not there"]);
     let _ = fs::remove_dir_all(at);
 }
 

@@ -10,7 +10,7 @@ fn a_whole_spec_is_read() {
     )
     .unwrap();
     assert_eq!((s.name.as_str(), s.memory_mib, s.boot.as_str()), ("accounts", 512, "dc"));
-    assert_eq!(s.disks, [DiskSpec { path: "xp.vhd".into(), read_only: true, overlay: false }]);
+    assert_eq!(s.disks, [DiskSpec { path: "xp.vhd".into(), read_only: true, ..DiskSpec::default() }]);
     assert_eq!(s.cdroms, [None]);
     assert_eq!(s.floppies, [floppy("a.img,ro").unwrap(), floppy("none").unwrap()]);
     assert_eq!(s.serial, [SerialSpec::Stdio, SerialSpec::File("/tmp/a".into())]);
@@ -43,6 +43,30 @@ fn what_no_single_field_shows_is_checked() {
     assert_eq!(f.all.len(), 3, "{f}");
     assert!(MachineSpec::parse(&"[[floppy]]\n".repeat(3), "m.toml").is_err());
     assert!(MachineSpec::parse(&"[[disk]]\npath = 'a'\n".repeat(5), "m.toml").is_err());
+}
+
+#[test]
+fn undo_disks() {
+    let d = disk("a/xp.vhd,undo").unwrap();
+    assert_eq!((d.undo, d.undo_file()), (Some(UndoClose::Keep), "a/xp.vud".into()));
+    let d = disk("xp.vhd,undo=discard,undo-file=/tmp/u").unwrap();
+    assert_eq!((d.undo, d.undo_file()), (Some(UndoClose::Discard), "/tmp/u".into()));
+    let text = "[[disk]]\npath = 'xp.vhd'\nundo = 'commit'\nundo_file = 'mine.vud'\n";
+    let mut s = MachineSpec::parse(text, "m.toml").unwrap();
+    s.rebase(Path::new("/specs"));
+    assert_eq!(
+        (s.disks[0].undo, s.disks[0].undo_file()),
+        (Some(UndoClose::Commit), "/specs/mine.vud".into())
+    );
+    for (words, told) in
+        [("a.vhd,undo=often", "keep, commit or discard"), ("a.vhd,undo-file=", "undo-file=PATH")]
+    {
+        assert!(disk(words).unwrap_err().contains(told), "{words}");
+    }
+    for words in ["a.vhd,undo,ro", "a.vhd,overlay,undo=keep", "a.vhd,undo-file=b", "a.vud,undo"] {
+        let s = MachineSpec { disks: vec![disk(words).unwrap()], ..MachineSpec::default() };
+        assert!(s.check().unwrap_err()[0].contains(&words[..5]), "{words}");
+    }
 }
 
 #[test]

@@ -1,0 +1,76 @@
+//! Undo disks, as Virtual PC's .vud: differencing VHDs that take a machine's writes, and what becomes of them when it is off.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use board::Disk;
+use host_io::disk;
+use vmm::spec::UndoClose;
+
+/// The undo disks of a machine. Dropped before the machine ran, they leave no new file.
+#[derive(Default)]
+pub(crate) struct UndoDisks(Vec<Undo>);
+
+struct Undo {
+    file: PathBuf,
+    close: UndoClose,
+    new: bool,
+}
+
+impl UndoDisks {
+    /// Opens the undo disk of `image`, or makes one.
+    pub(crate) fn open(&mut self, image: &Path, file: PathBuf, close: UndoClose) -> Result<Box<dyn Disk>> {
+        if close == UndoClose::Discard && file.exists() {
+            // A run that was killed could not remove it. In use it is another machine's; what is no undo disk stays.
+            drop(disk::open_child(&file, image)?);
+            std::fs::remove_file(&file)
+                .with_context(|| format!("cannot remove the undo disk {}", file.display()))?;
+            tracing::info!("{}: what an earlier run left is discarded", file.display());
+        }
+        let new = !file.exists();
+        if new {
+            disk::create_child(&file, image)?;
+        }
+        self.0.push(Undo { file: file.clone(), close, new });
+        Ok(disk::open_child(&file, image)?.into_disk())
+    }
+
+    /// When the machine is off and its disks are closed. `clean`: it came to its end by itself or was switched off; else
+    /// nothing is committed.
+    pub(crate) fn close(mut self, clean: bool) -> Result<()> {
+        for Undo { file, close, .. } in std::mem::take(&mut self.0) {
+            let file_name = file.display();
+            match close {
+                UndoClose::Keep => {}
+                UndoClose::Commit if !clean => tracing::warn!(
+                    "{file_name} keeps this run's writes; `heirloom disk merge {file_name}` commits them"
+                ),
+                UndoClose::Commit => {
+                    disk::merge(&file, |_, _| ()).with_context(|| {
+                        format!(
+                            "the undo disk {file_name} was not committed and keeps this run's writes; mend the cause, \
+                             then `heirloom disk merge {file_name}`"
+                        )
+                    })?;
+                }
+                UndoClose::Discard => {
+                    std::fs::remove_file(&file).with_context(|| {
+                        format!(
+                            "cannot remove the undo disk {file_name}; remove it to discard the run's writes"
+                        )
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for UndoDisks {
+    fn drop(&mut self) {
+        for Undo { file, .. } in self.0.iter().filter(|u| u.new) {
+            // The run failed, and says why.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}

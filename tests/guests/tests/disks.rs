@@ -1,0 +1,156 @@
+//! Disks over disks: undo disks that are kept, committed and discarded, and a machine that is killed over a shared base.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use guest_tests::{Args, Console, Vm, alone, folder, guest, heirloom};
+
+/// `heirloom disk`, which must do it.
+fn disk(words: &[&str], paths: &[&Path]) -> String {
+    let out = Command::new(heirloom()).arg("disk").args(words).args(paths).output().expect("heirloom starts");
+    let said = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "disk {words:?}: {said}");
+    said.into_owned()
+}
+
+/// A folder for images that goes when the test is over.
+struct Images(PathBuf);
+
+impl Images {
+    fn new(test: &str) -> Self {
+        Self(folder(test))
+    }
+
+    fn base(&self) -> PathBuf {
+        let base = self.0.join("base.vhd");
+        let made = Command::new(heirloom()).args(["disk", "create"]).arg(&base).arg("64M").output();
+        assert!(made.expect("heirloom starts").status.success());
+        base
+    }
+}
+
+impl Drop for Images {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn start(test: &str, image: &Path, options: &str) -> (Vm, Console) {
+    let mut disk: OsString = image.into();
+    disk.push(options);
+    let args = Args::default()
+        .with("--memory", "128")
+        .with("--kernel", guest("linux/vmlinuz"))
+        .with("--initrd", guest("linux/initrd.gz"))
+        .with("--append", "console=ttyS0 quiet")
+        .with("--disk", disk);
+    let mut vm = Vm::start(test, &args);
+    let mut t = vm.console();
+    t.expect("heirloom test guest ready", 400);
+    t.expect("# ", 60);
+    (vm, t)
+}
+
+/// Writes a word of five letters over and over from a mebibyte on: 300 KiB.
+fn write(t: &mut Console, text: &str, mib: u32) {
+    let out = t.output(&format!(
+        "yes {text} | head -c 307200 > /t; dd if=/t of=/dev/sda bs=4k seek={} conv=fsync 2>/dev/null && echo written",
+        mib * 256
+    ));
+    assert_eq!(out, "written");
+}
+
+/// What is there: how often which words.
+fn read(t: &mut Console, mib: u32) -> String {
+    t.output(&format!(
+        "dd if=/dev/sda bs=4k skip={} count=75 2>/dev/null | tr -d '\\0' | sort | uniq -c",
+        mib * 256
+    ))
+    .split_whitespace()
+    .collect::<Vec<_>>()
+    .join(" ")
+}
+
+fn off(mut vm: Vm, t: &mut Console) {
+    t.send("poweroff -f\n");
+    assert_eq!(vm.wait(120).code(), Some(0), "{}", vm.said());
+}
+
+/// The raw bytes of an image at a mebibyte, without the guest.
+fn bytes(images: &Images, image: &Path, mib: usize) -> Vec<u8> {
+    let raw = images.0.join("raw.img");
+    let _ = fs::remove_file(&raw);
+    disk(&["convert"], &[image, &raw]);
+    fs::read(raw).expect("the copy")[mib << 20..][..300 << 10].to_vec()
+}
+
+fn is(text: &str, bytes: &[u8]) -> bool {
+    let line = format!("{text}\n");
+    bytes.iter().eq(line.as_bytes().iter().cycle().take(bytes.len()))
+}
+
+#[test]
+fn an_undo_disk_is_kept_then_committed_then_discarded() {
+    let _one = alone();
+    let images = Images::new("undo-images");
+    let base = images.base();
+    let undo = images.0.join("base.vud");
+    let before = fs::read(&base).expect("the base");
+
+    let (vm, mut t) = start("undo-keep", &base, ",undo");
+    write(&mut t, "first", 3);
+    off(vm, &mut t);
+    assert!(fs::read(&base).expect("the base") == before, "the base stays as it is");
+    assert!(disk(&["info"], &[&undo]).contains("vhd-differencing"));
+
+    let (vm, mut t) = start("undo-commit", &base, ",undo=commit");
+    assert_eq!(read(&mut t, 3), "51200 first");
+    write(&mut t, "other", 9);
+    off(vm, &mut t);
+    assert!(!undo.exists());
+    assert!(is("first", &bytes(&images, &base, 3)) && is("other", &bytes(&images, &base, 9)));
+
+    let before = fs::read(&base).expect("the base");
+    let (vm, mut t) = start("undo-discard", &base, ",undo=discard");
+    assert_eq!(read(&mut t, 9), "51200 other");
+    write(&mut t, "third", 3);
+    assert_eq!(read(&mut t, 3), "51200 third");
+    off(vm, &mut t);
+    assert!(!undo.exists());
+    assert!(fs::read(&base).expect("the base") == before, "the base is as it was");
+}
+
+/// Two machines over one base; one of them is killed while it writes.
+#[test]
+fn a_killed_machine_over_a_shared_base_has_what_was_flushed() {
+    let _one = alone();
+    let images = Images::new("shared-images");
+    let base = images.base();
+    let (a, b) = (images.0.join("a.vhd"), images.0.join("b.vhd"));
+    for child in [&a, &b] {
+        let made =
+            Command::new(heirloom()).args(["disk", "create"]).arg(child).arg("--parent").arg(&base).output();
+        assert!(made.expect("heirloom starts").status.success());
+    }
+    let before = fs::read(&base).expect("the base");
+    let (killed, mut t) = start("shared-killed", &a, "");
+    let (vm, mut u) = start("shared", &b, "");
+    write(&mut u, "their", 5);
+    write(&mut t, "saved", 5);
+    t.send("while :; do cat /t > /dev/sda; done\n");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    drop(killed);
+    assert_eq!(read(&mut u, 5), "51200 their");
+    off(vm, &mut u);
+    assert!(fs::read(&base).expect("the base") == before, "the base stays as it is");
+    assert!(disk(&["check"], &[&a]).contains("vhd-differencing"));
+    assert!(is("saved", &bytes(&images, &a, 5)));
+    // And it goes on.
+    let (vm, mut t) = start("shared-again", &a, "");
+    assert_eq!(read(&mut t, 5), "51200 saved");
+    write(&mut t, "again", 7);
+    off(vm, &mut t);
+    assert!(is("again", &bytes(&images, &a, 7)) && is("saved", &bytes(&images, &a, 5)));
+}
