@@ -93,6 +93,16 @@ pub enum Reset {
     Hard,
 }
 
+/// An instant, as one to save a machine's state at: the worst of all chips'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Moment {
+    Good,
+    /// Something will be done a second time after a restore. Better ones come within milliseconds, mostly.
+    Poor,
+    /// Nothing can be saved; some instructions later it can.
+    Bad,
+}
+
 /// A chip of the board. Guest input has no `Result` and no panic: what a datasheet leaves undefined answers
 /// with [`Cx::open_bus`] and is counted.
 pub trait Device: Send {
@@ -109,10 +119,14 @@ pub trait Device: Send {
     /// The outside: a job of mine ended, a key or a frame arrived.
     fn host(&mut self, _cx: &mut Cx<'_>, _ev: HostEvent) {}
     /// Somebody is about to look at what this chip moves in the background (its DMA channel's count), or has just
-    /// changed it: bring it to `cx.now()`. Called for chips that the board knows to need it.
+    /// changed it: bring it to `cx.now()`. Called for chips that the board knows to need it, and for all before `save`.
     fn catch_up(&mut self, _cx: &mut Cx<'_>) {}
     fn save(&self, out: &mut StateOut);
     fn load(&mut self, s: &StateIn<'_>) -> Result<(), StateError>;
+    /// How good an instant is this to save it?
+    fn moment(&self) -> Moment {
+        Moment::Good
+    }
     /// Called after `load` of all chips, to drive lines, windows and timers from the loaded registers.
     fn restored(&mut self, _cx: &mut Cx<'_>) {}
     /// Name and value pairs for `ctl metrics`.

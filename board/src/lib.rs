@@ -21,7 +21,7 @@ mod time;
 
 pub use bus::{Decode, Decoder, Hit};
 pub use cx::{Cx, Effects, Power, SlotId, Unknowns};
-pub use device::{At, Device, Reset, Width, Win, WinKind, WinSpec};
+pub use device::{At, Device, Moment, Reset, Width, Win, WinKind, WinSpec};
 pub use lines::{Line, Lines, Route};
 pub use pci::{Bar, CONFIG_ADDRESS, CONFIG_DATA, ConfigSpace};
 pub use ports::{

@@ -18,7 +18,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use board::{At, Cx, Device, Reset, StateError, StateIn, StateOut, Width, Win, WinSpec};
+use board::{At, Cx, Device, Moment, Reset, StateError, StateIn, StateOut, Width, Win, WinSpec};
 use ram::GuestRam;
 
 use crate::bus::{Bus, Mail, Posted, lock};
@@ -258,6 +258,16 @@ impl Device for Firmware {
         }
         *lock(&self.world.shared) = shared;
         Ok(())
+    }
+
+    /// Half a frame on its way in or out can't be saved; a service that runs begins anew.
+    fn moment(&self) -> Moment {
+        let of = |c: &Call| match c.stage {
+            Stage::Free | Stage::Restart => Moment::Good,
+            Stage::Running(_) => Moment::Poor,
+            Stage::Entering | Stage::Leaving => Moment::Bad,
+        };
+        self.calls.iter().map(of).max().unwrap_or(Moment::Good)
     }
 
     fn metrics(&self) -> Vec<(&'static str, u64)> {

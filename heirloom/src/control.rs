@@ -71,6 +71,12 @@ pub(crate) struct LinkBody {
     pub(crate) up: bool,
 }
 
+/// What `POST /v1/save` takes: where the state goes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SaveBody {
+    pub(crate) path: PathBuf,
+}
+
 /// What `POST /v1/link` answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct LinkedBody {

@@ -5,14 +5,16 @@ mod shutdown;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Subcommand;
 
 use crate::Usage;
 use crate::control::{
-    self, EjectBody, InsertBody, KeyBody, LinkBody, LinkedBody, MouseBody, StatusBody, TypeBody, UnknownBody,
+    self, EjectBody, InsertBody, KeyBody, LinkBody, LinkedBody, MouseBody, SaveBody, StatusBody, TypeBody,
+    UnknownBody,
 };
 use crate::doctor::say;
+use crate::run::state::partial;
 
 #[derive(clap::Args)]
 #[command(
@@ -41,6 +43,8 @@ enum What {
     Reset,
     /// Pull the plug: the guest loses what it has not written
     Poweroff,
+    /// Save the machine's state into a file and end it; `heirloom run --resume FILE` goes on from there
+    Save { file: PathBuf },
     /// Press the power button: an ACPI guest shuts down
     Shutdown(shutdown::Args),
     /// Plug the cable of a network adapter in, or pull it out: link 1 down
@@ -115,6 +119,17 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         What::Pause => plain("/v1/pause")?,
         What::Resume => plain("/v1/resume")?,
         What::Reset => plain("/v1/reset")?,
+        What::Save { file } => {
+            let path = std::path::absolute(&file)?;
+            drop(control::post(name, "/v1/save", &SaveBody { path: path.clone() })?);
+            // Its disks are being closed.
+            while control::runs(name) {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            if !path.exists() || partial(&path).exists() {
+                bail!("the state was not saved to {}; the machine's own messages say why", path.display());
+            }
+        }
         What::Poweroff => plain("/v1/poweroff")?,
         What::Shutdown(a) => return shutdown::run(name, &a),
         What::Link { adapter, state } => {

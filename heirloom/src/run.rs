@@ -1,6 +1,7 @@
 //! `heirloom run`: builds a machine from a spec file and flags, runs it in this process until it is off.
 
 pub(crate) mod ports;
+pub(crate) mod state;
 mod undo;
 
 use std::fs::File;
@@ -18,6 +19,7 @@ use vmm::spec::{
 };
 use vmm::{BootFile, BuildError, Choice, ClockKind, LinuxBoot, Machine, Outcome, Parts};
 
+use self::state::{Resumed, States};
 use crate::control::{Server, Target};
 use crate::terminal::Raw;
 use crate::{Usage, control, doctor};
@@ -93,6 +95,9 @@ pub(crate) struct Args {
     /// Shows execute disable (NX) to the guest
     #[arg(long)]
     nx: bool,
+    /// Goes on from a state that `heirloom ctl NAME save` wrote; all else as it was started then
+    #[arg(long, value_name = "STATE")]
+    resume: Option<PathBuf>,
     /// Ends with exit code 0 once this text came on COM1
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     expect: Option<String>,
@@ -176,7 +181,7 @@ impl Ender {
 
 pub(crate) fn run(a: Args) -> Result<ExitCode> {
     let (expect, timeout, screenshot, stats) = (a.expect.clone(), a.timeout, a.screenshot.clone(), a.stats);
-    let stop_after = a.stop_after;
+    let (stop_after, resume) = (a.stop_after, a.resume.clone());
     let spec = resolve(a)?;
     let mut parts = parts(&spec)?;
     // All that can be wrong is found before a port creates a file or a socket.
@@ -189,6 +194,7 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         let (file, dir) = (file.display(), dir.display());
         return Err(Usage(format!("cannot write screenshot {file}: no directory {dir}; create it")).into());
     }
+    let resumed = resume.map(|f| Resumed::open(&f, &spec, &parts)).transpose()?;
     let frame = Frame::new();
     let ender = Ender::default();
     let link = ports::Link::default();
@@ -196,9 +202,13 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     let opened = ports::open(&spec, &frame, &link, &ender, expect.as_deref())?;
     let ports::Opened { ports, cdroms, terminal, viewers, control, undo } = opened;
     let mut machine = Machine::build(&parts, ports).map_err(|e| explain(e, &spec))?;
+    if let Some(r) = resumed {
+        r.into_machine(&mut machine, spec.clock)?;
+    }
     if let Some(ns) = stop_after {
         machine.stop_after(ns);
     }
+    let states = States::new(&spec);
     let handle = machine.handle();
     link.connect(handle.clone());
     let pointer = Arc::default();
@@ -208,6 +218,7 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         frame: frame.clone(),
         pointer: Arc::clone(&pointer),
         cdroms,
+        states: states.clone(),
     };
     let server = Server::start(control, target)?;
     let viewers = ports::displays(viewers, &spec.name, &frame, &handle, &pointer)?;
@@ -226,7 +237,11 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     drop(viewers);
     machine.draw_last_frame();
     drop(machine);
-    let undone = undo.close(matches!(outcome, Ok(Outcome::PoweredOff)) && ender.why() != End::TimedOut);
+    let undone = match outcome {
+        // The machine goes on with them.
+        Ok(Outcome::Saved) => undo.keep().and_then(|()| states.finish()),
+        _ => undo.close(matches!(outcome, Ok(Outcome::PoweredOff)) && ender.why() != End::TimedOut),
+    };
     // Last: the name is free once the disks are.
     drop(server);
     drop(terminal);
@@ -245,6 +260,7 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
             eprintln!("heirloom: the guest crashed: {report}");
             Ok(ExitCode::from(3))
         }
+        (Outcome::Saved, _) => Ok(ExitCode::SUCCESS),
         (Outcome::PoweredOff, End::TimedOut) => {
             eprintln!("heirloom: time-out after {} s", timeout.unwrap_or(0));
             Ok(ExitCode::from(124))

@@ -9,6 +9,7 @@ use board::{HostEvent, Key, Lamps, Leds, Media, Pointer, SlotId};
 
 use crate::board_map::Roles;
 use crate::mailbox::{Mailbox, Message};
+use crate::snapshot::{SaveError, StateSink};
 use crate::spec::NETS_MOST;
 
 /// Where a machine is in its life: `Built -> Running <-> Paused -> Off`.
@@ -28,6 +29,16 @@ pub enum Outcome {
     PoweredOff,
     /// A triple fault that was not a deliberate reset.
     Crashed { report: String },
+    /// The state was saved: it goes on where it is restored.
+    Saved,
+}
+
+/// What a state is written to.
+pub struct Saving {
+    pub file: Box<dyn StateSink>,
+    pub done: Sender<Result<(), SaveError>>,
+    /// How often a good moment was looked for.
+    pub(crate) looks: u32,
 }
 
 /// What a machine tells its embedder.
@@ -125,6 +136,8 @@ pub enum Command {
     Status(Sender<Status>),
     Unknowns(Sender<Vec<Unknown>>),
     Metrics(Sender<Vec<(String, u64)>>),
+    /// Writes the state and ends the machine.
+    Save(Saving),
     /// Puts a medium into a drive, or takes it out.
     Insert {
         bay: Bay,
@@ -251,6 +264,14 @@ impl Handle {
     /// link then? Not if the port's own other end is down.
     pub fn set_link(&self, adapter: usize, up: bool) -> Result<bool, NoAnswer> {
         self.ask(|done| Command::SetLink { adapter, up, done })?.ok_or(NoAnswer::NoAdapter(adapter))
+    }
+
+    /// Writes the machine's state into a file, and ends it. Where that fails the machine goes on.
+    pub fn save(&self, file: Box<dyn StateSink>) -> Result<Result<(), SaveError>, NoAnswer> {
+        let (done, rx) = mpsc::channel();
+        self.send(Command::Save(Saving { file, done, looks: 0 }))?;
+        // A file takes the time that it takes.
+        rx.recv().map_err(|_| NoAnswer::Gone)
     }
 
     /// The keyboard's lamps as of now.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use board::{
     At, CONFIG_ADDRESS, CONFIG_DATA, Cx, Decode, Decoder, Device, Effects, Hit, HostEvent, HostJob, IntCtl,
-    Lines, NoDma, Power, Reset, SlotId, Tick, Width, Win,
+    Lines, Moment, NoDma, Power, Reset, SlotId, Tick, Width, Win,
 };
 use devices::chipset::piix4::isa::Piix4Isa;
 use devices::isa::i8237::I8237;
@@ -60,6 +60,10 @@ pub(crate) struct Board {
     /// Answers of jobs that were done at once, for the end of the access that asked for them.
     done: VecDeque<(SlotId, HostEvent)>,
     delivering: bool,
+    /// Chips drive again what they drove when they were saved.
+    restoring: bool,
+    /// When the run loop wants to look at something.
+    look_at: Option<Tick>,
     stats: Stats,
 }
 
@@ -119,6 +123,8 @@ impl Board {
             later_seq: 0,
             done: VecDeque::new(),
             delivering: false,
+            restoring: false,
+            look_at: None,
             stats: Stats::default(),
         };
         for (slot, win, to) in places {
@@ -147,7 +153,49 @@ impl Board {
         self.off_at = Some(at);
     }
 
-    fn device(&self, slot: SlotId) -> &dyn Device {
+    /// How good an instant is this to save all chips?
+    pub(crate) fn moment(&self) -> Moment {
+        self.slots().map(|s| self.device(s).moment()).max().unwrap_or(Moment::Good)
+    }
+
+    pub(crate) fn config_address(&self) -> u32 {
+        self.config_address
+    }
+
+    /// The run loop looks at something at this guest time.
+    pub(crate) fn set_look_at(&mut self, at: Tick) {
+        self.look_at = Some(at);
+    }
+
+    pub(crate) fn device_mut(&mut self, slot: SlotId) -> &mut dyn Device {
+        match usize::from(slot.0) {
+            PIC => &mut self.pic,
+            DMA => &mut self.dma,
+            ISA => &mut self.isa,
+            n => self.chips[n - FIRST_CHIP].as_mut(),
+        }
+    }
+
+    /// All chips were loaded: what they drive is driven again. The levels that the 8259s saw are in their own state, so
+    /// that nothing of this is an edge to them.
+    pub(crate) fn resume(&mut self, config_address: u32, a20: bool) {
+        self.fx.timers.clear();
+        self.later.clear();
+        self.config_address = config_address;
+        self.restoring = true;
+        for slot in self.slots() {
+            self.call(slot, |d, cx| d.restored(cx));
+        }
+        self.restoring = false;
+        self.fx.power = None;
+        self.ram.set_a20(a20);
+        self.pic.set_levels(self.lines.irqs());
+        self.intr = self.pic.pending();
+        // The jobs that were asked for again.
+        self.settle(Self::PIC_SLOT);
+    }
+
+    pub(crate) fn device(&self, slot: SlotId) -> &dyn Device {
         match usize::from(slot.0) {
             PIC => &self.pic,
             DMA => &self.dma,
@@ -182,7 +230,9 @@ impl Board {
     }
 
     fn settle(&mut self, slot: SlotId) {
-        if let Some((steady, levels)) = self.lines.take_moved() {
+        if self.restoring {
+            self.lines.take_moved();
+        } else if let Some((steady, levels)) = self.lines.take_moved() {
             self.pic.set_levels(steady);
             self.pic.set_levels(levels);
             self.intr = self.pic.pending();
@@ -199,7 +249,8 @@ impl Board {
                 self.put(slot, win, to);
             }
         }
-        if !self.fx.jobs.is_empty() {
+        // While chips are restored, not all may be there that an answer reaches.
+        if !self.fx.jobs.is_empty() && !self.restoring {
             for (slot, job) in std::mem::take(&mut self.fx.jobs) {
                 self.start(slot, job);
             }
@@ -278,7 +329,7 @@ impl Board {
     /// When something is due next, in guest time.
     pub(crate) fn next_due(&self) -> Option<Tick> {
         let later = self.later.first_key_value().map(|((t, _), _)| *t);
-        [self.fx.timers.next(), later, self.off_at].into_iter().flatten().min()
+        [self.fx.timers.next(), later, self.off_at, self.look_at].into_iter().flatten().min()
     }
 
     /// Fires everything that is due.
@@ -291,6 +342,10 @@ impl Board {
             self.power = Some(Power::Off);
             self.kicker.kick();
             return;
+        }
+        if self.look_at.is_some_and(|t| t <= now) {
+            self.look_at = None;
+            self.kicker.kick();
         }
         for _ in 0..MOST {
             if let Some((&key, _)) = self.later.first_key_value()

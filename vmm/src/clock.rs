@@ -95,6 +95,18 @@ impl Clock {
         }
     }
 
+    /// Before the first start: goes on from a guest time and a count of instructions. `away`: so many seconds are missed, as
+    /// after a pause.
+    pub(crate) fn set(&mut self, now: Tick, retired: u64, away: u64) {
+        self.retired = retired;
+        self.speed.at = now;
+        self.speed.retired = retired;
+        match &mut self.source {
+            Source::Host(p) => p.set(now, away),
+            Source::Instructions(t) => *t = now,
+        }
+    }
+
     /// From now on time runs; on the thread that runs the processor.
     pub(crate) fn start(&mut self) {
         if let Source::Host(p) = &mut self.source {

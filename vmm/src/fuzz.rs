@@ -240,8 +240,10 @@ pub fn board(bytes: &[u8]) {
 }
 
 mod sound;
+mod state;
 
 pub use sound::sound;
+pub use state::state;
 
 #[cfg(test)]
 mod tests;

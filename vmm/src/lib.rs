@@ -20,6 +20,7 @@ mod linux;
 mod machine;
 mod mailbox;
 mod run;
+pub mod snapshot;
 pub mod spec;
 
 pub use api::{Bay, Command, Event, Handle, NoAnswer, Outcome, Phase, Pressed, Status, Unknown};
@@ -29,6 +30,7 @@ pub use firmware::BootFile;
 pub use floppy::FloppyError;
 pub use linux::LinuxBoot;
 pub use machine::{BuildError, Drive, Floppy, Machine, Parts, Ports};
+pub use snapshot::Saved;
 
 #[cfg(test)]
 mod tests;

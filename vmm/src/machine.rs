@@ -7,7 +7,7 @@ use devices::isa::i82077::media::DriveKind;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Unavailable, Vcpu};
 use ram::{GuestRam, RamError};
 
-use crate::api::{Handle, Lit, Phase, Shared};
+use crate::api::{Handle, Lit, Phase, Saving, Shared};
 use crate::board_io::Board;
 use crate::board_map::{self, Roles};
 use crate::cable::{Cable, Plug};
@@ -143,6 +143,10 @@ pub struct Machine {
     pub(crate) floppies: [Option<DriveKind>; FLOPPIES],
     /// Keys that the user holds.
     pub(crate) keys_down: Vec<Key>,
+    /// Shows execute disable.
+    pub(crate) nx: bool,
+    /// A state that is to be saved as soon as it can be.
+    pub(crate) saving: Option<Saving>,
     /// Cables of the network adapters.
     pub(crate) plugs: [Option<Arc<Plug>>; NETS_MOST],
 }
@@ -262,6 +266,8 @@ impl Machine {
             removable,
             floppies: floppy_specs.map(|f| f.map(|f| f.kind)),
             keys_down: Vec::new(),
+            nx: parts.nx,
+            saving: None,
             plugs,
             shadow: parts.bios.as_deref().map(board_map::low_image),
         };

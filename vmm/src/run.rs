@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use board::{At, Disk, HostEvent, Key, Leds, Media, Power, Reset, Width};
+use board::{At, Disk, HostEvent, Key, Leds, Media, Moment, Power, Reset, Width};
 use devices::chipset::piix4::pm;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Stop};
 
@@ -67,6 +67,9 @@ impl Machine {
             if let Next::End(o) = self.read_mailbox()? {
                 return Ok(o);
             }
+            if let Next::End(o) = self.save_if_asked() {
+                return Ok(o);
+            }
             if self.phase == Phase::Paused {
                 self.mailbox.wait(None);
                 continue;
@@ -100,6 +103,28 @@ impl Machine {
             }
             dead &= stop == Stop::HaltedForGood;
         }
+    }
+
+    /// Saves the state if that was asked for and can be done now.
+    fn save_if_asked(&mut self) -> Next {
+        const SOON: board::Tick = 10 * board::MICROSECOND;
+        /// Looks for a good moment; then any that can be is taken: a call of the BIOS may wait for a key.
+        const LOOKS: u32 = 2_000;
+        let Some(mut saving) = self.saving.take() else { return Next::Go };
+        saving.looks += 1;
+        let enough = if saving.looks < LOOKS { Moment::Good } else { Moment::Poor };
+        if self.board.moment() > enough && self.phase == Phase::Running {
+            let now = self.board.clock.now();
+            self.board.set_look_at(now + SOON);
+            self.saving = Some(saving);
+            return Next::Go;
+        }
+        let saved = self.save(saving.file.as_mut());
+        let ok = saved.is_ok();
+        // Before the answer: who gets it may read the file.
+        drop(saving.file);
+        saving.done.send(saved).ok();
+        if ok { Next::End(Outcome::Saved) } else { Next::Go }
     }
 
     /// The processor has nothing to do: sleep until a timer or a message.
@@ -254,6 +279,7 @@ impl Machine {
                 all.extend(self.vcpu.metrics().into_iter().map(|(n, v)| (format!("cpu.{n}"), v)));
                 tx.send(all).ok();
             }
+            Command::Save(saving) => self.saving = Some(saving),
             Command::Insert { bay, disk, done } => {
                 done.send(self.insert(bay, disk)).ok();
             }

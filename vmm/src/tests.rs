@@ -19,7 +19,7 @@ mod power;
 mod sound;
 
 /// Nothing is plugged in.
-fn no_ports() -> Ports {
+pub(crate) fn no_ports() -> Ports {
     Ports {
         drives: [const { None }; 4],
         floppies: [None, None],
@@ -43,7 +43,7 @@ impl Scanout for Blind {
 
 /// A COM port that keeps what came.
 #[derive(Clone, Default)]
-struct Tape(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Tape(Arc<Mutex<Vec<u8>>>);
 
 impl SerialPort for Tape {
     fn send(&mut self, byte: u8) {
@@ -75,8 +75,13 @@ impl Disk for Sectors {
     }
 }
 
+/// A disk of so many sectors that all hold the same.
+pub(crate) fn sectors(n: u64) -> Box<dyn Disk> {
+    Box::new(Sectors(n))
+}
+
 /// 64 KiB with `code` at F000:0000 and a jump to it at the reset vector.
-fn rom(code: &[u8]) -> Vec<u8> {
+pub(crate) fn rom(code: &[u8]) -> Vec<u8> {
     let mut r = vec![0xf4; 64 << 10];
     r[..code.len()].copy_from_slice(code);
     r[0xfff0..0xfff5].copy_from_slice(&[0xea, 0x00, 0x00, 0x00, 0xf0]);

@@ -21,10 +21,11 @@ use tokio::sync::oneshot;
 use vmm::{Bay, Handle, NoAnswer, Pressed};
 
 use super::{
-    EjectBody, ErrorBody, InsertBody, KeyBody, LinkBody, LinkedBody, MouseBody, PressedBody, ShutdownBody,
-    StatusBody, TypeBody, UnknownBody,
+    EjectBody, ErrorBody, InsertBody, KeyBody, LinkBody, LinkedBody, MouseBody, PressedBody, SaveBody,
+    ShutdownBody, StatusBody, TypeBody, UnknownBody,
 };
 use crate::run::ports::{open_diskette, point};
+use crate::run::state::States;
 
 /// What the routes act on.
 #[derive(Clone)]
@@ -35,6 +36,7 @@ pub(crate) struct Target {
     pub(crate) pointer: Arc<Mutex<PointerPath>>,
     /// IDE units of the CD-ROM drives.
     pub(crate) cdroms: Vec<u8>,
+    pub(crate) states: States,
 }
 
 /// A socket's file, as long as it is held.
@@ -154,6 +156,7 @@ fn routes(t: Target) -> Router {
         .route("/v1/reset", act!(reset))
         .route("/v1/poweroff", act!(power_off))
         .route("/v1/shutdown", post(shutdown))
+        .route("/v1/save", post(save))
         .route("/v1/link", post(link))
         .route("/v1/screenshot", get(screenshot))
         .route("/v1/type", post(type_text))
@@ -234,6 +237,20 @@ async fn shutdown(
         Pressed::Paused => PAUSED,
     };
     Err(Failed(StatusCode::CONFLICT, refused.into()))
+}
+
+/// Answers once the machine has written its state; the file has its name when the machine is gone.
+async fn save(State(t): State<Target>, Json(b): Json<SaveBody>) -> Done {
+    ask(move || {
+        let file = t.states.begin(&b.path).map_err(refused)?;
+        let saved = t.machine.save(Box::new(file));
+        if !matches!(saved, Ok(Ok(()))) {
+            t.states.give_up();
+        }
+        saved.map_err(gone)?.map_err(refused)?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
 }
 
 async fn link(State(t): State<Target>, Json(b): Json<LinkBody>) -> Result<Json<LinkedBody>, Failed> {

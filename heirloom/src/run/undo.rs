@@ -35,6 +35,12 @@ impl UndoDisks {
         Ok(disk::open_child(&file, image)?.into_disk())
     }
 
+    /// The machine's state was saved: it needs them.
+    pub(crate) fn keep(mut self) -> Result<()> {
+        self.0.clear();
+        Ok(())
+    }
+
     /// When the machine is off and its disks are closed. `clean`: it came to its end by itself or was switched off; else
     /// nothing is committed.
     pub(crate) fn close(mut self, clean: bool) -> Result<()> {

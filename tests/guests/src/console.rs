@@ -58,6 +58,15 @@ impl Console {
         }
     }
 
+    /// Did this text come, after what was last waited for?
+    pub fn has(&mut self, text: &str) -> bool {
+        while let Ok((at, b)) = self.from.try_recv() {
+            self.came = at;
+            self.all += &String::from_utf8_lossy(&b);
+        }
+        self.all[self.read..].contains(text)
+    }
+
     /// The next line, and when the last of it had come.
     pub fn line(&mut self, secs: u64) -> (Instant, String) {
         let line = self.expect("\n", secs);

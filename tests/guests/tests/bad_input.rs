@@ -146,6 +146,61 @@ fn the_same_disk_twice() {
     let _ = fs::remove_dir_all(at);
 }
 
+/// States that are none, and machines that have none.
+#[test]
+fn states_that_cannot_be_used() {
+    let at = folder("bad-state");
+    let image = vhd(&at, "a.vhd");
+    fs::write(at.join("b.vhd"), &image).expect("a copy");
+    refused(&at, &["--resume", "none"], 1, &["none", "check the path"]);
+    refused(&at, &["--resume", "a.vhd"], 1, &["a.vhd", "no saved state", "ctl NAME save"]);
+    let disk = at.join("a.vhd");
+    let state = at.join("state");
+    // What is there is not lost.
+    let args = Args::new(&["--memory", "16"]);
+    let vm = Vm::logged("bad-saver", &args.clone().with("--disk", &disk));
+    up(&vm);
+    let save = |vm: &Vm, to: &Path| vm.ctl([OsStr::new("save"), to.as_os_str()]);
+    let said = save(&vm, &at.join("b.vhd")).expect_err("a disk is there");
+    assert!(said.contains("b.vhd") && said.contains("choose another name"), "{said}");
+    let said = save(&vm, &at.join("no/where")).expect_err("no such folder");
+    assert!(said.contains("cannot create") && said.contains("writable"), "{said}");
+    save(&vm, &state).expect("the state is saved");
+    drop(vm);
+    assert!(fs::read(at.join("b.vhd")).expect("the copy") == image);
+    fn run<'a>(options: &[&'a str]) -> Vec<&'a str> {
+        [&["--memory", "16", "--resume", "state"], options].concat()
+    }
+    refused(&at, &run(&[]), 1, &["state", "1 disks, this one has 0"]);
+    refused(&at, &run(&["--disk", "b.vhd"]), 1, &["b.vhd", "changed after state state", "a.vhd"]);
+    let other = ["--memory", "32", "--resume", "state", "--disk", "a.vhd"];
+    refused(&at, &other, 1, &["state", "memory of 16 MiB, this one has 32 MiB"]);
+    let out = heirloom_in(&at, [&["run"][..], &run(&["--disk", "a.vhd", "--cdrom", "none"])].concat());
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("state state") && said.contains("start the machine with the drives"), "{said}");
+    let whole = fs::read(&state).expect("the state");
+    for (n, what) in
+        [(whole.len() - 1, "damaged or cut off"), (100, "damaged or cut off"), (10, "no saved state")]
+    {
+        fs::write(&state, &whole[..n]).expect("a part of it");
+        refused(&at, &run(&["--disk", "a.vhd"]), 1, &["state", what]);
+    }
+    fs::write(&state, &whole).expect("all of it");
+    let vm = Vm::logged("bad-goes-on", &args.clone().with("--disk", &disk).with("--resume", &state));
+    up(&vm);
+    drop(vm);
+    // What an overlay holds would be lost.
+    let mut overlay = disk.into_os_string();
+    overlay.push(",overlay");
+    let vm = Vm::logged("bad-overlay", &args.with("--disk", overlay));
+    up(&vm);
+    let said = save(&vm, &at.join("another")).expect_err("an overlay");
+    assert!(said.contains("overlay") && said.contains("undo"), "{said}");
+    assert!(vm.ctl(["status"]).is_ok_and(|s| s.contains("running")), "it goes on");
+    let _ = fs::remove_dir_all(at);
+}
+
 /// An empty ISO 9660 volume: what a disc without a boot record looks like.
 fn plain_iso() -> Vec<u8> {
     const BLOCKS: u32 = 200;

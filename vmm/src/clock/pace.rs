@@ -115,6 +115,12 @@ impl Pace {
         Self { even: false, ..Self::even(host) }
     }
 
+    /// See [`super::Clock::set`].
+    pub(super) fn set(&mut self, guest: Tick, away: u64) {
+        self.guest = guest;
+        self.missed += away * SECOND;
+    }
+
     pub(super) fn start(&mut self) {
         if self.running {
             return;

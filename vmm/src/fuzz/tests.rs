@@ -128,3 +128,14 @@ fn any_text_is_a_spec_or_has_faults_of_a_line_each() {
     println!("{good} specs, {bad} with faults");
     assert!(good > 0 && bad > 0, "the test tests one side only");
 }
+
+#[test]
+fn any_changed_state_is_refused_or_runs() {
+    let (mut taken, mut refused) = (0_u64, 0_u64);
+    for_a_while(|rng| {
+        let changes = 4 * (1 + rng.index(6));
+        *(if super::state(&rng.bytes(changes)) { &mut taken } else { &mut refused }) += 1;
+    });
+    println!("{taken} states taken, {refused} refused");
+    assert!(taken > 0 && refused > 0, "the test tests one side only");
+}

@@ -267,13 +267,22 @@ impl Device for I8254 {
         state::load(self, s)
     }
 
+    /// Was the tick on the wire taken? A saved state has no acknowledge counts to tell.
+    fn catch_up(&mut self, cx: &mut Cx<'_>) {
+        self.ticks.waiting(cx, self.irq0);
+    }
+
     fn restored(&mut self, cx: &mut Cx<'_>) {
-        self.ticks.resume(cx, self.irq0);
+        self.ticks.resume(cx, self.irq0, self.ch[0].out);
         let out = self.speaker_out();
         if let Some(s) = &mut self.speaker {
             s.reset(out);
         }
         self.settle(cx);
+        // Not a program that counts so little that it must not be followed: the rise that was due already.
+        if let Some(c) = self.ch[0].next_rise() {
+            cx.wake_at(RISE, tick_of(c).max(cx.now()));
+        }
     }
 
     fn metrics(&self) -> Vec<(&'static str, u64)> {

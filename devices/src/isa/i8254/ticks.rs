@@ -38,10 +38,10 @@ impl Ticks {
         self.mark = acks(cx, irq0);
     }
 
-    /// From a saved state: acknowledge counts start anew.
-    pub fn resume(&mut self, cx: &mut Cx<'_>, irq0: Line) {
+    /// From a saved state: acknowledge counts start anew. The wire follows OUT0, but stays high for a tick that waits.
+    pub fn resume(&mut self, cx: &mut Cx<'_>, irq0: Line, out: bool) {
         self.mark = acks(cx, irq0);
-        cx.lines.set(irq0, self.on_wire);
+        cx.lines.set(irq0, self.on_wire || out);
     }
 
     /// The counter was programmed anew: what the old period owes is gone.

@@ -1,0 +1,105 @@
+//! Saved state: a busy guest that is saved and goes on, again and again, notices nothing but time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use guest_tests::{Args, Console, Vm, alone, folder, guest, heirloom};
+
+/// A folder for images that goes when the test is over.
+struct Images(PathBuf);
+
+impl Drop for Images {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn images(test: &str) -> Images {
+    let at = folder(test);
+    for words in [&["base.vhd", "64M"][..], &["child.vhd", "--parent", "base.vhd"]] {
+        let mut c = Command::new(heirloom());
+        c.args(["disk", "create"]).args(words).current_dir(&at);
+        assert!(c.output().expect("heirloom starts").status.success());
+    }
+    Images(at)
+}
+
+fn machine(disk: &Path) -> Args {
+    Args::default()
+        .with("--memory", "128")
+        .with("--kernel", guest("linux/vmlinuz"))
+        .with("--initrd", guest("linux/initrd.gz"))
+        .with("--append", "console=ttyS0 quiet")
+        .with("--disk", disk)
+}
+
+/// Saves the machine, and goes on with another.
+fn go_on(test: &str, mut vm: Vm, args: &Args, state: &Path) -> (Vm, Console) {
+    if let Err(e) = vm.ctl(["save".as_ref(), state.as_os_str()]) {
+        panic!("the state is not saved: {e}{}", vm.said());
+    }
+    assert_eq!(vm.wait(60).code(), Some(0), "{}", vm.said());
+    // With it its folder goes, which the next one has.
+    drop(vm);
+    let mut vm = Vm::start(test, &args.clone().with("--resume", state));
+    let t = vm.console();
+    (vm, t)
+}
+
+/// Three mebibytes written, read back past the caches and compared, 60 times; processor and timers busy beside it.
+const WORK: &str = "dd if=/dev/urandom of=/r bs=64k count=48 2>/dev/null; \
+    (while :; do md5sum /r >/dev/null; usleep 3000; done) & bad=0; i=0; \
+    while [ $i -lt 60 ]; do dd if=/r of=/dev/sda bs=64k seek=$((i%16*48)) conv=notrunc 2>/dev/null; sync; \
+    echo 3 > /proc/sys/vm/drop_caches; dd if=/dev/sda bs=64k count=48 skip=$((i%16*48)) 2>/dev/null | cmp - /r || bad=$((bad+1)); \
+    i=$((i+1)); done; kill %1; echo rou\"\"nds over: $bad bad\n";
+
+#[test]
+fn a_guest_that_is_saved_in_the_middle_of_its_work_goes_on_with_it() {
+    let _one = alone();
+    let images = images("state-images");
+    let (disk, state) = (images.0.join("child.vhd"), images.0.join("state"));
+    let args = machine(&disk);
+    let mut vm = Vm::start("state", &args);
+    let mut t = vm.console();
+    t.expect("heirloom test guest ready", 400);
+    t.expect("# ", 60);
+    t.output("dmesg -n 1; dmesg -c > /dev/null");
+    t.send(WORK);
+    let mut saved = 0;
+    // Waits that are no multiple of anything.
+    for wait in [130, 411, 277, 593, 88, 352, 219, 467] {
+        let until = Instant::now() + Duration::from_millis(wait);
+        while Instant::now() < until && !t.has("rounds over") {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if t.has("rounds over") {
+            break;
+        }
+        (vm, t) = go_on("state", vm, &args, &state);
+        saved += 1;
+    }
+    assert!(saved >= 3, "the guest was done after {saved}");
+    let said = t.expect("bad", 300);
+    assert!(said.contains("rounds over: 0 bad"), "{said}");
+    let log = t.output("dmesg | grep -iE 'ata|error|lost|time|clock|stall|irq'");
+    assert_eq!(log, "", "the kernel noticed");
+    // The clock chip has the host's time.
+    let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
+    let chip = t.output("cat /sys/class/rtc/rtc0/since_epoch").parse::<u64>().expect("seconds");
+    let offset = t.output("date +%z");
+    assert!(chip.abs_diff(now) <= 3 || offset != "+0000", "the chip says {chip}, the host {now}");
+    // What was saved last is of disks that were written to since then.
+    drop(t);
+    drop(vm);
+    let refused = Command::new(heirloom())
+        .args(["run", "--engine", "software", "--memory", "128", "--timeout", "20", "--resume"])
+        .arg(&state)
+        .arg("--disk")
+        .arg(&disk)
+        .output()
+        .expect("heirloom starts");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && said.contains("was changed after state"), "{said}");
+}

@@ -1,0 +1,228 @@
+//! Machines saved between any two instructions, and what can be wrong with a file.
+
+use std::io::Cursor;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::tests::{Tape, no_ports};
+use crate::{Choice, ClockKind, Drive, Engine, Floppy, Outcome, Parts, Ports};
+
+/// A machine with our BIOS and nothing to boot from: it tests itself, looks at its drives, says so, and waits for a key.
+fn machine(memory_mib: u64) -> Machine {
+    machine_with(memory_mib, None)
+}
+
+/// A BIOS that has the timer interrupt it a thousand times a second, sends a byte each time, and else counts, reads timers
+/// and the clock chip, and halts once in 256 rounds.
+fn busy() -> Vec<u8> {
+    const HANDLER: u16 = 0x200;
+    // xor ax, ax; mov ds, ax; mov ss, ax; mov sp, 7C00h
+    let mut c = vec![0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xd0, 0xbc, 0x00, 0x7c];
+    // Vector 8: mov word [20h], HANDLER; mov word [22h], F000h
+    c.extend([0xc7, 0x06, 0x20, 0x00, HANDLER as u8, (HANDLER >> 8) as u8]);
+    c.extend([0xc7, 0x06, 0x22, 0x00, 0x00, 0xf0]);
+    // 8259: vectors from 8, IRQ 0 alone. 8254: 1193. 16550: eight bits.
+    for (port, v) in [(0x20, 0x11), (0x21, 8), (0x21, 4), (0x21, 1), (0x21, 0xfe)] {
+        c.extend([0xb0, v, 0xe6, port]);
+    }
+    for (port, v) in [(0x43, 0x34), (0x40, 0xa9), (0x40, 4)] {
+        c.extend([0xb0, v, 0xe6, port]);
+    }
+    c.extend([0xba, 0xfb, 0x03, 0xb0, 0x03, 0xee, 0xfb]); // mov dx, 3FBh; mov al, 3; out dx, al; sti
+    let round = c.len();
+    c.extend([0xff, 0x06, 0x00, 0x05]); // inc word [500h]
+    c.extend([0xe4, 0x61, 0x30, 0x06, 0x02, 0x05]); // in al, 61h; xor [502h], al
+    c.extend([0xe4, 0x40, 0x00, 0x06, 0x04, 0x05]); // in al, 40h; add [504h], al
+    c.extend([0xb0, 0x0a, 0xe6, 0x70, 0xe4, 0x71, 0x00, 0x06, 0x06, 0x05]); // register A of the clock; add [506h], al
+    c.extend([0x80, 0x3e, 0x00, 0x05, 0x00]); // cmp byte [500h], 0
+    let back = |c: &[u8]| (round as i32 - (c.len() as i32 + 2)) as u8;
+    let to = back(&c);
+    c.extend([0x75, to, 0xf4]); // jne round; hlt
+    let to = back(&c);
+    c.extend([0xeb, to]);
+    c.resize(usize::from(HANDLER), 0x90);
+    // push ax; push dx; inc word [510h]; mov al, [510h]; mov dx, 3F8h; out dx, al; mov al, 20h; out 20h, al
+    c.extend([
+        0x50, 0x52, 0xff, 0x06, 0x10, 0x05, 0xa0, 0x10, 0x05, 0xba, 0xf8, 0x03, 0xee, 0xb0, 0x20, 0xe6, 0x20,
+    ]);
+    c.extend([0x5a, 0x58, 0xcf]); // pop dx; pop ax; iret
+    crate::tests::rom(&c)
+}
+
+fn machine_with(memory_mib: u64, bios: Option<Vec<u8>>) -> Machine {
+    let parts = Parts {
+        bios,
+        memory_mib,
+        engine: Choice::This(Engine::Software),
+        clock: ClockKind::Instructions,
+        ..Parts::default()
+    };
+    let drives = [
+        Some(Drive::Disk { disk: crate::tests::sectors(100_000) }),
+        None,
+        Some(Drive::Cdrom { medium: None }),
+        None,
+    ];
+    let floppies = [Some(Floppy { medium: Some(crate::tests::sectors(2880)) }), None];
+    let ports = Ports { drives, floppies, serial: [Some(Box::new(Tape::default())), None], ..no_ports() };
+    Machine::build(&parts, ports).unwrap()
+}
+
+fn run_to(m: &mut Machine, ns: u64) {
+    m.stop_after(ns);
+    assert_eq!(m.run().unwrap(), Outcome::PoweredOff);
+}
+
+fn saved(m: &mut Machine) -> Option<Vec<u8>> {
+    let mut f = Cursor::new(Vec::new());
+    match m.save(&mut f) {
+        Ok(()) => Some(f.into_inner()),
+        Err(SaveError::Busy) => None,
+        Err(e) => panic!("{e}"),
+    }
+}
+
+fn restored(state: &[u8], memory_mib: u64) -> Result<Machine, LoadError> {
+    restored_into(machine(memory_mib), state)
+}
+
+fn restored_into(mut m: Machine, state: &[u8]) -> Result<Machine, LoadError> {
+    let mut f = Cursor::new(state);
+    let s = Saved::read(&mut f)?;
+    m.restore(&s, &mut f, 0)?;
+    Ok(m)
+}
+
+/// Head and memory without the time of day.
+fn parts_of(state: &[u8]) -> (HeadV1, Vec<u8>) {
+    let s = Saved::read(&mut Cursor::new(state)).unwrap();
+    let memory = state[s.memory as usize..][..(s.head.board.memory + s.head.board.slots) as usize].to_vec();
+    (HeadV1 { saved_at: 0, ..s.head }, memory)
+}
+
+#[test]
+fn what_was_restored_saves_as_it_was() {
+    let mut m = machine(4);
+    run_to(&mut m, 120_000_000);
+    let state = saved(&mut m).unwrap();
+    let again = saved(&mut restored(&state, 4).unwrap()).unwrap();
+    let ((a, a_memory), (b, b_memory)) = (parts_of(&state), parts_of(&again));
+    for (x, y) in a.entries.iter().zip(&b.entries) {
+        assert_eq!(x, y);
+    }
+    assert!(a == b && a_memory == b_memory);
+}
+
+#[test]
+fn a_restored_machine_goes_the_way_of_one_that_never_stopped() {
+    const END: u64 = 40_000_000;
+    let new = || machine_with(4, Some(busy()));
+    let mut straight = new();
+    run_to(&mut straight, END);
+    let (want, want_memory) = parts_of(&saved(&mut straight).unwrap());
+    assert!(u16::from_le_bytes([want_memory[0x510], want_memory[0x511]]) >= 38, "the timer's interrupts");
+    for n in 0..100_u64 {
+        // Each another distance from the last tick.
+        let at = 1_000 + n * 253_171 % END;
+        let mut m = new();
+        run_to(&mut m, at);
+        let state = saved(&mut m).unwrap();
+        let mut m = restored_into(new(), &state).unwrap();
+        run_to(&mut m, END);
+        let (got, memory) = parts_of(&saved(&mut m).unwrap());
+        for (x, y) in got.entries.iter().zip(&want.entries) {
+            assert_eq!(x, y, "stopped at {at} ns");
+        }
+        assert!(
+            got.processor == want.processor,
+            "stopped at {at} ns: {:?}, {:?}",
+            got.processor,
+            want.processor
+        );
+        assert!(got == want, "stopped at {at} ns");
+        let differs: Vec<_> = (0..memory.len())
+            .filter(|n| memory[*n] != want_memory[*n])
+            .map(|n| (n, memory[n], want_memory[n]))
+            .collect();
+        assert_eq!(differs, [], "stopped at {at} ns: bytes of memory");
+    }
+}
+
+/// In the middle of a call of our BIOS, which begins anew.
+#[test]
+fn a_bios_call_goes_on() {
+    for at in [300_000, 2_000_000, 20_000_000, 120_000_000] {
+        let mut m = machine(4);
+        run_to(&mut m, at);
+        let mut m = restored(&saved(&mut m).unwrap(), 4).unwrap();
+        run_to(&mut m, 300_000_000);
+        let screen: String = (0..2000)
+            .map(|n| {
+                let mut b = [0];
+                hv_vcpu::GuestIo::mmio_read(&mut m.board, 0xb8000 + 2 * n, &mut b);
+                char::from(b[0])
+            })
+            .collect();
+        assert!(screen.contains("boot"), "saved at {at} ns: {screen:?}");
+    }
+}
+
+#[test]
+fn a_state_of_another_machine_names_what_differs() {
+    let state = saved(&mut machine(4)).unwrap();
+    let e = restored(&state, 8).err().unwrap().to_string();
+    assert!(e.contains("memory of 4 MiB, this one has 8 MiB"), "{e}");
+    let mut f = Cursor::new(&state[..]);
+    let s = Saved::read(&mut f).unwrap();
+    assert_eq!((s.memory_mib(), s.extra()), (4, &[][..]));
+    // Without the disk.
+    let parts = Parts { memory_mib: 4, clock: ClockKind::Instructions, ..Parts::default() };
+    let mut other = Machine::build(&parts, no_ports()).unwrap();
+    let e = other.restore(&s, &mut f, 0).err().unwrap();
+    assert!(matches!(e, LoadError::Chip(_)), "{e}");
+    assert!(e.to_string().contains("start the machine with the drives"), "{e}");
+}
+
+#[test]
+fn what_an_embedder_adds_is_kept() {
+    let mut f = Cursor::new(saved(&mut machine(4)).unwrap());
+    for extra in [&b"disks"[..], b"", b"others and more"] {
+        set_extra(&mut f, extra).unwrap();
+        assert_eq!(Saved::read(&mut f).unwrap().extra(), extra);
+    }
+    let mut m = machine(4);
+    m.restore(&Saved::read(&mut f).unwrap(), &mut f, 0).unwrap();
+}
+
+#[test]
+fn files_that_are_no_whole_state() {
+    let state = saved(&mut machine(4)).unwrap();
+    let read = |b: &[u8]| Saved::read(&mut Cursor::new(b)).err().unwrap();
+    assert!(matches!(read(b""), LoadError::NotAState));
+    assert!(matches!(read(&[7; 4096]), LoadError::NotAState));
+    let mut b = state.clone();
+    b[16] = 2;
+    assert!(matches!(read(&b), LoadError::Version(2)));
+    assert!(matches!(read(&state[..state.len() - 1]), LoadError::Damaged(_)));
+    let mut b = state.clone();
+    let last = b.len() - 1;
+    b[last] ^= 1;
+    assert!(matches!(read(&b), LoadError::Damaged(_)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the numbers say that no checksum covers: an error, no panic, no flood of memory.
+    #[test]
+    fn any_beginning_is_refused_or_harmless(field in 0_usize..6, v in any::<u64>(), small in any::<bool>()) {
+        let mut b = saved(&mut machine(4)).unwrap();
+        let v = if small { v % (1 << 24) } else { v };
+        b[24 + field * 8..][..8].copy_from_slice(&v.to_le_bytes());
+        let mut f = Cursor::new(&b[..]);
+        if let Ok(s) = Saved::read(&mut f) {
+            let _ = machine(4).restore(&s, &mut f, 0);
+        }
+    }
+}
