@@ -40,6 +40,7 @@ enum Sub {
 }
 
 fn main() -> ExitCode {
+    let begun = std::time::Instant::now();
     let cli = match Cli::try_parse() {
         Ok(c) => c,
         // Help and version go to standard output, whole.
@@ -51,7 +52,7 @@ fn main() -> ExitCode {
     };
     log_to_stderr();
     let done = match cli.command {
-        Sub::Run(a) => run::run(*a),
+        Sub::Run(a) => run::run(*a, begun),
         Sub::Ctl(a) => ctl::run(a),
         Sub::Disk(a) => disk::run(a),
         Sub::List(a) => list::run(&a),

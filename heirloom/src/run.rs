@@ -8,8 +8,8 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use host_io::display::{Frame, write_png};
@@ -179,7 +179,8 @@ impl Ender {
     }
 }
 
-pub(crate) fn run(a: Args) -> Result<ExitCode> {
+/// `begun`: when the process began.
+pub(crate) fn run(a: Args, begun: Instant) -> Result<ExitCode> {
     let (expect, timeout, screenshot, stats) = (a.expect.clone(), a.timeout, a.screenshot.clone(), a.stats);
     let (stop_after, resume) = (a.stop_after, a.resume.clone());
     let spec = resolve(a)?;
@@ -209,6 +210,7 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         machine.stop_after(ns);
     }
     let states = States::new(&spec);
+    let ready = Arc::new(OnceLock::new());
     let handle = machine.handle();
     link.connect(handle.clone());
     let pointer = Arc::default();
@@ -219,6 +221,7 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         pointer: Arc::clone(&pointer),
         cdroms,
         states: states.clone(),
+        ready: Arc::clone(&ready),
     };
     let server = Server::start(control, target)?;
     let viewers = ports::displays(viewers, &spec.name, &frame, &handle, &pointer)?;
@@ -233,6 +236,8 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
     on_signals(ender.clone())?;
     show_lamps(&handle, frame.clone())?;
 
+    // Nobody has set it.
+    let _ = ready.set(begun.elapsed());
     let outcome = machine.run();
     drop(viewers);
     machine.draw_last_frame();

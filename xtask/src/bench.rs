@@ -18,6 +18,7 @@ mod report;
 mod results;
 mod screen;
 mod soak;
+mod state;
 mod stats;
 mod table;
 mod work;
@@ -63,6 +64,8 @@ pub(crate) enum What {
     Load(load::Load),
     /// How often a guest scrolls its screen
     Screen(screen::Screen),
+    /// Saving a busy machine, going on from its state, and many machines from one
+    State(state::State),
     /// Half an hour with all devices busy: interrupts, clocks, memory
     Soak(soak::Soak),
 }
@@ -127,6 +130,7 @@ pub(crate) fn run(what: What) -> Result<()> {
         What::Disk(args) => io::run(Area::Disk, &args),
         What::Load(args) => load::run(&args),
         What::Screen(args) => screen::run(&args),
+        What::State(args) => state::run(&args),
         What::Soak(args) => soak::run(&args),
     }
 }

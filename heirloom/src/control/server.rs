@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -37,6 +37,8 @@ pub(crate) struct Target {
     /// IDE units of the CD-ROM drives.
     pub(crate) cdroms: Vec<u8>,
     pub(crate) states: States,
+    /// How long after the process's start the machine began to run.
+    pub(crate) ready: Arc<OnceLock<Duration>>,
 }
 
 /// A socket's file, as long as it is held.
@@ -374,8 +376,9 @@ async fn unknowns(State(t): State<Target>) -> Result<Json<Vec<UnknownBody>>, Fai
 
 /// The Prometheus text format.
 async fn metrics(State(t): State<Target>) -> Result<String, Failed> {
+    let ready = t.ready.get().map_or(0, Duration::as_micros);
     let all = ask(move || t.machine.metrics().map_err(gone)).await?;
-    let mut out = String::new();
+    let mut out = format!("heirloom_process_ready_us {ready}\n");
     for (name, v) in all {
         let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         out += &format!("heirloom_{name} {v}\n");

@@ -103,3 +103,49 @@ fn a_guest_that_is_saved_in_the_middle_of_its_work_goes_on_with_it() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(1) && said.contains("was changed after state"), "{said}");
 }
+
+/// A diskette is slow: its drive turns, its head moves, and the guest is saved while it does.
+#[test]
+fn a_diskette_is_read_and_written_through_saves() {
+    let _one = alone();
+    let at = Images(folder("state-diskette"));
+    let (image, state) = (at.0.join("a.img"), at.0.join("state"));
+    let bytes: Vec<u8> = (0..1440_u32 << 10).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    fs::write(&image, &bytes).expect("an image");
+    let args = Args::default()
+        .with("--memory", "128")
+        .with("--kernel", guest("floppy/vmlinuz"))
+        .with("--initrd", guest("floppy/initrd.gz"))
+        .with("--append", "console=ttyS0 quiet")
+        .with("--floppy", &image);
+    let mut vm = Vm::start("state-floppy", &args);
+    let mut t = vm.console();
+    t.expect("heirloom floppy guest ready", 400);
+    t.expect("# ", 60);
+    t.output("dmesg -n 1; dmesg -c > /dev/null");
+    // Twelve cylinders from one end to the other.
+    t.send(
+        "dd if=/dev/fd0 of=/r bs=18k count=12 2>/dev/null; dd if=/r of=/dev/fd0 bs=18k seek=60 conv=fsync 2>/dev/null; \
+         echo 3 > /proc/sys/vm/drop_caches; dd if=/dev/fd0 bs=18k skip=60 count=12 2>/dev/null | cmp - /r && echo al\"\"ike\n",
+    );
+    let mut saved = 0;
+    for wait in [700, 311, 903, 577, 1204, 446, 389, 812] {
+        let until = Instant::now() + Duration::from_millis(wait);
+        while Instant::now() < until && !t.has("alike") {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if t.has("alike") {
+            break;
+        }
+        (vm, t) = go_on("state-floppy", vm, &args, &state);
+        saved += 1;
+    }
+    assert!(saved >= 3, "the guest was done after {saved}");
+    t.expect("alike", 120);
+    assert_eq!(t.output("dmesg | grep -iE 'floppy|fd0|error|time|lost'"), "", "the kernel noticed");
+    drop(t);
+    drop(vm);
+    let after = fs::read(&image).expect("the image");
+    let (from, to) = (12 * 18 << 10, 60 * 18 << 10);
+    assert!(after[..from] == bytes[..from] && after[to..to + from] == bytes[..from], "the copy");
+}
