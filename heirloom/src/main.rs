@@ -5,6 +5,7 @@ mod control;
 mod ctl;
 mod disk;
 mod doctor;
+mod import;
 mod list;
 mod run;
 mod terminal;
@@ -33,6 +34,8 @@ enum Sub {
     Ctl(ctl::Args),
     /// Create, describe, convert and check disk images
     Disk(disk::Args),
+    /// Make a spec of a machine of Virtual PC (.vmc)
+    Import(import::Args),
     /// List running machines
     List(list::Args),
     /// Say what this host can do for Heirloom, and what to mend
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Sub::Run(a) => run::run(*a, begun),
         Sub::Ctl(a) => ctl::run(a),
         Sub::Disk(a) => disk::run(a),
+        Sub::Import(a) => import::run(&a),
         Sub::List(a) => list::run(&a),
         Sub::Doctor(a) => doctor::run(&a),
     };

@@ -239,6 +239,18 @@ pub fn board(bytes: &[u8]) {
     let _ = m.board.unknowns().count();
 }
 
+/// Any bytes as a configuration of Virtual PC: is it one?
+pub fn vmc(bytes: &[u8]) -> bool {
+    let Ok(v) = crate::spec::vmc::read(bytes) else { return false };
+    let text = v.to_spec("fuzz", |d| d.relative.clone());
+    // It may be of no machine that can be made, but never of no text.
+    if let Err(f) = crate::spec::MachineSpec::parse(&text, "fuzz.toml") {
+        assert!(!f.to_string().contains("TOML"), "{text}: {f}");
+    }
+    drop(v.notes());
+    true
+}
+
 mod sound;
 mod state;
 

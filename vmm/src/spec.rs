@@ -23,6 +23,7 @@
 
 mod net;
 mod reader;
+pub mod vmc;
 
 use std::path::{Path, PathBuf};
 

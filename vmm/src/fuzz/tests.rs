@@ -139,3 +139,34 @@ fn any_changed_state_is_refused_or_runs() {
     println!("{taken} states taken, {refused} refused");
     assert!(taken > 0 && refused > 0, "the test tests one side only");
 }
+
+#[test]
+fn any_changed_configuration_is_one_or_is_refused() {
+    let whole = crate::spec::vmc::tests::FILE;
+    let tags: Vec<&str> = whole.split_inclusive('>').collect();
+    let (mut good, mut bad) = (0_u64, 0_u64);
+    for_a_while(|rng| {
+        let mut text: Vec<&str> = tags.clone();
+        for _ in 0..rng.below(4) {
+            let (a, b) = (rng.index(text.len()), rng.index(text.len()));
+            match rng.below(3) {
+                0 => text.swap(a, b),
+                1 => drop(text.remove(a)),
+                _ => text.insert(a, tags[rng.index(tags.len())]),
+            }
+        }
+        let mut bytes = text.concat().into_bytes();
+        for _ in 0..rng.below(3) {
+            let at = rng.index(bytes.len());
+            bytes[at] = rng.byte();
+        }
+        if rng.one_in(500) {
+            let deep = 50_000;
+            bytes = format!("<preferences>{}{}</preferences>", "<a>".repeat(deep), "</a>".repeat(deep))
+                .into_bytes();
+        }
+        *(if super::vmc(&bytes) { &mut good } else { &mut bad }) += 1;
+    });
+    println!("{good} configurations, {bad} refused");
+    assert!(good > 0 && bad > 0, "the test tests one side only");
+}
