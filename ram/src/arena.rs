@@ -116,6 +116,26 @@ impl Arena {
         unsafe { std::ptr::copy_nonoverlapping(buf.as_ptr(), self.base.add(off as usize), buf.len()) }
     }
 
+    /// Fills a range from a file. Sets no flag.
+    ///
+    /// # Panics
+    /// If the range does not lie inside the arena.
+    #[cfg(unix)]
+    pub(crate) fn read_from(
+        &self,
+        file: &std::fs::File,
+        at: u64,
+        off: u32,
+        len: usize,
+    ) -> std::io::Result<()> {
+        use std::os::unix::fs::FileExt;
+        assert!(len <= self.len && off as usize <= self.len - len);
+        // SAFETY: the range is inside the mapping by the check above. Nobody else is at it: by the house rule this thread is
+        // the only one at guest memory, and nothing of these bytes was given out before they are filled.
+        let to = unsafe { std::slice::from_raw_parts_mut(self.base.add(off as usize), len) };
+        file.read_exact_at(to, at)
+    }
+
     /// Bytes for the host to fill or to take, until whoever has them lets them go. Sets no flag.
     ///
     /// # Panics

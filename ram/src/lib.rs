@@ -16,8 +16,11 @@
 //!
 //! A [`View`] is guest memory as one of the guest's address spaces sees it, by the host's own paging.
 //!
+//! Main RAM may come from a file, piece by piece when it is asked for ([`GuestRam::come_from`]).
+//!
 //! All `unsafe` of this crate is in `arena.rs` and `view.rs`.
 
+mod absent;
 mod arena;
 mod map;
 mod view;

@@ -1,10 +1,13 @@
 //! The physical map: which bytes of the arena answer at which physical address, for reads and for writes.
 
 use std::cell::Cell;
+use std::fs::File;
+use std::io;
 use std::ops::{Range, RangeInclusive};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 
+use crate::absent::Absent;
 use crate::arena::Arena;
 
 pub const PAGE: u32 = 4096;
@@ -85,6 +88,9 @@ pub struct GuestRam {
     /// Moves with the map and A20 only.
     layout: AtomicU32,
     watched_writes: Mutex<Vec<u32>>,
+    /// Some of main RAM is still in a file.
+    partly: AtomicBool,
+    absent: OnceLock<Absent>,
 }
 
 impl GuestRam {
@@ -118,6 +124,8 @@ impl GuestRam {
             generation: AtomicU32::new(0),
             layout: AtomicU32::new(0),
             watched_writes: Mutex::new(Vec::new()),
+            partly: AtomicBool::new(false),
+            absent: OnceLock::new(),
         })
     }
 
@@ -200,6 +208,60 @@ impl GuestRam {
     /// What the page that holds `gpa` answers with. A20 is not applied here: it is the processor's pin.
     #[inline]
     pub fn resolve(&self, gpa: u64) -> Mapping {
+        let m = self.mapping(gpa);
+        if self.partly.load(Ordering::Relaxed) {
+            self.fetch(m);
+        }
+        m
+    }
+
+    /// Main RAM comes from a file, each 64 KiB when they are first asked for. Once, before anybody uses the memory, which is
+    /// all zeros. `at`: where in the file arena offset 0 is; `there`: a bit for each 64 KiB that are not all zeros.
+    ///
+    /// # Panics
+    /// If there is a file already.
+    pub fn come_from(&self, file: File, at: u64, there: &[u8]) {
+        let absent = Absent::new(file, at, self.main, there);
+        self.partly.store(absent.left() > 0, Ordering::Relaxed);
+        assert!(self.absent.set(absent).is_ok(), "memory comes from one file");
+    }
+
+    /// Everything of main RAM is here when this returns: for who goes by arena offsets.
+    pub fn fetch_all(&self) -> io::Result<()> {
+        match self.absent.get() {
+            Some(a) if self.partly.load(Ordering::Relaxed) => {
+                a.fetch_all(&self.arena)?;
+                self.partly.store(false, Ordering::Relaxed);
+                if a.failed() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The file that memory comes from could not be read: some of it is wrong.
+    pub fn fetch_failed(&self) -> bool {
+        self.absent.get().is_some_and(Absent::failed)
+    }
+
+    /// 64 KiB that have not come.
+    pub fn absent(&self) -> u32 {
+        self.absent.get().map_or(0, Absent::left)
+    }
+
+    #[cold]
+    fn fetch(&self, m: Mapping) {
+        let Some(absent) = self.absent.get() else { return };
+        for off in [m.read, m.write].into_iter().flatten() {
+            // What failed is kept for who asks.
+            let _ = absent.fetch(&self.arena, off);
+        }
+        if absent.left() == 0 {
+            self.partly.store(false, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn mapping(&self, gpa: u64) -> Mapping {
         const NOTHING: Mapping = Mapping { read: None, write: None };
         if gpa > u64::from(u32::MAX) {
             return NOTHING;
@@ -255,7 +317,7 @@ impl GuestRam {
             }
         };
         for page in 0..LOW_PAGES as u64 {
-            push(page << PAGE_SHIFT, self.resolve(page << PAGE_SHIFT));
+            push(page << PAGE_SHIFT, self.mapping(page << PAGE_SHIFT));
         }
         if u64::from(self.main) > MIB {
             let r = Region { gpa: MIB, len: u64::from(self.main) - MIB, arena: MIB as u32, writable: true };
@@ -319,6 +381,12 @@ impl GuestRam {
     /// # Panics
     /// If one does not lie in main RAM.
     pub fn lend<R>(&self, ranges: &[Range<u32>], f: impl FnOnce(&[&[Cell<u8>]]) -> R) -> R {
+        if self.partly.load(Ordering::Relaxed) {
+            for r in ranges.iter().filter(|r| !r.is_empty()) {
+                let pages = r.start >> PAGE_SHIFT..=(r.end - 1) >> PAGE_SHIFT;
+                pages.for_each(|p| self.fetch(self.mapping(u64::from(p) << PAGE_SHIFT)));
+            }
+        }
         let cells = |r: &Range<u32>| {
             assert!(r.end <= self.main, "what is lent is main RAM");
             self.arena.cells(r.start, r.len())

@@ -135,3 +135,47 @@ fn nothing_but_main_ram_is_lent() {
     r.allocate(0x1000, true);
     r.lend(&[0..1, 16 * MIB as u32 - 1..16 * MIB as u32 + 1], |_| ());
 }
+
+/// Memory that is in a file: what is looked at has come, by whatever way, and the rest has not.
+#[test]
+fn memory_comes_from_a_file_when_it_is_asked_for() {
+    use std::io::Write;
+    let path = std::env::temp_dir().join(format!("heirloom-ram-{}", std::process::id()));
+    let byte = |at: u64| (at / 4096) as u8 ^ 0x5a;
+    let mut f = std::fs::File::create(&path).unwrap();
+    // At 4096 of the file; of 4 MiB the second has nothing.
+    f.write_all(&[0xee; 4096]).unwrap();
+    f.write_all(&(0..4 << 20).map(byte).collect::<Vec<u8>>()).unwrap();
+    let ram = GuestRam::new(4 << 20, 1 << 20).unwrap();
+    let there: Vec<u8> = (0..8).map(|b| if b == 2 || b == 3 { 0 } else { 0xff }).collect();
+    ram.come_from(std::fs::File::open(&path).unwrap(), 4096, &there);
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(ram.absent(), 48);
+    let mut b = [0; 8192];
+    // Over a border of two chunks; then by a bus master's write, which leaves the rest of its chunk as it was.
+    ram.read(0x2f000, &mut b);
+    assert_eq!((b[0], b[8191]), (byte(0x2f000), byte(0x30fff)));
+    assert_eq!(ram.absent(), 46);
+    ram.write(0x3a_0010, &[1, 2, 3]);
+    ram.read(0x3a_0000, &mut b);
+    assert_eq!((b[15], b[16], b[18], b[19]), (byte(0x3a_0000), 1, 3, byte(0x3a_0000)));
+    ram.read(0x10_0000, &mut b);
+    assert_eq!(b, [0; 8192], "what the file has not is zeros");
+    assert_eq!(ram.absent(), 45);
+    // Lent to the host, for it to read and to fill.
+    ram.lend(&[0x20_0000..0x20_0004, 0x21_fff0..0x22_0010], |p| {
+        assert_eq!(p[0][0].get(), byte(0x20_0000));
+        assert_eq!((p[1][0].get(), p[1][31].get()), (byte(0x21_ffff), byte(0x22_0000)));
+    });
+    ram.fill(&[0x23_0000..0x23_0001], |p| p[0][0].set(9));
+    ram.read(0x23_0000, &mut b);
+    assert_eq!((b[0], b[1]), (9, byte(0x23_0000)));
+    assert_eq!(ram.absent(), 41);
+    // By the map and the arena, as a processor does.
+    let at = ram.resolve(0x31_2000).read.unwrap();
+    assert_eq!(ram.arena().load_u8(at), byte(0x31_2000));
+    ram.fetch_all().unwrap();
+    assert_eq!((ram.absent(), ram.fetch_failed()), (0, false));
+    assert_eq!(ram.arena().load_u8(0x3f_ffff), byte(0x3f_ffff));
+    assert_eq!(ram.arena().load_u8(0x23_0000), 9, "what has come is not read again");
+}

@@ -21,6 +21,11 @@ pub enum RunError {
     },
     #[error("the machine has run and is off; build a new one")]
     Off,
+    #[error(
+        "the state that the machine goes on from can't be read any more: it was changed or the host's disk failed; the \
+         machine stopped, its disks are as if the power had gone"
+    )]
+    Memory,
 }
 
 /// What the power button would meet.
@@ -43,7 +48,11 @@ impl Machine {
             return Err(RunError::Off);
         }
         self.set_phase(Phase::Running);
-        let out = self.run_on();
+        let mut out = self.run_on();
+        // Whatever it came to, it came to it without a part of its memory.
+        if self.board.ram.fetch_failed() {
+            out = Err(RunError::Memory);
+        }
         self.note_progress();
         self.set_phase(Phase::Off);
         // Nobody reads it any more: who asks shall not wait.
@@ -73,6 +82,9 @@ impl Machine {
             if self.phase == Phase::Paused {
                 self.mailbox.wait(None);
                 continue;
+            }
+            if self.board.ram.fetch_failed() {
+                return Err(RunError::Memory);
             }
             self.keep_time_of_day();
             self.board.fire_due();

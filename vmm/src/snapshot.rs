@@ -11,6 +11,7 @@ mod processor;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use board::{Moment, StateError, StateIn, StateOut};
@@ -20,6 +21,7 @@ use ram::GuestRam;
 
 use crate::board_io::Board;
 use crate::board_map;
+use crate::engine::Engine;
 use crate::machine::{Machine, Parts};
 
 const MAGIC: &[u8; 16] = b"Heirloom state\r\n";
@@ -311,6 +313,7 @@ impl Machine {
             return Err(SaveError::Busy);
         }
         let processor = processor::save(&self.vcpu.state().map_err(SaveError::Processor)?);
+        self.board.ram.fetch_all()?;
         let chunks = write_memory(&self.board.ram, file)?;
         let memory_len = self.board.ram.arena().len() as u64;
         let head = HeadV1 {
@@ -354,13 +357,35 @@ impl Machine {
         file: &mut (impl Read + Seek),
         away: u64,
     ) -> Result<(), LoadError> {
+        self.fits(saved)?;
+        read_memory(&self.board.ram, file, saved, 0)?;
+        self.restore_all_else(saved, away)
+    }
+
+    /// The same, with memory that comes from the file when the guest asks for it; nobody may change the file meanwhile.
+    /// Engines that give their memory to the host's processor read it at once.
+    pub fn restore_from(&mut self, saved: &Saved, mut file: File, away: u64) -> Result<(), LoadError> {
+        if self.engine != Engine::Software {
+            return self.restore(saved, &mut file, away);
+        }
+        self.fits(saved)?;
+        let ram = &self.board.ram;
+        read_memory(ram, &mut file, saved, ram.main_len() as usize)?;
+        ram.come_from(file, saved.memory, &saved.head.chunks);
+        self.restore_all_else(saved, away)
+    }
+
+    fn fits(&self, saved: &Saved) -> Result<(), LoadError> {
         saved.fits_board(&board_of(&self.board.ram, self.nx))?;
-        let Saved { head, memory, .. } = saved;
-        let processor = processor::load(&head.processor).ok_or(LoadError::Processor)?;
-        if head.chunks.len() != self.board.ram.arena().len().div_ceil(CHUNK).div_ceil(8) {
+        if saved.head.chunks.len() != self.board.ram.arena().len().div_ceil(CHUNK).div_ceil(8) {
             return Err(LoadError::Damaged("its memory is not of the size that it says"));
         }
-        read_memory(&self.board.ram, file, *memory, &head.chunks)?;
+        Ok(())
+    }
+
+    fn restore_all_else(&mut self, saved: &Saved, away: u64) -> Result<(), LoadError> {
+        let head = &saved.head;
+        let processor = processor::load(&head.processor).ok_or(LoadError::Processor)?;
         self.board.clock.set(head.guest_ns, head.retired, away);
         self.board.load_chips(&head.entries, head.config_address, head.a20)?;
         self.vcpu.set_state(&processor).map_err(LoadError::Engine)?;
@@ -393,22 +418,22 @@ impl Saved {
     }
 }
 
-fn read_memory(ram: &GuestRam, file: &mut (impl Read + Seek), at: u64, chunks: &[u8]) -> io::Result<()> {
+/// Reads memory from an arena offset on.
+fn read_memory(ram: &GuestRam, file: &mut (impl Read + Seek), saved: &Saved, first: usize) -> io::Result<()> {
     let arena = ram.arena();
-    let mut buf = vec![0; CHUNK];
+    let (mut buf, zeros) = (vec![0; CHUNK], vec![0; CHUNK]);
     let mut place = None;
-    let zeros = vec![0; CHUNK];
-    for off in (0..arena.len()).step_by(CHUNK) {
+    for off in (first..arena.len()).step_by(CHUNK) {
         let part = &mut buf[..CHUNK.min(arena.len() - off)];
         let n = off / CHUNK;
-        if chunks[n / 8] & 1 << (n % 8) == 0 {
-            // The board's ROMs and a BIOS's first steps are there already.
+        if saved.head.chunks[n / 8] & 1 << (n % 8) == 0 {
+            // The board's ROMs are there already.
             if off >= ram.main_len() as usize {
                 arena.copy_in(off as u32, &zeros[..part.len()]);
             }
             continue;
         }
-        let from = at + off as u64;
+        let from = saved.memory + off as u64;
         if place != Some(from) {
             file.seek(SeekFrom::Start(from))?;
         }

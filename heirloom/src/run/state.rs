@@ -178,13 +178,13 @@ impl Resumed {
     }
 
     /// Makes the machine what it was.
-    pub(crate) fn into_machine(mut self, machine: &mut Machine, clock: ClockKind) -> Result<()> {
+    pub(crate) fn into_machine(self, machine: &mut Machine, clock: ClockKind) -> Result<()> {
         let now = UNIX_EPOCH.elapsed().map_or(0, |d| d.as_secs());
         let away = match clock {
             ClockKind::Host => now.saturating_sub(self.saved.saved_at()),
             ClockKind::Instructions => 0,
         };
-        machine.restore(&self.saved, &mut self.file, away).map_err(|e| explain(&self.path, e))
+        machine.restore_from(&self.saved, self.file, away).map_err(|e| explain(&self.path, e))
     }
 }
 

@@ -94,6 +94,17 @@ fn restored_into(mut m: Machine, state: &[u8]) -> Result<Machine, LoadError> {
     Ok(m)
 }
 
+fn from_file(mut m: Machine, state: &[u8]) -> Machine {
+    let path = std::env::temp_dir().join(format!("heirloom-state-{}", std::process::id()));
+    std::fs::write(&path, state).unwrap();
+    let mut f = File::open(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    let s = Saved::read(&mut f).unwrap();
+    m.restore_from(&s, f, 0).unwrap();
+    assert!(m.board.ram.absent() > 0, "it all came at once");
+    m
+}
+
 /// Head and memory without the time of day.
 fn parts_of(state: &[u8]) -> (HeadV1, Vec<u8>) {
     let s = Saved::read(&mut Cursor::new(state)).unwrap();
@@ -128,7 +139,8 @@ fn a_restored_machine_goes_the_way_of_one_that_never_stopped() {
         let mut m = new();
         run_to(&mut m, at);
         let state = saved(&mut m).unwrap();
-        let mut m = restored_into(new(), &state).unwrap();
+        // Memory as a whole, or when it is looked at.
+        let mut m = if n % 2 == 0 { restored_into(new(), &state).unwrap() } else { from_file(new(), &state) };
         run_to(&mut m, END);
         let (got, memory) = parts_of(&saved(&mut m).unwrap());
         for (x, y) in got.entries.iter().zip(&want.entries) {
@@ -166,6 +178,24 @@ fn a_bios_call_goes_on() {
             .collect();
         assert!(screen.contains("boot"), "saved at {at} ns: {screen:?}");
     }
+}
+
+/// Cut off while the machine runs on it.
+#[test]
+fn a_state_that_goes_away_ends_the_machine() {
+    let mut m = machine_with(4, Some(busy()));
+    run_to(&mut m, 5_000_000);
+    let state = saved(&mut m).unwrap();
+    let path = std::env::temp_dir().join(format!("heirloom-gone-{}", std::process::id()));
+    std::fs::write(&path, &state).unwrap();
+    let mut f = File::options().read(true).write(true).open(&path).unwrap();
+    let s = Saved::read(&mut f).unwrap();
+    let mut m = machine_with(4, Some(busy()));
+    m.restore_from(&s, f.try_clone().unwrap(), 0).unwrap();
+    f.set_len(4096).unwrap();
+    m.stop_after(6_000_000);
+    assert!(matches!(m.run(), Err(crate::run::RunError::Memory)));
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]
