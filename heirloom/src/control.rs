@@ -172,12 +172,19 @@ pub(crate) fn runs(name: &str) -> bool {
     alive(&socket(name))
 }
 
-/// Is a machine behind this socket? A socket that nobody listens on is removed.
+/// Is a machine behind this socket? A socket that nobody listens on is removed: a machine's has its name only once it
+/// listens.
 fn alive(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let file = || fs::symlink_metadata(path).map(|m| m.ino()).ok();
+    let before = file();
     match UnixStream::connect(path) {
         Ok(_) => true,
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
-            let _ = fs::remove_file(path);
+            // Not one that took its place meanwhile.
+            if file() == before {
+                let _ = fs::remove_file(path);
+            }
             false
         }
         Err(_) => false,

@@ -62,12 +62,24 @@ impl Listener {
         super::make_directory()?;
         super::free(name)?;
         let path = super::socket(name);
-        let socket = UnixListener::bind(&path).map_err(|e| {
+        // It gets its name when it listens and is ours alone: who looks before that would take it for an orphan.
+        let new = SocketFile(path.with_extension(format!("{}.new", std::process::id())));
+        let _ = fs::remove_file(&new.0);
+        let failed = |e: std::io::Error| {
             let (at, mend) = (path.display(), super::MEND_DIRECTORY);
             anyhow::anyhow!("cannot create control socket {at}: {e}; use a shorter --name, or {mend}")
-        })?;
-        let file = SocketFile(path);
-        fs::set_permissions(&file.0, fs::Permissions::from_mode(0o600))?;
+        };
+        let socket = UnixListener::bind(&new.0).map_err(failed)?;
+        fs::set_permissions(&new.0, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        if let Err(e) = fs::hard_link(&new.0, &path) {
+            if e.kind() != std::io::ErrorKind::AlreadyExists {
+                return Err(failed(e));
+            }
+            // Another machine was faster, unless it is gone already.
+            super::free(name)?;
+            fs::hard_link(&new.0, &path).map_err(failed)?;
+        }
+        let file = SocketFile(path.clone());
         socket.set_nonblocking(true)?;
         Ok(Self { socket, file })
     }

@@ -341,7 +341,8 @@ fn an_engine_that_is_not_there() {
 
 /// Waits until a machine answers.
 fn up(vm: &Vm) {
-    while vm.ctl(["status"]).is_err() {
+    while let Err(e) = vm.ctl(["status"]) {
+        assert!(vm.elapsed().as_secs() < 120, "{e}{}", vm.said());
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
 }
