@@ -167,7 +167,8 @@ fn memory_comes_from_a_file_when_it_is_asked_for() {
         assert_eq!(p[0][0].get(), byte(0x20_0000));
         assert_eq!((p[1][0].get(), p[1][31].get()), (byte(0x21_ffff), byte(0x22_0000)));
     });
-    ram.fill(&[0x23_0000..0x23_0001], |p| p[0][0].set(9));
+    let one = 0x23_0000..0x23_0001;
+    ram.fill(std::slice::from_ref(&one), |p| p[0][0].set(9));
     ram.read(0x23_0000, &mut b);
     assert_eq!((b[0], b[1]), (9, byte(0x23_0000)));
     assert_eq!(ram.absent(), 41);
