@@ -200,7 +200,7 @@ pub(crate) fn run(a: Args, begun: Instant) -> Result<ExitCode> {
     let ender = Ender::default();
     let link = ports::Link::default();
 
-    let opened = ports::open(&spec, &frame, &link, &ender, expect.as_deref())?;
+    let opened = ports::open(&spec, &frame, &link, &ender, expect.as_deref(), resumed.is_some())?;
     let ports::Opened { ports, cdroms, terminal, viewers, control, undo } = opened;
     let mut machine = Machine::build(&parts, ports).map_err(|e| explain(e, &spec))?;
     if let Some(r) = resumed {

@@ -99,9 +99,10 @@ pub(crate) fn open(
     link: &Link,
     ender: &Ender,
     expect: Option<&str>,
+    resumed: bool,
 ) -> Result<Opened> {
     let addresses = vnc_addresses(s)?;
-    let mut undo = UndoDisks::default();
+    let mut undo = UndoDisks::new(resumed);
     let drives = drives(s, &mut undo)?;
     let is_cdrom = |n: &u8| matches!(drives[usize::from(*n)], Some(Drive::Cdrom { .. }));
     let cdroms = (0..drives.len() as u8).filter(is_cdrom).collect();

@@ -1,6 +1,6 @@
 //! Saved states in files: written under another name until they are whole, tied to the disks that they were saved with.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,10 +84,15 @@ impl States {
             return Err(format!("{path} is there and is no saved state; choose another name"));
         }
         let part = partial(file);
-        let made = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&part);
+        // What is there was left by a process that was killed, unless somebody has it.
+        let made = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&part);
         let made = made.map_err(|e| {
             format!("cannot create {}: {e}; check that its directory exists and is writable", part.display())
         })?;
+        if let Err(TryLockError::WouldBlock) = made.try_lock() {
+            return Err(format!("another machine is saving its state to {path}; choose another name"));
+        }
+        made.set_len(0).map_err(|e| format!("cannot write {}: {e}", part.display()))?;
         *under_way = Some(file.into());
         Ok(made)
     }

@@ -8,8 +8,11 @@ use host_io::disk;
 use vmm::spec::UndoClose;
 
 /// The undo disks of a machine. Dropped before the machine ran, they leave no new file.
-#[derive(Default)]
-pub(crate) struct UndoDisks(Vec<Undo>);
+pub(crate) struct UndoDisks {
+    all: Vec<Undo>,
+    /// The machine goes on from a state, and with the undo disks that it had then.
+    resumed: bool,
+}
 
 struct Undo {
     file: PathBuf,
@@ -18,9 +21,13 @@ struct Undo {
 }
 
 impl UndoDisks {
+    pub(crate) fn new(resumed: bool) -> Self {
+        Self { all: Vec::new(), resumed }
+    }
+
     /// Opens the undo disk of `image`, or makes one.
     pub(crate) fn open(&mut self, image: &Path, file: PathBuf, close: UndoClose) -> Result<Box<dyn Disk>> {
-        if close == UndoClose::Discard && file.exists() {
+        if close == UndoClose::Discard && !self.resumed && file.exists() {
             // A run that was killed could not remove it. In use it is another machine's; what is no undo disk stays.
             drop(disk::open_child(&file, image)?);
             std::fs::remove_file(&file)
@@ -31,20 +38,20 @@ impl UndoDisks {
         if new {
             disk::create_child(&file, image)?;
         }
-        self.0.push(Undo { file: file.clone(), close, new });
+        self.all.push(Undo { file: file.clone(), close, new });
         Ok(disk::open_child(&file, image)?.into_disk())
     }
 
     /// The machine's state was saved: it needs them.
     pub(crate) fn keep(mut self) -> Result<()> {
-        self.0.clear();
+        self.all.clear();
         Ok(())
     }
 
     /// When the machine is off and its disks are closed. `clean`: it came to its end by itself or was switched off; else
     /// nothing is committed.
     pub(crate) fn close(mut self, clean: bool) -> Result<()> {
-        for Undo { file, close, .. } in std::mem::take(&mut self.0) {
+        for Undo { file, close, .. } in std::mem::take(&mut self.all) {
             let file_name = file.display();
             match close {
                 UndoClose::Keep => {}
@@ -74,7 +81,7 @@ impl UndoDisks {
 
 impl Drop for UndoDisks {
     fn drop(&mut self) {
-        for Undo { file, .. } in self.0.iter().filter(|u| u.new) {
+        for Undo { file, .. } in self.all.iter().filter(|u| u.new) {
             // The run failed, and says why.
             let _ = std::fs::remove_file(file);
         }

@@ -37,16 +37,19 @@ impl Drop for Images {
     }
 }
 
-fn start(test: &str, image: &Path, options: &str) -> (Vm, Console) {
-    let mut disk: OsString = image.into();
-    disk.push(options);
-    let args = Args::default()
+fn machine(disk: &OsString) -> Args {
+    Args::default()
         .with("--memory", "128")
         .with("--kernel", guest("linux/vmlinuz"))
         .with("--initrd", guest("linux/initrd.gz"))
         .with("--append", "console=ttyS0 quiet")
-        .with("--disk", disk);
-    let mut vm = Vm::start(test, &args);
+        .with("--disk", disk)
+}
+
+fn start(test: &str, image: &Path, options: &str) -> (Vm, Console) {
+    let mut disk: OsString = image.into();
+    disk.push(options);
+    let mut vm = Vm::start(test, &machine(&disk));
     let mut t = vm.console();
     t.expect("heirloom test guest ready", 400);
     t.expect("# ", 60);
@@ -120,6 +123,31 @@ fn an_undo_disk_is_kept_then_committed_then_discarded() {
     off(vm, &mut t);
     assert!(!undo.exists());
     assert!(fs::read(&base).expect("the base") == before, "the base is as it was");
+}
+
+/// What is to be discarded when the machine is off is there as long as its state is.
+#[test]
+fn an_undo_disk_outlives_a_save() {
+    let _one = alone();
+    let images = Images::new("undo-saved");
+    let (base, state) = (images.base(), images.0.join("state"));
+    let undo = images.0.join("base.vud");
+    let before = fs::read(&base).expect("the base");
+    let (mut vm, mut t) = start("undo-saved-vm", &base, ",undo=discard");
+    write(&mut t, "saved", 3);
+    t.output("echo 3 > /proc/sys/vm/drop_caches");
+    vm.ctl(["save".as_ref(), state.as_os_str()]).expect("the state is saved");
+    assert_eq!(vm.wait(60).code(), Some(0), "{}", vm.said());
+    drop(vm);
+    assert!(undo.exists());
+    let mut disk = base.clone().into_os_string();
+    disk.push(",undo=discard");
+    let args = machine(&disk).with("--resume", &state);
+    let mut vm = Vm::start("undo-saved-vm", &args);
+    let mut t = vm.console();
+    assert_eq!(read(&mut t, 3), "51200 saved");
+    off(vm, &mut t);
+    assert!(!undo.exists() && fs::read(&base).expect("the base") == before);
 }
 
 /// Two machines over one base; one of them is killed while it writes.
