@@ -3,4 +3,6 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| drop(vmm::fuzz::state(bytes)));
+fuzz_target!(|bytes: &[u8]| {
+    let _ = vmm::fuzz::state(bytes);
+});
