@@ -207,6 +207,17 @@ struct HeadV1 {
     chunks: Vec<u8>,
 }
 
+const WRONG_SIZE: LoadError = LoadError::Damaged("its memory is not of the size that it says");
+
+impl HeadV1 {
+    fn decode(bytes: &[u8]) -> Result<Self, LoadError> {
+        let head: Self = minicbor::decode(bytes).map_err(|_| LoadError::Damaged("its head can't be read"))?;
+        let memory = head.board.memory.checked_add(head.board.slots).ok_or(WRONG_SIZE)?;
+        let chunks = memory.div_ceil(CHUNK as u64).div_ceil(8);
+        if head.chunks.len() as u64 == chunks { Ok(head) } else { Err(WRONG_SIZE) }
+    }
+}
+
 /// A state that was read, but for its memory.
 pub struct Saved {
     head: HeadV1,
@@ -231,15 +242,13 @@ impl Saved {
         if crc(&head, &extra) != fixed.crc {
             return Err(LoadError::Damaged("its checksum is wrong"));
         }
-        let head: HeadV1 =
-            minicbor::decode(&head).map_err(|_| LoadError::Damaged("its head can't be read"))?;
+        let head = HeadV1::decode(&head)?;
         let Fixed { memory, memory_len, .. } = fixed;
         let end = memory.checked_add(memory_len);
         if head.board.memory.checked_add(head.board.slots) != Some(memory_len)
-            || head.chunks.len() as u64 != memory_len.div_ceil(CHUNK as u64).div_ceil(8)
             || end.is_none_or(|end| end > fixed.head)
         {
-            return Err(LoadError::Damaged("its memory is not of the size that it says"));
+            return Err(WRONG_SIZE);
         }
         Ok(Self { head, memory, extra })
     }
@@ -252,8 +261,7 @@ impl Saved {
 
     /// A state without memory: for a head that somebody changed.
     pub(crate) fn of_head(head: &[u8]) -> Result<Self, LoadError> {
-        let mut head: HeadV1 =
-            minicbor::decode(head).map_err(|_| LoadError::Damaged("its head can't be read"))?;
+        let mut head = HeadV1::decode(head)?;
         head.chunks.fill(0);
         Ok(Self { head, memory: 0, extra: Vec::new() })
     }
@@ -313,19 +321,22 @@ impl Machine {
             return Err(SaveError::Busy);
         }
         let processor = processor::save(&self.vcpu.state().map_err(SaveError::Processor)?);
+        // Before memory: what they do in the background may move some of it.
+        let entries = self.board.save_chips();
+        let guest_ns = self.board.clock.now();
         self.board.ram.fetch_all()?;
         let chunks = write_memory(&self.board.ram, file)?;
         let memory_len = self.board.ram.arena().len() as u64;
         let head = HeadV1 {
             board: board_of(&self.board.ram, self.nx),
-            guest_ns: self.board.clock.now(),
+            guest_ns,
             retired: self.board.clock.instructions(),
             saved_at: unix_seconds(),
             processor,
             config_address: self.board.config_address(),
             a20: self.board.ram.a20(),
             asleep: self.asleep,
-            entries: self.board.save_chips(),
+            entries,
             chunks,
         };
         // Encoding into memory can't fail.
@@ -376,11 +387,7 @@ impl Machine {
     }
 
     fn fits(&self, saved: &Saved) -> Result<(), LoadError> {
-        saved.fits_board(&board_of(&self.board.ram, self.nx))?;
-        if saved.head.chunks.len() != self.board.ram.arena().len().div_ceil(CHUNK).div_ceil(8) {
-            return Err(LoadError::Damaged("its memory is not of the size that it says"));
-        }
-        Ok(())
+        saved.fits_board(&board_of(&self.board.ram, self.nx))
     }
 
     fn restore_all_else(&mut self, saved: &Saved, away: u64) -> Result<(), LoadError> {
