@@ -244,7 +244,10 @@ pub(crate) fn run(a: Args, begun: Instant) -> Result<ExitCode> {
     drop(machine);
     let undone = match outcome {
         // The machine goes on with them.
-        Ok(Outcome::Saved) => undo.keep().and_then(|()| states.finish()),
+        Ok(Outcome::Saved) => {
+            undo.keep();
+            states.finish()
+        }
         _ => undo.close(matches!(outcome, Ok(Outcome::PoweredOff)) && ender.why() != End::TimedOut),
     };
     // Last: the name is free once the disks are.

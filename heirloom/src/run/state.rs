@@ -117,11 +117,7 @@ impl States {
                 file.display()
             )
         })?;
-        // The new name lasts. Where that can't be asked for the system sees to it.
-        let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if let Ok(f) = File::open(folder) {
-            let _ = f.sync_all();
-        }
+        host_io::disk::sync_folder(&file);
         Ok(())
     }
 

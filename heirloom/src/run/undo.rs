@@ -43,9 +43,8 @@ impl UndoDisks {
     }
 
     /// The machine's state was saved: it needs them.
-    pub(crate) fn keep(mut self) -> Result<()> {
+    pub(crate) fn keep(mut self) {
         self.all.clear();
-        Ok(())
     }
 
     /// When the machine is off and its disks are closed. `clean`: it came to its end by itself or was switched off; else

@@ -103,8 +103,8 @@ pub fn compact(path: &Path, progress: impl FnMut(u64, u64)) -> Result<Compacted,
     Ok(Compacted { before, after })
 }
 
-/// The new name lasts. Where that can't be asked for the system sees to it.
-fn sync_folder(path: &Path) {
+/// The new name of a file lasts. Where that can't be asked for the system sees to it.
+pub fn sync_folder(path: &Path) {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Ok(f) = std::fs::File::open(folder) {
         let _ = f.sync_all();
@@ -136,7 +136,6 @@ fn copy_needed(
                 p.read(lba, &mut under)?;
                 let runs = own.own(block)?;
                 let own = runs.iter().flat_map(|(first, n)| u64::from(*first)..u64::from(first + n));
-                let sector = |b: &[u8], s: u64| b[(s * SECTOR) as usize..][..SECTOR as usize].to_vec();
                 let other = own.filter(|s| *s < count && sector(&buf, *s) != sector(&under, *s));
                 runs_of(other)
             }
@@ -148,6 +147,10 @@ fn copy_needed(
     new.end(to)?;
     progress(total, total);
     Ok(())
+}
+
+fn sector(b: &[u8], n: u64) -> &[u8] {
+    &b[(n * SECTOR) as usize..][..SECTOR as usize]
 }
 
 /// Numbers in order, as runs.

@@ -36,7 +36,7 @@ pub use self::error::{DiskError, Finding, Medium};
 use self::flat::Flat;
 pub use self::fuzz::{fuzz_iso, fuzz_open};
 pub use self::info::{CheckReport, ImageInfo, VhdInfo, check, info};
-pub use self::layers::{Compacted, compact, diff, merge};
+pub use self::layers::{Compacted, compact, diff, merge, sync_folder};
 pub use self::overlay::Overlay;
 use self::store::{FileStore, Store};
 pub use self::vhd::VhdType;
