@@ -10,7 +10,9 @@ mod rfb;
 mod screen;
 mod vm;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use console::Console;
@@ -47,6 +49,45 @@ pub fn folder(test: &str) -> PathBuf {
     let _ = std::fs::remove_dir_all(&d);
     std::fs::create_dir_all(&d).expect("a folder for the test");
     d
+}
+
+/// A folder for images that goes when the test is over.
+pub struct Images(pub PathBuf);
+
+impl Images {
+    pub fn new(test: &str) -> Self {
+        Self(folder(test))
+    }
+
+    pub fn make(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let p = self.0.join(name);
+        std::fs::write(&p, bytes).expect("an image");
+        p
+    }
+
+    /// `heirloom disk` in this folder, which must do it. Returns what it said.
+    pub fn disk<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> String {
+        let mut c = Command::new(heirloom());
+        let out = c.arg("disk").args(words).current_dir(&self.0).output().expect("heirloom starts");
+        let said = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{c:?}: {said}");
+        said.into_owned()
+    }
+}
+
+impl Drop for Images {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A machine with one of the guests that are a kernel and an initrd with a shell.
+pub fn machine(guest_folder: &str) -> Args {
+    Args::default()
+        .with("--memory", "128")
+        .with("--kernel", guest(&format!("{guest_folder}/vmlinuz")))
+        .with("--initrd", guest(&format!("{guest_folder}/initrd.gz")))
+        .with("--append", "console=ttyS0 quiet")
 }
 
 /// An address on the loopback that nobody listens on.

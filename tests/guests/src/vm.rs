@@ -22,6 +22,12 @@ impl Args {
         self
     }
 
+    /// These, then others.
+    pub fn and(mut self, others: &Self) -> Self {
+        self.0.extend_from_slice(&others.0);
+        self
+    }
+
     pub fn with(mut self, flag: &str, value: impl AsRef<OsStr>) -> Self {
         self.0.push(flag.into());
         self.0.push(value.as_ref().into());

@@ -3,53 +3,18 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use guest_tests::{Args, Console, Vm, alone, folder, guest, heirloom};
+use guest_tests::{Console, Images, Vm, alone, machine};
 
-/// `heirloom disk`, which must do it.
-fn disk(words: &[&str], paths: &[&Path]) -> String {
-    let out = Command::new(heirloom()).arg("disk").args(words).args(paths).output().expect("heirloom starts");
-    let said = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success(), "disk {words:?}: {said}");
-    said.into_owned()
-}
-
-/// A folder for images that goes when the test is over.
-struct Images(PathBuf);
-
-impl Images {
-    fn new(test: &str) -> Self {
-        Self(folder(test))
-    }
-
-    fn base(&self) -> PathBuf {
-        let base = self.0.join("base.vhd");
-        let made = Command::new(heirloom()).args(["disk", "create"]).arg(&base).arg("64M").output();
-        assert!(made.expect("heirloom starts").status.success());
-        base
-    }
-}
-
-impl Drop for Images {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn machine(disk: &OsString) -> Args {
-    Args::default()
-        .with("--memory", "128")
-        .with("--kernel", guest("linux/vmlinuz"))
-        .with("--initrd", guest("linux/initrd.gz"))
-        .with("--append", "console=ttyS0 quiet")
-        .with("--disk", disk)
+fn base(images: &Images) -> PathBuf {
+    images.disk(["create", "base.vhd", "64M"]);
+    images.0.join("base.vhd")
 }
 
 fn start(test: &str, image: &Path, options: &str) -> (Vm, Console) {
     let mut disk: OsString = image.into();
     disk.push(options);
-    let mut vm = Vm::start(test, &machine(&disk));
+    let mut vm = Vm::start(test, &machine("linux").with("--disk", disk));
     let mut t = vm.console();
     t.expect("heirloom test guest ready", 400);
     t.expect("# ", 60);
@@ -85,7 +50,7 @@ fn off(mut vm: Vm, t: &mut Console) {
 fn bytes(images: &Images, image: &Path, mib: usize) -> Vec<u8> {
     let raw = images.0.join("raw.img");
     let _ = fs::remove_file(&raw);
-    disk(&["convert"], &[image, &raw]);
+    images.disk(["convert".as_ref(), image.as_os_str(), raw.as_os_str()]);
     fs::read(raw).expect("the copy")[mib << 20..][..300 << 10].to_vec()
 }
 
@@ -98,7 +63,7 @@ fn is(text: &str, bytes: &[u8]) -> bool {
 fn an_undo_disk_is_kept_then_committed_then_discarded() {
     let _one = alone();
     let images = Images::new("undo-images");
-    let base = images.base();
+    let base = base(&images);
     let undo = images.0.join("base.vud");
     let before = fs::read(&base).expect("the base");
 
@@ -106,7 +71,7 @@ fn an_undo_disk_is_kept_then_committed_then_discarded() {
     write(&mut t, "first", 3);
     off(vm, &mut t);
     assert!(fs::read(&base).expect("the base") == before, "the base stays as it is");
-    assert!(disk(&["info"], &[&undo]).contains("vhd-differencing"));
+    assert!(images.disk(["info".as_ref(), undo.as_os_str()]).contains("vhd-differencing"));
 
     let (vm, mut t) = start("undo-commit", &base, ",undo=commit");
     assert_eq!(read(&mut t, 3), "51200 first");
@@ -130,7 +95,7 @@ fn an_undo_disk_is_kept_then_committed_then_discarded() {
 fn an_undo_disk_outlives_a_save() {
     let _one = alone();
     let images = Images::new("undo-saved");
-    let (base, state) = (images.base(), images.0.join("state"));
+    let (base, state) = (base(&images), images.0.join("state"));
     let undo = images.0.join("base.vud");
     let before = fs::read(&base).expect("the base");
     let (mut vm, mut t) = start("undo-saved-vm", &base, ",undo=discard");
@@ -142,7 +107,7 @@ fn an_undo_disk_outlives_a_save() {
     assert!(undo.exists());
     let mut disk = base.clone().into_os_string();
     disk.push(",undo=discard");
-    let args = machine(&disk).with("--resume", &state);
+    let args = machine("linux").with("--disk", disk).with("--resume", &state);
     let mut vm = Vm::start("undo-saved-vm", &args);
     let mut t = vm.console();
     assert_eq!(read(&mut t, 3), "51200 saved");
@@ -155,12 +120,10 @@ fn an_undo_disk_outlives_a_save() {
 fn a_killed_machine_over_a_shared_base_has_what_was_flushed() {
     let _one = alone();
     let images = Images::new("shared-images");
-    let base = images.base();
+    let base = base(&images);
     let (a, b) = (images.0.join("a.vhd"), images.0.join("b.vhd"));
     for child in [&a, &b] {
-        let made =
-            Command::new(heirloom()).args(["disk", "create"]).arg(child).arg("--parent").arg(&base).output();
-        assert!(made.expect("heirloom starts").status.success());
+        images.disk(["create".as_ref(), child.as_os_str(), "--parent".as_ref(), base.as_os_str()]);
     }
     let before = fs::read(&base).expect("the base");
     let (killed, mut t) = start("shared-killed", &a, "");
@@ -173,7 +136,7 @@ fn a_killed_machine_over_a_shared_base_has_what_was_flushed() {
     assert_eq!(read(&mut u, 5), "51200 their");
     off(vm, &mut u);
     assert!(fs::read(&base).expect("the base") == before, "the base stays as it is");
-    assert!(disk(&["check"], &[&a]).contains("vhd-differencing"));
+    assert!(images.disk(["check".as_ref(), a.as_os_str()]).contains("vhd-differencing"));
     assert!(is("saved", &bytes(&images, &a, 5)));
     // And it goes on.
     let (vm, mut t) = start("shared-again", &a, "");

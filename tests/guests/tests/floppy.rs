@@ -1,9 +1,9 @@
 //! Diskettes: Linux's driver, media that change under it, and a boot through the BIOS.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use guest_tests::{Args, Console, Vm, alone, guest};
+use guest_tests::{Args, Console, Images, Vm, alone, guest, machine};
 
 const SIZE: usize = 1440 << 10;
 
@@ -19,39 +19,12 @@ fn numbers(size: usize) -> Vec<u8> {
     v
 }
 
-/// A folder for images that goes when the test is over.
-struct Images(PathBuf);
-
-impl Images {
-    fn new(test: &str) -> Self {
-        Self(guest_tests::folder(test))
-    }
-
-    fn make(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let p = self.0.join(name);
-        fs::write(&p, bytes).expect("an image");
-        p
-    }
-}
-
-impl Drop for Images {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 fn linux(test: &str, a: &Path, b: impl AsRef<std::ffi::OsStr>) -> (Vm, Console) {
     booted(test, &Args::default().with("--floppy", a).with("--floppy", b))
 }
 
 fn booted(test: &str, args: &Args) -> (Vm, Console) {
-    let args = args
-        .clone()
-        .with("--memory", "128")
-        .with("--kernel", guest("floppy/vmlinuz"))
-        .with("--initrd", guest("floppy/initrd.gz"))
-        .with("--append", "console=ttyS0 quiet");
-    let mut vm = Vm::start(test, &args);
+    let mut vm = Vm::start(test, &machine("floppy").and(args));
     let mut t = vm.console();
     t.expect("heirloom floppy guest ready", 400);
     t.expect("# ", 60);

@@ -1,39 +1,11 @@
 //! Saved state: a busy guest that is saved and goes on, again and again, notices nothing but time.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use guest_tests::{Args, Console, Vm, alone, folder, guest, heirloom};
-
-/// A folder for images that goes when the test is over.
-struct Images(PathBuf);
-
-impl Drop for Images {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn images(test: &str) -> Images {
-    let at = folder(test);
-    for words in [&["base.vhd", "64M"][..], &["child.vhd", "--parent", "base.vhd"]] {
-        let mut c = Command::new(heirloom());
-        c.args(["disk", "create"]).args(words).current_dir(&at);
-        assert!(c.output().expect("heirloom starts").status.success());
-    }
-    Images(at)
-}
-
-fn machine(disk: &Path) -> Args {
-    Args::default()
-        .with("--memory", "128")
-        .with("--kernel", guest("linux/vmlinuz"))
-        .with("--initrd", guest("linux/initrd.gz"))
-        .with("--append", "console=ttyS0 quiet")
-        .with("--disk", disk)
-}
+use guest_tests::{Args, Console, Images, Vm, alone, heirloom, machine};
 
 /// Saves the machine, and goes on with another.
 fn go_on(test: &str, mut vm: Vm, args: &Args, state: &Path) -> (Vm, Console) {
@@ -48,6 +20,31 @@ fn go_on(test: &str, mut vm: Vm, args: &Args, state: &Path) -> (Vm, Console) {
     (vm, t)
 }
 
+/// Saves the machine after each of these milliseconds, at least three times, until a text came.
+fn through_saves(
+    test: &str,
+    (mut vm, mut t): (Vm, Console),
+    args: &Args,
+    state: &Path,
+    waits: [u64; 8],
+    done: &str,
+) -> (Vm, Console) {
+    let mut saved = 0;
+    for wait in waits {
+        let until = Instant::now() + Duration::from_millis(wait);
+        while Instant::now() < until && !t.has(done) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if t.has(done) {
+            break;
+        }
+        (vm, t) = go_on(test, vm, args, state);
+        saved += 1;
+    }
+    assert!(saved >= 3, "the guest was done after {saved}");
+    (vm, t)
+}
+
 /// Three mebibytes written, read back past the caches and compared, 60 times; processor and timers busy beside it.
 const WORK: &str = "dd if=/dev/urandom of=/r bs=64k count=48 2>/dev/null; \
     (while :; do md5sum /r >/dev/null; usleep 3000; done) & bad=0; i=0; \
@@ -58,29 +55,20 @@ const WORK: &str = "dd if=/dev/urandom of=/r bs=64k count=48 2>/dev/null; \
 #[test]
 fn a_guest_that_is_saved_in_the_middle_of_its_work_goes_on_with_it() {
     let _one = alone();
-    let images = images("state-images");
+    let images = Images::new("state-images");
+    images.disk(["create", "base.vhd", "64M"]);
+    images.disk(["create", "child.vhd", "--parent", "base.vhd"]);
     let (disk, state) = (images.0.join("child.vhd"), images.0.join("state"));
-    let args = machine(&disk);
+    let args = machine("linux").with("--disk", &disk);
     let mut vm = Vm::start("state", &args);
     let mut t = vm.console();
     t.expect("heirloom test guest ready", 400);
     t.expect("# ", 60);
     t.output("dmesg -n 1; dmesg -c > /dev/null");
     t.send(WORK);
-    let mut saved = 0;
     // Waits that are no multiple of anything.
-    for wait in [130, 411, 277, 593, 88, 352, 219, 467] {
-        let until = Instant::now() + Duration::from_millis(wait);
-        while Instant::now() < until && !t.has("rounds over") {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        if t.has("rounds over") {
-            break;
-        }
-        (vm, t) = go_on("state", vm, &args, &state);
-        saved += 1;
-    }
-    assert!(saved >= 3, "the guest was done after {saved}");
+    let waits = [130, 411, 277, 593, 88, 352, 219, 467];
+    let (vm, mut t) = through_saves("state", (vm, t), &args, &state, waits, "rounds over");
     let said = t.expect("bad", 300);
     assert!(said.contains("rounds over: 0 bad"), "{said}");
     let log = t.output("dmesg | grep -iE 'ata|error|lost|time|clock|stall|irq'");
@@ -108,16 +96,10 @@ fn a_guest_that_is_saved_in_the_middle_of_its_work_goes_on_with_it() {
 #[test]
 fn a_diskette_is_read_and_written_through_saves() {
     let _one = alone();
-    let at = Images(folder("state-diskette"));
-    let (image, state) = (at.0.join("a.img"), at.0.join("state"));
+    let images = Images::new("state-diskette");
     let bytes: Vec<u8> = (0..1440_u32 << 10).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    fs::write(&image, &bytes).expect("an image");
-    let args = Args::default()
-        .with("--memory", "128")
-        .with("--kernel", guest("floppy/vmlinuz"))
-        .with("--initrd", guest("floppy/initrd.gz"))
-        .with("--append", "console=ttyS0 quiet")
-        .with("--floppy", &image);
+    let (image, state) = (images.make("a.img", &bytes), images.0.join("state"));
+    let args = machine("floppy").with("--floppy", &image);
     let mut vm = Vm::start("state-floppy", &args);
     let mut t = vm.console();
     t.expect("heirloom floppy guest ready", 400);
@@ -128,19 +110,8 @@ fn a_diskette_is_read_and_written_through_saves() {
         "dd if=/dev/fd0 of=/r bs=18k count=12 2>/dev/null; dd if=/r of=/dev/fd0 bs=18k seek=60 conv=fsync 2>/dev/null; \
          echo 3 > /proc/sys/vm/drop_caches; dd if=/dev/fd0 bs=18k skip=60 count=12 2>/dev/null | cmp - /r && echo al\"\"ike\n",
     );
-    let mut saved = 0;
-    for wait in [700, 311, 903, 577, 1204, 446, 389, 812] {
-        let until = Instant::now() + Duration::from_millis(wait);
-        while Instant::now() < until && !t.has("alike") {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        if t.has("alike") {
-            break;
-        }
-        (vm, t) = go_on("state-floppy", vm, &args, &state);
-        saved += 1;
-    }
-    assert!(saved >= 3, "the guest was done after {saved}");
+    let waits = [700, 311, 903, 577, 1204, 446, 389, 812];
+    let (vm, mut t) = through_saves("state-floppy", (vm, t), &args, &state, waits, "alike");
     t.expect("alike", 120);
     assert_eq!(t.output("dmesg | grep -iE 'floppy|fd0|error|time|lost'"), "", "the kernel noticed");
     drop(t);
