@@ -15,7 +15,8 @@ use crate::doctor::say;
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  heirloom disk create accounts.vhd 20G\n  heirloom disk info accounts.vhd\n  \
-                  heirloom disk convert accounts.vhd accounts.img\n  heirloom disk check accounts.vhd --json\n  heirloom disk create anna.vhd --parent accounts.vhd\n  \
+                  heirloom disk convert accounts.vhd accounts.img\n  heirloom disk check accounts.vhd --json\n  \
+                  heirloom disk create anna.vhd --parent accounts.vhd\n  \
                   heirloom disk merge anna.vhd"
 )]
 pub(crate) struct Args {

@@ -64,10 +64,7 @@ impl Layer {
         let (layout, faults) = vhd::examine(&mut store).map_err(io)?;
         match layout {
             Some(layout) => Ok(Self { store, layout, faults }),
-            None => {
-                let fault = faults.into_iter().find(vhd::VhdFault::fatal).unwrap_or(vhd::VhdFault::NoFooter);
-                Err(DiskError::Vhd { path: path.into(), fault })
-            }
+            None => Err(DiskError::Vhd { path: path.into(), fault: vhd::VhdFault::to_tell(faults) }),
         }
     }
 

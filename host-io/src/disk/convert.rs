@@ -23,10 +23,7 @@ pub fn create(path: &Path, format: Format, bytes: u64) -> Result<u64, DiskError>
     if !(MIN_BYTES..=MAX_BYTES).contains(&bytes) {
         return Err(DiskError::Size { bytes });
     }
-    if format == Format::VhdDifferencing {
-        return Err(DiskError::NeedsParent { path: path.into() });
-    }
-    let mut s = new_file(path)?;
+    let mut s = new_image(path, format)?;
     let made = empty(&mut s, format, bytes.div_ceil(SECTOR));
     made.and_then(|n| s.sync().map(|()| n)).map_err(|source| give_up(path, "creating", source))
 }
@@ -41,6 +38,14 @@ fn empty(s: &mut FileStore, format: Format, sectors: u64) -> io::Result<u64> {
             s.set_len(sectors * SECTOR).map(|()| sectors * SECTOR)
         }
     }
+}
+
+/// A file for an image that stands on its own.
+fn new_image(path: &Path, format: Format) -> Result<FileStore, DiskError> {
+    if format == Format::VhdDifferencing {
+        return Err(DiskError::NeedsParent { path: path.into() });
+    }
+    new_file(path)
 }
 
 pub(crate) fn new_file(path: &Path) -> Result<FileStore, DiskError> {
@@ -71,10 +76,7 @@ pub fn convert(
     if !(1..=MAX_BYTES / SECTOR).contains(&sectors) {
         return Err(DiskError::Size { bytes: sectors.saturating_mul(SECTOR) });
     }
-    if format == Format::VhdDifferencing {
-        return Err(DiskError::NeedsParent { path: to.into() });
-    }
-    let mut s = new_file(to)?;
+    let mut s = new_image(to, format)?;
     let at_to = |source| give_up(to, "writing", source);
     empty(&mut s, format, sectors).map_err(at_to)?;
     let mut target: Box<dyn Disk> = match format {

@@ -182,8 +182,7 @@ fn open_store<S: Store + 'static>(
     if head.starts_with(vhd::COOKIE) || ends_as_vhd(&mut s).map_err(io)? || named_vhd(path) {
         let (layout, faults) = vhd::examine(&mut s).map_err(io)?;
         let Some(layout) = layout else {
-            let fault = faults.into_iter().find(vhd::VhdFault::fatal).unwrap_or(vhd::VhdFault::NoFooter);
-            return Err(DiskError::Vhd { path: path.into(), fault });
+            return Err(DiskError::Vhd { path: path.into(), fault: vhd::VhdFault::to_tell(faults) });
         };
         let copy = layout.clone();
         let (disk, format): (Box<dyn Extents>, _) = match copy.dynamic.clone() {

@@ -69,6 +69,11 @@ impl VhdFault {
         )
     }
 
+    /// Of the faults of a file without a layout, the one to tell.
+    pub(crate) fn to_tell(faults: Vec<Self>) -> Self {
+        faults.into_iter().find(Self::fatal).unwrap_or(Self::NoFooter)
+    }
+
     /// What to do about it.
     pub fn mend(&self) -> &'static str {
         match self {
