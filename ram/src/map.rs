@@ -7,7 +7,7 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use crate::absent::Absent;
+use crate::absent::{Absent, CHUNK};
 use crate::arena::Arena;
 
 pub const PAGE: u32 = 4096;
@@ -234,6 +234,16 @@ impl GuestRam {
                 self.partly.store(false, Ordering::Relaxed);
                 if a.failed() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// What lies there of main RAM is here when this returns: as [`Self::fetch_all`], in parts.
+    pub fn fetch_range(&self, arena: Range<u32>) -> io::Result<()> {
+        match self.absent.get() {
+            Some(a) if self.partly.load(Ordering::Relaxed) => (arena.start / CHUNK
+                ..arena.end.div_ceil(CHUNK))
+                .try_for_each(|n| a.fetch(&self.arena, n * CHUNK)),
             _ => Ok(()),
         }
     }

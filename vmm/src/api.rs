@@ -9,6 +9,7 @@ use board::{HostEvent, Key, Lamps, Leds, Media, Pointer, SlotId};
 
 use crate::board_map::Roles;
 use crate::mailbox::{Mailbox, Message};
+use crate::snapshot::live::Live;
 use crate::snapshot::{SaveError, StateSink};
 use crate::spec::NETS_MOST;
 
@@ -33,12 +34,35 @@ pub enum Outcome {
     Saved,
 }
 
-/// What a state is written to.
+/// A state that is to be saved.
 pub struct Saving {
-    pub file: Box<dyn StateSink>,
-    pub done: Sender<Result<(), SaveError>>,
+    pub(crate) to: SaveTo,
     /// How often a good moment was looked for.
     pub(crate) looks: u32,
+}
+
+pub(crate) enum SaveTo {
+    /// The machine ends with it.
+    End { file: Box<dyn StateSink>, done: Sender<Result<(), SaveError>> },
+    /// The machine goes on.
+    GoOn(Live),
+}
+
+impl From<SaveTo> for Saving {
+    fn from(to: SaveTo) -> Self {
+        Self { to, looks: 0 }
+    }
+}
+
+/// Has the disks of a machine that runs on go on in new files, so that the old ones stay as they are.
+pub trait FreezeDisks: Send {
+    /// Closes the disk of an IDE unit; gives the one that reads the same and takes the writes from now on. On an error it
+    /// tells why, and gives the old one back if that can be used.
+    fn freeze(
+        &mut self,
+        unit: u8,
+        disk: Box<dyn board::Disk>,
+    ) -> Result<Box<dyn board::Disk>, (String, Option<Box<dyn board::Disk>>)>;
 }
 
 /// What a machine tells its embedder.
@@ -136,7 +160,7 @@ pub enum Command {
     Status(Sender<Status>),
     Unknowns(Sender<Vec<Unknown>>),
     Metrics(Sender<Vec<(String, u64)>>),
-    /// Writes the state and ends the machine.
+    /// Writes the state, and ends the machine or goes on.
     Save(Saving),
     /// Puts a medium into a drive, or takes it out.
     Insert {
@@ -269,8 +293,23 @@ impl Handle {
     /// Writes the machine's state into a file, and ends it. Where that fails the machine goes on.
     pub fn save(&self, file: Box<dyn StateSink>) -> Result<Result<(), SaveError>, NoAnswer> {
         let (done, rx) = mpsc::channel();
-        self.send(Command::Save(Saving { file, done, looks: 0 }))?;
+        self.send(Command::Save(SaveTo::End { file, done }.into()))?;
         // A file takes the time that it takes.
+        rx.recv().map_err(|_| NoAnswer::Gone)
+    }
+
+    /// Writes the machine's state into a file while it runs, and has its disks go on in new ones. Returns how long the
+    /// machine stood still.
+    pub fn snapshot(
+        &self,
+        file: Box<dyn StateSink>,
+        disks: Box<dyn FreezeDisks>,
+    ) -> Result<Result<Duration, SaveError>, NoAnswer> {
+        let (done, rx) = mpsc::channel();
+        match Live::begin(file, disks, done) {
+            Ok(live) => self.send(Command::Save(SaveTo::GoOn(live).into()))?,
+            Err(e) => return Ok(Err(e.into())),
+        }
         rx.recv().map_err(|_| NoAnswer::Gone)
     }
 

@@ -21,16 +21,18 @@ use crate::mailbox::{Mailbox, Message};
 enum Worker {
     /// Jobs run inside `submit`; the machine delivers the answer at a fixed guest time.
     Inline(Box<dyn Disk>),
-    Thread {
-        disk: Arc<Mutex<Box<dyn Disk>>>,
-        /// Jobs that the thread has not done yet. They are done in order, so what comes behind one waits for it.
-        waiting: Arc<AtomicUsize>,
-        /// None: something was written beside the thread.
-        jobs: Sender<Option<(SlotId, DiskJob)>>,
-        /// Something was written that the thread has not settled yet.
-        written: Arc<AtomicBool>,
-        thread: Option<JoinHandle<()>>,
-    },
+    Thread(DiskThread),
+}
+
+struct DiskThread {
+    disk: Arc<Mutex<Box<dyn Disk>>>,
+    /// Jobs that the thread has not done yet. They are done in order, so what comes behind one waits for it.
+    waiting: Arc<AtomicUsize>,
+    /// None: something was written beside the thread.
+    jobs: Sender<Option<(SlotId, DiskJob)>>,
+    /// Something was written that the thread has not settled yet.
+    written: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// Why a job was not done.
@@ -69,6 +71,29 @@ impl Disks {
         self.units.remove(&(slot, unit));
     }
 
+    /// Units of a controller whose disks can be written to.
+    pub(crate) fn writable(&self, slot: SlotId) -> Vec<u8> {
+        let read_only = |w: &Worker| match w {
+            Worker::Inline(d) => d.read_only(),
+            Worker::Thread(t) => t.disk.lock().unwrap_or_else(PoisonError::into_inner).read_only(),
+        };
+        let own = self.units.range((slot, 0)..=(slot, u8::MAX));
+        own.filter(|(_, w)| !read_only(w)).map(|((_, unit), _)| *unit).collect()
+    }
+
+    /// The disk behind a drive, once what is queued for it is done and flushed; the drive has none then.
+    pub(crate) fn take(&mut self, slot: SlotId, unit: u8) -> Option<Box<dyn Disk>> {
+        match self.units.remove(&(slot, unit))? {
+            Worker::Inline(disk) => Some(disk),
+            Worker::Thread(t) => {
+                let disk = t.disk.clone();
+                drop(t);
+                // The thread is gone.
+                Arc::into_inner(disk).map(|d| d.into_inner().unwrap_or_else(PoisonError::into_inner))
+            }
+        }
+    }
+
     /// Runs or queues a job. Some: the answer, to be delivered by the caller.
     pub(crate) fn submit(&mut self, slot: SlotId, job: DiskJob, ram: &GuestRam) -> Option<DiskDone> {
         let fault = |job: &DiskJob, f| Some(DiskDone { unit: job.unit, tag: job.tag, result: Err(f) });
@@ -79,7 +104,7 @@ impl Disks {
                 Some(DiskDone { unit: job.unit, tag: job.tag, result: Ok(Vec::new()) })
             }
             Some(Worker::Inline(d)) => Some(serve(d.as_mut(), &job, Some(ram))),
-            Some(Worker::Thread { disk, waiting, jobs, written, .. }) => {
+            Some(Worker::Thread(DiskThread { disk, waiting, jobs, written, .. })) => {
                 let writes = matches!(job.op, DiskOp::Write { .. } | DiskOp::WriteFrom { .. });
                 if writes && !written.swap(true, Ordering::AcqRel) {
                     // If the thread is gone the job finds out.
@@ -110,17 +135,15 @@ impl Disks {
     }
 }
 
-impl Drop for Worker {
+impl Drop for DiskThread {
     fn drop(&mut self) {
-        if let Self::Thread { jobs, thread, .. } = self {
-            // Closing the queue ends the thread after what is queued: accepted writes reach the image.
-            let (closed, _) = mpsc::channel();
-            *jobs = closed;
-            if let Some(t) = thread.take()
-                && t.join().is_err()
-            {
-                tracing::error!("a disk thread panicked");
-            }
+        // Closing the queue ends the thread after what is queued: accepted writes reach the image.
+        let (closed, _) = mpsc::channel();
+        self.jobs = closed;
+        if let Some(t) = self.thread.take()
+            && t.join().is_err()
+        {
+            tracing::error!("a disk thread panicked");
         }
     }
 }
@@ -169,7 +192,7 @@ fn spawn(unit: u8, disk: Box<dyn Disk>, mailbox: Mailbox) -> io::Result<Worker> 
             tracing::error!("disk {unit}: the last flush failed: {e}");
         }
     })?;
-    Ok(Worker::Thread { disk, waiting, jobs, written, thread: Some(thread) })
+    Ok(Worker::Thread(DiskThread { disk, waiting, jobs, written, thread: Some(thread) }))
 }
 
 /// `None`: it would have to wait, and is to be done again from its beginning.

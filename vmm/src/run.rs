@@ -6,10 +6,11 @@ use board::{At, Disk, HostEvent, Key, Leds, Media, Moment, Power, Reset, Width};
 use devices::chipset::piix4::pm;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Stop};
 
-use crate::api::{Bay, Command, Event, Outcome, Phase, Pressed, Status, Unknown};
+use crate::api::{Bay, Command, Event, Outcome, Phase, Pressed, SaveTo, Status, Unknown};
 use crate::floppy;
 use crate::machine::Machine;
 use crate::mailbox::Message;
+use crate::snapshot::live;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -26,6 +27,10 @@ pub enum RunError {
          machine stopped, its disks are as if the power had gone"
     )]
     Memory,
+    #[error(
+        "a disk could not be opened again for a snapshot: {0}; the machine stopped, its disks are as if the power had gone"
+    )]
+    Disk(String),
 }
 
 /// What the power button would meet.
@@ -76,7 +81,7 @@ impl Machine {
             if let Next::End(o) = self.read_mailbox()? {
                 return Ok(o);
             }
-            if let Next::End(o) = self.save_if_asked() {
+            if let Next::End(o) = self.save_if_asked()? {
                 return Ok(o);
             }
             if self.phase == Phase::Paused {
@@ -118,25 +123,40 @@ impl Machine {
     }
 
     /// Saves the state if that was asked for and can be done now.
-    fn save_if_asked(&mut self) -> Next {
+    fn save_if_asked(&mut self) -> Result<Next, RunError> {
         const SOON: board::Tick = 10 * board::MICROSECOND;
         /// Looks for a good moment; then any that can be is taken: a call of the BIOS may wait for a key.
         const LOOKS: u32 = 2_000;
-        let Some(mut saving) = self.saving.take() else { return Next::Go };
-        saving.looks += 1;
-        let enough = if saving.looks < LOOKS { Moment::Good } else { Moment::Poor };
-        if self.board.moment() > enough && self.phase == Phase::Running {
+        let Some(mut saving) = self.saving.take() else { return Ok(Next::Go) };
+        let running = self.phase == Phase::Running;
+        let ahead = match &mut saving.to {
+            SaveTo::GoOn(live) => running && live.copy_ahead(self),
+            SaveTo::End { .. } => false,
+        };
+        let wait = if ahead {
+            Some(live::STEP)
+        } else {
+            saving.looks += 1;
+            let enough = if saving.looks < LOOKS { Moment::Good } else { Moment::Poor };
+            (running && self.board.moment() > enough).then_some(SOON)
+        };
+        if let Some(wait) = wait {
             let now = self.board.clock.now();
-            self.board.set_look_at(now + SOON);
+            self.board.set_look_at(now + wait);
             self.saving = Some(saving);
-            return Next::Go;
+            return Ok(Next::Go);
         }
-        let saved = self.save(saving.file.as_mut());
-        let ok = saved.is_ok();
-        // Before the answer: who gets it may read the file.
-        drop(saving.file);
-        saving.done.send(saved).ok();
-        if ok { Next::End(Outcome::Saved) } else { Next::Go }
+        match saving.to {
+            SaveTo::GoOn(live) => live.end(self).map(|()| Next::Go).map_err(RunError::Disk),
+            SaveTo::End { mut file, done } => {
+                let saved = self.save(file.as_mut());
+                let ok = saved.is_ok();
+                // Before the answer: who gets it may read the file.
+                drop(file);
+                done.send(saved).ok();
+                Ok(if ok { Next::End(Outcome::Saved) } else { Next::Go })
+            }
+        }
     }
 
     /// The processor has nothing to do: sleep until a timer or a message.

@@ -7,6 +7,7 @@
 //! behind it  what the embedder adds: which disks go with it
 //! ```
 
+pub(crate) mod live;
 mod processor;
 #[cfg(test)]
 mod tests;
@@ -129,6 +130,8 @@ pub enum SaveError {
         "the machine is paused in the middle of a call of its BIOS; resume it for a moment, then save again"
     )]
     Busy,
+    #[error("{0}")]
+    Disk(String),
 }
 
 /// Why a state can't be used.
@@ -289,17 +292,26 @@ fn board_of(ram: &GuestRam, nx: bool) -> BoardV1 {
     BoardV1 { memory: ram.main_len(), slots: ram.arena().len() as u64 - ram.main_len(), nx }
 }
 
+fn zeros(b: &[u8]) -> bool {
+    let (words, tail) = b.as_chunks::<64>();
+    tail.iter().all(|b| *b == 0) && words.iter().all(|w| w.iter().fold(0, |s, b| s | b) == 0)
+}
+
+/// Bytes of a bit for each chunk.
+fn chunk_bytes(memory: usize) -> usize {
+    memory.div_ceil(CHUNK).div_ceil(8)
+}
+
 /// Writes memory; returns which chunks are not all zeros.
 fn write_memory(ram: &GuestRam, file: &mut (impl Write + Seek + ?Sized)) -> io::Result<Vec<u8>> {
     let arena = ram.arena();
-    let mut chunks = vec![0; arena.len().div_ceil(CHUNK).div_ceil(8)];
+    let mut chunks = vec![0; chunk_bytes(arena.len())];
     let mut buf = vec![0; CHUNK];
     let mut place = None;
     for at in (0..arena.len()).step_by(CHUNK) {
         let part = &mut buf[..CHUNK.min(arena.len() - at)];
         arena.copy_out(at as u32, part);
-        let (words, tail) = part.as_chunks::<64>();
-        if tail.iter().all(|b| *b == 0) && words.iter().all(|w| w.iter().fold(0, |s, b| s | b) == 0) {
+        if zeros(part) {
             continue;
         }
         let to = MEMORY + at as u64;
@@ -314,22 +326,48 @@ fn write_memory(ram: &GuestRam, file: &mut (impl Write + Seek + ?Sized)) -> io::
     Ok(chunks)
 }
 
+/// Writes the head behind the memory, and then what makes the file a state.
+fn write_head(file: &mut (impl Write + Seek + ?Sized), head: &HeadV1) -> io::Result<()> {
+    // Encoding into memory can't fail.
+    let b = minicbor::to_vec(head).map_err(|e| io::Error::other(e.to_string()))?;
+    let memory_len = head.board.memory + head.board.slots;
+    let at = MEMORY + memory_len.next_multiple_of(CHUNK as u64);
+    file.seek(SeekFrom::Start(at))?;
+    file.write_all(&b)?;
+    let head_len = b.len() as u64;
+    // Last: until then it is no state.
+    Fixed {
+        crc: crc(&b, &[]),
+        head: at,
+        head_len,
+        memory: MEMORY,
+        memory_len,
+        extra: at + head_len,
+        extra_len: 0,
+    }
+    .write(file)
+}
+
 impl Machine {
     /// Writes the machine as it is between two instructions.
     pub(crate) fn save(&mut self, file: &mut (impl Write + Seek + ?Sized)) -> Result<(), SaveError> {
+        // Before memory: what chips do in the background may move some of it.
+        let mut head = self.head()?;
+        self.board.ram.fetch_all()?;
+        head.chunks = write_memory(&self.board.ram, file)?;
+        Ok(write_head(file, &head)?)
+    }
+
+    /// All but memory, and what of it is not all zeros.
+    fn head(&mut self) -> Result<HeadV1, SaveError> {
         if self.board.moment() == Moment::Bad {
             return Err(SaveError::Busy);
         }
         let processor = processor::save(&self.vcpu.state().map_err(SaveError::Processor)?);
-        // Before memory: what they do in the background may move some of it.
         let entries = self.board.save_chips();
-        let guest_ns = self.board.clock.now();
-        self.board.ram.fetch_all()?;
-        let chunks = write_memory(&self.board.ram, file)?;
-        let memory_len = self.board.ram.arena().len() as u64;
-        let head = HeadV1 {
+        Ok(HeadV1 {
             board: board_of(&self.board.ram, self.nx),
-            guest_ns,
+            guest_ns: self.board.clock.now(),
             retired: self.board.clock.instructions(),
             saved_at: unix_seconds(),
             processor,
@@ -337,27 +375,8 @@ impl Machine {
             a20: self.board.ram.a20(),
             asleep: self.asleep,
             entries,
-            chunks,
-        };
-        // Encoding into memory can't fail.
-        let head = minicbor::to_vec(&head).map_err(|e| io::Error::other(e.to_string()))?;
-        let at = MEMORY + memory_len.next_multiple_of(CHUNK as u64);
-        file.seek(SeekFrom::Start(at))?;
-        file.write_all(&head)?;
-        let head_len = head.len() as u64;
-        let end = at + head_len;
-        // Last: until then it is no state.
-        Fixed {
-            crc: crc(&head, &[]),
-            head: at,
-            head_len,
-            memory: MEMORY,
-            memory_len,
-            extra: end,
-            extra_len: 0,
-        }
-        .write(file)?;
-        Ok(())
+            chunks: Vec::new(),
+        })
     }
 
     /// Makes a machine that was built and has not run what it was when it was saved. `away`: the battery clock's time goes

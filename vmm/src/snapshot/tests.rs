@@ -1,12 +1,16 @@
 //! Machines saved between any two instructions, and what can be wrong with a file.
 
 use std::io::Cursor;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
+use board::Disk;
 use proptest::prelude::*;
 
 use super::*;
+use crate::api::{FreezeDisks, SaveTo, Saving};
 use crate::tests::{Tape, no_ports};
-use crate::{Choice, ClockKind, Drive, Engine, Floppy, Outcome, Parts, Ports};
+use crate::{Choice, ClockKind, Drive, Engine, Floppy, Outcome, Parts, Phase, Ports};
 
 /// A machine with our BIOS and nothing to boot from: it tests itself, looks at its drives, says so, and waits for a key.
 fn machine(memory_mib: u64) -> Machine {
@@ -69,7 +73,9 @@ fn machine_with(memory_mib: u64, bios: Option<Vec<u8>>) -> Machine {
     Machine::build(&parts, ports).unwrap()
 }
 
+/// The first time, and from where it stopped.
 fn run_to(m: &mut Machine, ns: u64) {
+    m.phase = Phase::Built;
     m.stop_after(ns);
     assert_eq!(m.run().unwrap(), Outcome::PoweredOff);
 }
@@ -159,6 +165,134 @@ fn a_restored_machine_goes_the_way_of_one_that_never_stopped() {
             .collect();
         assert_eq!(differs, [], "stopped at {at} ns: bytes of memory");
     }
+}
+
+/// A file that several have.
+#[derive(Clone, Default)]
+struct Held(Arc<Mutex<Cursor<Vec<u8>>>>);
+
+impl Write for Held {
+    fn write(&mut self, b: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(b)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Held {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.lock().unwrap().seek(to)
+    }
+}
+
+/// Counts the disks that it was asked to freeze.
+#[derive(Clone, Default)]
+struct Frozen {
+    units: Arc<Mutex<Vec<u8>>>,
+    /// What becomes of a disk: none is given, or the old one.
+    fails: Option<bool>,
+}
+
+impl FreezeDisks for Frozen {
+    fn freeze(
+        &mut self,
+        unit: u8,
+        disk: Box<dyn Disk>,
+    ) -> Result<Box<dyn Disk>, (String, Option<Box<dyn Disk>>)> {
+        self.units.lock().unwrap().push(unit);
+        match self.fails {
+            None => Ok(disk),
+            Some(lost) => Err(("no room".into(), (!lost).then_some(disk))),
+        }
+    }
+}
+
+/// Asks for a snapshot once the machine has run for so long.
+fn snapshot(m: &mut Machine, at: u64, disks: &Frozen) -> (Held, mpsc::Receiver<Result<Duration, SaveError>>) {
+    run_to(m, at);
+    let (file, (done, answer)) = (Held::default(), mpsc::channel());
+    let live = live::Live::begin(Box::new(file.clone()), Box::new(disks.clone()), done).unwrap();
+    m.saving = Some(SaveTo::GoOn(live).into());
+    (file, answer)
+}
+
+#[test]
+fn a_machine_that_runs_on_leaves_a_state_of_one_instant() {
+    const END: u64 = 60_000_000;
+    let new = || machine_with(20, Some(busy()));
+    let mut straight = new();
+    run_to(&mut straight, END);
+    let want = parts_of(&saved(&mut straight).unwrap());
+    for at in [1_000, 5_900_017, 11_234_567, 30_999_999] {
+        let (mut m, disks) = (new(), Frozen::default());
+        let (file, answer) = snapshot(&mut m, at, &disks);
+        run_to(&mut m, END);
+        assert!(parts_of(&saved(&mut m).unwrap()) == want, "it does not disturb the machine");
+        answer.recv().unwrap().unwrap();
+        assert_eq!(*disks.units.lock().unwrap(), [0], "the hard disk");
+        let state = file.0.lock().unwrap().get_ref().clone();
+        let taken = parts_of(&state).0.guest_ns;
+        assert!((at + live::STEP..END).contains(&taken), "in slices, then: {taken}");
+        let mut m = restored_into(new(), &state).unwrap();
+        run_to(&mut m, END);
+        assert!(parts_of(&saved(&mut m).unwrap()) == want, "from the state of {taken} ns");
+    }
+}
+
+/// What a machine that is off or stands still leaves.
+#[test]
+fn a_snapshot_of_a_paused_machine_needs_no_time() {
+    let (mut m, disks) = (machine_with(4, Some(busy())), Frozen::default());
+    let (file, answer) = snapshot(&mut m, 5_000_000, &disks);
+    let want = parts_of(&saved(&mut m).unwrap());
+    let Some(Saving { to: SaveTo::GoOn(live), .. }) = m.saving.take() else { panic!("it is there") };
+    live.end(&mut m).unwrap();
+    answer.recv().unwrap().unwrap();
+    assert!(parts_of(file.0.lock().unwrap().get_ref()) == want);
+}
+
+#[test]
+fn a_snapshot_that_fails_harms_no_machine() {
+    const END: u64 = 40_000_000;
+    // A disk that can't be put on a new file: the old one goes on.
+    let (mut m, mut disks) =
+        (machine_with(4, Some(busy())), Frozen { fails: Some(false), ..Frozen::default() });
+    let (file, answer) = snapshot(&mut m, 1_000_000, &disks);
+    run_to(&mut m, END);
+    assert!(matches!(answer.recv().unwrap(), Err(SaveError::Disk(why)) if why == "no room"));
+    assert!(Saved::read(&mut Cursor::new(file.0.lock().unwrap().get_ref())).is_err(), "it is no state");
+    assert_eq!(m.board.disks.writable(m.roles.ide), [0]);
+    // A file that takes no more: the disks are left alone.
+    let mut m = machine_with(4, Some(busy()));
+    run_to(&mut m, 1_000_000);
+    let ((done, answer), disks2) = (mpsc::channel(), Frozen::default());
+    let full = Cursor::new(Box::leak(vec![0; 100_000].into_boxed_slice()));
+    let live = live::Live::begin(Box::new(full), Box::new(disks2.clone()), done).unwrap();
+    m.saving = Some(SaveTo::GoOn(live).into());
+    // Until the writer has met the end of it.
+    assert!(matches!(answer_of(&mut m, &answer), Err(SaveError::Io(_))));
+    run_to(&mut m, END);
+    assert_eq!(*disks2.units.lock().unwrap(), []);
+    // A disk that is lost: the machine can't go on.
+    disks.fails = Some(true);
+    let (_, answer) = snapshot(&mut m, END + 1, &disks);
+    m.phase = Phase::Built;
+    m.stop_after(2 * END);
+    assert!(matches!(m.run(), Err(crate::run::RunError::Disk(_))));
+    assert!(matches!(answer.recv().unwrap(), Err(SaveError::Disk(_))));
+}
+
+/// Runs a machine until an answer is there.
+fn answer_of<T>(m: &mut Machine, answer: &mpsc::Receiver<T>) -> T {
+    for n in 1.. {
+        run_to(m, 1_000_000 + n * 600_000);
+        if let Ok(a) = answer.recv_timeout(Duration::from_millis(5)) {
+            return a;
+        }
+    }
+    unreachable!()
 }
 
 /// In the middle of a call of our BIOS, which begins anew.
