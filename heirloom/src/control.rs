@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use server::{Listener, Server, Target};
 
+use crate::run::state::Frozen;
+
 /// What `GET /v1/status` answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StatusBody {
@@ -75,6 +77,15 @@ pub(crate) struct LinkBody {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SaveBody {
     pub(crate) path: PathBuf,
+}
+
+/// What `POST /v1/snapshot` answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SnapshotBody {
+    /// How long the machine stood still, in microseconds.
+    pub(crate) stood_us: u64,
+    /// Disks that go on over what they were, which belongs to the state.
+    pub(crate) disks: Vec<Frozen>,
 }
 
 /// What `POST /v1/link` answers.

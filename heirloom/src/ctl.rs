@@ -10,11 +10,11 @@ use clap::Subcommand;
 
 use crate::Usage;
 use crate::control::{
-    self, EjectBody, InsertBody, KeyBody, LinkBody, LinkedBody, MouseBody, SaveBody, StatusBody, TypeBody,
-    UnknownBody,
+    self, EjectBody, InsertBody, KeyBody, LinkBody, LinkedBody, MouseBody, SaveBody, SnapshotBody,
+    StatusBody, TypeBody, UnknownBody,
 };
 use crate::doctor::say;
-use crate::run::state::partial;
+use crate::run::state::{Frozen, partial};
 
 #[derive(clap::Args)]
 #[command(
@@ -45,6 +45,8 @@ enum What {
     Poweroff,
     /// Save the machine's state into a file and end it; `heirloom run --resume FILE` goes on from there
     Save { file: PathBuf },
+    /// Save the machine's state into a file while it runs on; its disks go on in new files, over what they were
+    Snapshot { file: PathBuf },
     /// Press the power button: an ACPI guest shuts down
     Shutdown(shutdown::Args),
     /// Plug the cable of a network adapter in, or pull it out: link 1 down
@@ -128,6 +130,15 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
             }
             if !path.exists() || partial(&path).exists() {
                 bail!("the state was not saved to {}; the machine's own messages say why", path.display());
+            }
+        }
+        What::Snapshot { file } => {
+            let path = std::path::absolute(&file)?;
+            let answer = control::post(name, "/v1/snapshot", &SaveBody { path })?;
+            let SnapshotBody { stood_us, disks } = serde_json::from_slice(&answer)?;
+            say(&format!("{}: the machine stood still for {} ms", file.display(), stood_us as f64 / 1e3));
+            for Frozen { disk, frozen } in disks {
+                say(&format!("disk {}: what it was is {} now", disk.display(), frozen.display()));
             }
         }
         What::Poweroff => plain("/v1/poweroff")?,

@@ -98,6 +98,9 @@ pub(crate) struct Args {
     /// Goes on from a state that `heirloom ctl NAME save` wrote; all else as it was started then
     #[arg(long, value_name = "STATE")]
     resume: Option<PathBuf>,
+    /// With --resume: has the disks go back to what they were then, and loses what came later (after `ctl NAME snapshot`)
+    #[arg(long, requires = "resume")]
+    revert: bool,
     /// Ends with exit code 0 once this text came on COM1
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     expect: Option<String>,
@@ -182,7 +185,7 @@ impl Ender {
 /// `begun`: when the process began.
 pub(crate) fn run(a: Args, begun: Instant) -> Result<ExitCode> {
     let (expect, timeout, screenshot, stats) = (a.expect.clone(), a.timeout, a.screenshot.clone(), a.stats);
-    let (stop_after, resume) = (a.stop_after, a.resume.clone());
+    let (stop_after, resume, revert) = (a.stop_after, a.resume.clone(), a.revert);
     let spec = resolve(a)?;
     let mut parts = parts(&spec)?;
     // All that can be wrong is found before a port creates a file or a socket.
@@ -195,12 +198,16 @@ pub(crate) fn run(a: Args, begun: Instant) -> Result<ExitCode> {
         let (file, dir) = (file.display(), dir.display());
         return Err(Usage(format!("cannot write screenshot {file}: no directory {dir}; create it")).into());
     }
+    if let Some(file) = resume.as_deref().filter(|_| revert) {
+        state::revert(file, &spec)?;
+    }
     let resumed = resume.map(|f| Resumed::open(&f, &spec, &parts)).transpose()?;
     let frame = Frame::new();
     let ender = Ender::default();
     let link = ports::Link::default();
 
-    let opened = ports::open(&spec, &frame, &link, &ender, expect.as_deref(), resumed.is_some())?;
+    let saved = resumed.as_ref().map_or_else(Vec::new, |r| r.disks.clone());
+    let opened = ports::open(&spec, &frame, &link, &ender, expect.as_deref(), saved)?;
     let ports::Opened { ports, cdroms, terminal, viewers, control, undo } = opened;
     let mut machine = Machine::build(&parts, ports).map_err(|e| explain(e, &spec))?;
     if let Some(r) = resumed {

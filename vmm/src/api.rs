@@ -56,13 +56,15 @@ impl From<SaveTo> for Saving {
 
 /// Has the disks of a machine that runs on go on in new files, so that the old ones stay as they are.
 pub trait FreezeDisks: Send {
-    /// Closes the disk of an IDE unit; gives the one that reads the same and takes the writes from now on. On an error it
-    /// tells why, and gives the old one back if that can be used.
-    fn freeze(
-        &mut self,
-        unit: u8,
-        disk: Box<dyn board::Disk>,
-    ) -> Result<Box<dyn board::Disk>, (String, Option<Box<dyn board::Disk>>)>;
+    /// Closes the disk of an IDE unit; gives the one that reads the same and takes the writes from now on.
+    fn freeze(&mut self, unit: u8, disk: Box<dyn board::Disk>) -> Result<Box<dyn board::Disk>, NotFrozen>;
+}
+
+/// A disk that could not be put on a new file.
+pub struct NotFrozen {
+    pub why: String,
+    /// The old one, if it can still be used.
+    pub disk: Option<Box<dyn board::Disk>>,
 }
 
 /// What a machine tells its embedder.

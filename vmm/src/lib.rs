@@ -23,7 +23,9 @@ mod run;
 pub mod snapshot;
 pub mod spec;
 
-pub use api::{Bay, Command, Event, FreezeDisks, Handle, NoAnswer, Outcome, Phase, Pressed, Status, Unknown};
+pub use api::{
+    Bay, Command, Event, FreezeDisks, Handle, NoAnswer, NotFrozen, Outcome, Phase, Pressed, Status, Unknown,
+};
 pub use clock::ClockKind;
 pub use engine::{Choice, Engine, EngineReport, engines, pick};
 pub use firmware::BootFile;

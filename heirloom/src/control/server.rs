@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -22,7 +22,7 @@ use vmm::{Bay, Handle, NoAnswer, Pressed};
 
 use super::{
     EjectBody, ErrorBody, InsertBody, KeyBody, LinkBody, LinkedBody, MouseBody, PressedBody, SaveBody,
-    ShutdownBody, StatusBody, TypeBody, UnknownBody,
+    ShutdownBody, SnapshotBody, StatusBody, TypeBody, UnknownBody,
 };
 use crate::run::ports::{open_diskette, point};
 use crate::run::state::States;
@@ -171,6 +171,7 @@ fn routes(t: Target) -> Router {
         .route("/v1/poweroff", act!(power_off))
         .route("/v1/shutdown", post(shutdown))
         .route("/v1/save", post(save))
+        .route("/v1/snapshot", post(snapshot))
         .route("/v1/link", post(link))
         .route("/v1/screenshot", get(screenshot))
         .route("/v1/type", post(type_text))
@@ -265,6 +266,30 @@ async fn save(State(t): State<Target>, Json(b): Json<SaveBody>) -> Done {
         Ok(StatusCode::NO_CONTENT)
     })
     .await
+}
+
+/// Answers once the state is whole, while the machine runs on.
+async fn snapshot(State(t): State<Target>, Json(b): Json<SaveBody>) -> Result<Json<SnapshotBody>, Failed> {
+    let taken = ask(move || {
+        let freezer = t.states.freezer(&b.path).map_err(refused)?;
+        let file = t.states.begin(&b.path).map_err(refused)?;
+        let frozen = freezer.done();
+        let taken = t.machine.snapshot(Box::new(file), Box::new(freezer));
+        let frozen = std::mem::take(&mut *frozen.lock().unwrap_or_else(PoisonError::into_inner));
+        let Ok(Ok(stood)) = taken else {
+            t.states.give_up();
+            let e = taken.map_err(gone)?.err().map(|e| e.to_string()).unwrap_or_default();
+            return Err(refused(if frozen.is_empty() {
+                e
+            } else {
+                let kept: Vec<String> = frozen.iter().map(|f| f.frozen.display().to_string()).collect();
+                format!("{e} (kept all the same, and to be merged: {})", kept.join(", "))
+            }));
+        };
+        t.states.finish_frozen(&frozen).map_err(|e| refused(format!("{e:#}")))?;
+        Ok(SnapshotBody { stood_us: stood.as_micros() as u64, disks: frozen })
+    });
+    Ok(Json(taken.await?))
 }
 
 async fn link(State(t): State<Target>, Json(b): Json<LinkBody>) -> Result<Json<LinkedBody>, Failed> {

@@ -1,7 +1,7 @@
 //! Opens everything outside the machine that its spec names.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
@@ -92,17 +92,18 @@ pub(crate) struct Viewers {
     password: Option<String>,
 }
 
-/// Opens what can be in use first and what is written to last: a run that cannot be changes no file.
+/// Opens what can be in use first and what is written to last: a run that cannot be changes no file. `saved`: disks that go
+/// with the state that the machine goes on from.
 pub(crate) fn open(
     s: &MachineSpec,
     frame: &Frame,
     link: &Link,
     ender: &Ender,
     expect: Option<&str>,
-    resumed: bool,
+    saved: Vec<PathBuf>,
 ) -> Result<Opened> {
     let addresses = vnc_addresses(s)?;
-    let mut undo = UndoDisks::new(resumed);
+    let mut undo = UndoDisks::new(saved);
     let drives = drives(s, &mut undo)?;
     let is_cdrom = |n: &u8| matches!(drives[usize::from(*n)], Some(Drive::Cdrom { .. }));
     let cdroms = (0..drives.len() as u8).filter(is_cdrom).collect();

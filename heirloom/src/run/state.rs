@@ -1,5 +1,6 @@
 //! Saved states in files: written under another name until they are whole, tied to the disks that they were saved with.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -7,15 +8,34 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, anyhow, bail};
+use board::Disk;
+use host_io::disk;
 use serde::{Deserialize, Serialize};
 use vmm::snapshot::{self, LoadError};
-use vmm::spec::MachineSpec;
-use vmm::{ClockKind, Machine, Parts, Saved};
+use vmm::spec::{DiskSpec, MachineSpec, UndoClose};
+use vmm::{ClockKind, FreezeDisks, Machine, NotFrozen, Parts, Saved};
 
-/// The disks of a state.
+/// The disks of a state, in the order of the spec.
 #[derive(Debug, Serialize, Deserialize)]
 struct Extra {
     disks: Vec<Stamp>,
+}
+
+impl Extra {
+    fn of(path: &Path, saved: &Saved, own: &[PathBuf]) -> Result<Self> {
+        let name = path.display();
+        let extra: Self = serde_json::from_slice(saved.extra()).map_err(|_| {
+            anyhow!("state {name} is not whole; save it again, or start the machine without it")
+        })?;
+        if own.len() != extra.disks.len() {
+            bail!(
+                "state {name} is of a machine with {} disks, this one has {}; start it with the same ones",
+                extra.disks.len(),
+                own.len()
+            );
+        }
+        Ok(extra)
+    }
 }
 
 /// A disk's file when the state was saved. Written to since then, it is not what the guest has in mind.
@@ -34,11 +54,22 @@ impl Stamp {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
         Ok(Self { path, bytes: m.len(), changed })
     }
+
+    /// Is it the same content, whatever its name?
+    fn same(&self, other: &Self) -> bool {
+        (self.bytes, self.changed) == (other.bytes, other.changed)
+    }
+
+    /// Is it a disk over that one that holds nothing yet? Such is a disk that went back, or was never written to.
+    fn fresh_over(&self, then: &Self) -> bool {
+        Self::of(&then.path).is_ok_and(|s| s.same(then)) && disk::empty_over(&self.path, &then.path)
+    }
 }
 
-/// The files that the machine writes to.
+/// The files that the machine writes to, or in which its disks are: an undo disk that is not there yet holds nothing.
 fn disk_files(s: &MachineSpec) -> Vec<PathBuf> {
-    s.disks.iter().map(|d| if d.undo.is_some() { d.undo_file() } else { d.path.clone() }).collect()
+    let undo = |d: &DiskSpec| Some(d.undo_file()).filter(|f| d.undo.is_some() && f.exists());
+    s.disks.iter().map(|d| undo(d).unwrap_or_else(|| d.path.clone())).collect()
 }
 
 /// Where the state goes that a machine is asked to save.
@@ -47,6 +78,8 @@ pub(crate) struct States {
     disks: Vec<PathBuf>,
     /// Why none can be saved.
     refused: Option<String>,
+    /// IDE units of disks that can be written to.
+    writable: Vec<u8>,
     /// The file that is wanted, while it is being written under another name.
     under_way: Arc<Mutex<Option<PathBuf>>>,
 }
@@ -67,7 +100,8 @@ impl States {
                  its state"
             )
         });
-        Self { disks: disk_files(s), refused, under_way: Arc::default() }
+        let writable = (0..).zip(&s.disks).filter(|(_, d)| !d.read_only).map(|(unit, _)| unit).collect();
+        Self { disks: disk_files(s), refused, writable, under_way: Arc::default() }
     }
 
     /// Makes the file that the machine writes to.
@@ -104,29 +138,137 @@ impl States {
         }
     }
 
+    /// Prepares the machine's disks for a state after which it goes on.
+    pub(crate) fn freezer(&self, file: &Path) -> Result<Freezer, String> {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let mut disks = BTreeMap::new();
+        for unit in self.writable.iter().copied() {
+            let path = &self.disks[usize::from(unit)];
+            let frozen = disk::frozen_name(path, &name);
+            if frozen.symlink_metadata().is_ok() {
+                return Err(format!(
+                    "{} is there, where disk {} would be kept; give the state another name",
+                    frozen.display(),
+                    path.display()
+                ));
+            }
+            if !disk::is_vhd(path).map_err(|e| e.to_string())? {
+                return Err(format!(
+                    "disk {} is no VHD, so nothing can be put over it; convert it with `heirloom disk convert`, or save the \
+                     state and end the machine",
+                    path.display()
+                ));
+            }
+            // What waits in the host's cache would be waited for while the machine stands still.
+            let _ = File::open(path).and_then(|f| f.sync_data());
+            disks.insert(unit, (path.clone(), frozen));
+        }
+        Ok(Freezer { disks, done: Arc::default() })
+    }
+
     /// The machine's disks are closed: the state gets to know them, and its name.
     pub(crate) fn finish(&self) -> Result<()> {
+        self.finish_with(&self.disks)
+    }
+
+    /// The machine goes on, and the disks of the state are what was frozen.
+    pub(crate) fn finish_frozen(&self, frozen: &[Frozen]) -> Result<()> {
+        let kept = |d: &PathBuf| frozen.iter().find(|f| f.disk == *d).map_or(d, |f| &f.frozen).clone();
+        self.finish_with(&self.disks.iter().map(kept).collect::<Vec<_>>())
+    }
+
+    fn finish_with(&self, disks: &[PathBuf]) -> Result<()> {
         let Some(file) = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return Ok(());
         };
         let part = partial(&file);
-        let done = self.tie(&part).and_then(|()| Ok(fs::rename(&part, &file)?));
+        let done = tie(&part, disks).and_then(|()| Ok(fs::rename(&part, &file)?));
         done.with_context(|| {
             format!(
                 "the state was not saved to {}; check the host's disk for errors and free space",
                 file.display()
             )
         })?;
-        host_io::disk::sync_folder(&file);
+        disk::sync_folder(&file);
         Ok(())
     }
+}
 
-    fn tie(&self, part: &Path) -> Result<()> {
-        let disks = self.disks.iter().map(|d| Stamp::of(d)).collect::<io::Result<_>>()?;
-        let mut f = OpenOptions::new().read(true).write(true).open(part)?;
-        snapshot::set_extra(&mut f, &serde_json::to_vec(&Extra { disks })?)?;
-        Ok(f.sync_all()?)
+fn tie(part: &Path, disks: &[PathBuf]) -> Result<()> {
+    let disks = disks.iter().map(|d| Stamp::of(d)).collect::<io::Result<_>>()?;
+    let mut f = OpenOptions::new().read(true).write(true).open(part)?;
+    snapshot::set_extra(&mut f, &serde_json::to_vec(&Extra { disks })?)?;
+    Ok(f.sync_all()?)
+}
+
+/// A disk that goes on over what it was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Frozen {
+    pub(crate) disk: PathBuf,
+    /// What it was, under its new name.
+    pub(crate) frozen: PathBuf,
+}
+
+/// Freezes the disks of a running machine.
+pub(crate) struct Freezer {
+    /// By IDE unit: the disk, and the name that it gets.
+    disks: BTreeMap<u8, (PathBuf, PathBuf)>,
+    done: Arc<Mutex<Vec<Frozen>>>,
+}
+
+impl Freezer {
+    /// What was frozen, for who gives the freezer away.
+    pub(crate) fn done(&self) -> Arc<Mutex<Vec<Frozen>>> {
+        self.done.clone()
     }
+}
+
+impl FreezeDisks for Freezer {
+    fn freeze(&mut self, unit: u8, disk: Box<dyn Disk>) -> Result<Box<dyn Disk>, NotFrozen> {
+        // Not of this machine's spec: nothing is kept of it.
+        let Some((path, frozen)) = self.disks.get(&unit) else { return Ok(disk) };
+        drop(disk);
+        let kept = disk::freeze(path, frozen).map_err(|e| e.to_string());
+        match (kept, disk::open(path, false)) {
+            (Ok(()), Ok(disk)) => {
+                let both = Frozen { disk: path.clone(), frozen: frozen.clone() };
+                self.done.lock().unwrap_or_else(PoisonError::into_inner).push(both);
+                Ok(disk)
+            }
+            (Err(why), disk) => Err(NotFrozen { why, disk: disk.ok() }),
+            (Ok(()), Err(e)) => Err(NotFrozen { why: e.to_string(), disk: None }),
+        }
+    }
+}
+
+/// Has the machine's disks go back to what they were when a state was saved.
+pub(crate) fn revert(path: &Path, s: &MachineSpec) -> Result<()> {
+    let mut file = open(path)?;
+    let saved = Saved::read(&mut file).map_err(|e| explain(path, e))?;
+    // An undo disk that was discarded is made again.
+    let own: Vec<_> =
+        s.disks.iter().map(|d| if d.undo.is_some() { d.undo_file() } else { d.path.clone() }).collect();
+    let extra = Extra::of(path, &saved, &own)?;
+    // All that can be wrong is found before a disk is changed.
+    for then in &extra.disks {
+        let at = then.path.display();
+        let now =
+            Stamp::of(&then.path).map_err(|e| anyhow!("cannot look at disk {at}: {e}; check the path"))?;
+        if !now.same(then) {
+            bail!("disk {at} was changed after state {} was saved; restore it as it was", path.display());
+        }
+    }
+    for (disk, then) in own.iter().zip(&extra.disks) {
+        if std::path::absolute(disk)? != then.path && !Stamp::of(disk).is_ok_and(|now| now.same(then)) {
+            disk::revert(disk, &then.path)?;
+            tracing::info!("{} is as {} again", disk.display(), then.path.display());
+        }
+    }
+    Ok(())
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|e| anyhow!("cannot open state {}: {e}; check the path", path.display()))
 }
 
 fn is_state(file: &Path) -> bool {
@@ -142,40 +284,43 @@ pub(crate) struct Resumed {
     path: PathBuf,
     file: File,
     saved: Saved,
+    /// The files of the disks that it was saved with.
+    pub(crate) disks: Vec<PathBuf>,
 }
 
 impl Resumed {
     /// Opens a state and makes sure that it belongs to the machine's disks as they are.
     pub(crate) fn open(path: &Path, s: &MachineSpec, parts: &Parts) -> Result<Self> {
         let name = path.display();
-        let mut file =
-            File::open(path).map_err(|e| anyhow!("cannot open state {name}: {e}; check the path"))?;
+        let mut file = open(path)?;
         let saved = Saved::read(&mut file).map_err(|e| explain(path, e))?;
         saved.fits(parts).map_err(|e| explain(path, e))?;
-        let extra: Extra = serde_json::from_slice(saved.extra()).map_err(|_| {
-            anyhow!("state {name} is not whole; save it again, or start the machine without it")
-        })?;
-        let own = disk_files(s);
-        if own.len() != extra.disks.len() {
-            bail!(
-                "state {name} is of a machine with {} disks, this one has {}; start it with the same ones",
-                extra.disks.len(),
-                own.len()
-            );
-        }
-        for (disk, then) in own.iter().zip(&extra.disks) {
+        let mut own = disk_files(s);
+        let extra = Extra::of(path, &saved, &own)?;
+        for ((disk, then), spec) in own.iter_mut().zip(&extra.disks).zip(&s.disks) {
+            // What a killed run left over a disk that the state is of will be discarded.
+            if spec.undo == Some(UndoClose::Discard) && Stamp::of(&spec.path).is_ok_and(|s| s.same(then)) {
+                disk.clone_from(&spec.path);
+            }
             let at = disk.display();
             let now =
                 Stamp::of(disk).map_err(|e| anyhow!("cannot look at disk {at}: {e}; check the path"))?;
-            if (now.bytes, now.changed) != (then.bytes, then.changed) {
+            if now.same(then) || now.fresh_over(then) {
+                continue;
+            }
+            let was = then.path.display();
+            if now.path != then.path && Stamp::of(&then.path).is_ok_and(|s| s.same(then)) {
                 bail!(
-                    "disk {at} was changed after state {name} was saved (then it was {}): the guest would damage it; \
-                     restore the disk as it was, or start the machine without the state",
-                    then.path.display()
+                    "disk {at} holds what came after state {name}, whose disk is {was}: add --revert to lose that and go back, \
+                     or start another machine with --disk {was},undo=keep"
                 );
             }
+            bail!(
+                "disk {at} was changed after state {name} was saved (then it was {was}): the guest would damage it; \
+                 restore the disk as it was, or start the machine without the state"
+            );
         }
-        Ok(Self { path: path.into(), file, saved })
+        Ok(Self { path: path.into(), file, saved, disks: own })
     }
 
     /// Makes the machine what it was.

@@ -10,24 +10,25 @@ use vmm::spec::UndoClose;
 /// The undo disks of a machine. Dropped before the machine ran, they leave no new file.
 pub(crate) struct UndoDisks {
     all: Vec<Undo>,
-    /// The machine goes on from a state, and with the undo disks that it had then.
-    resumed: bool,
+    /// The machine goes on from a state, and with these, which it had then.
+    saved: Vec<PathBuf>,
 }
 
 struct Undo {
+    image: PathBuf,
     file: PathBuf,
     close: UndoClose,
     new: bool,
 }
 
 impl UndoDisks {
-    pub(crate) fn new(resumed: bool) -> Self {
-        Self { all: Vec::new(), resumed }
+    pub(crate) fn new(saved: Vec<PathBuf>) -> Self {
+        Self { all: Vec::new(), saved }
     }
 
     /// Opens the undo disk of `image`, or makes one.
     pub(crate) fn open(&mut self, image: &Path, file: PathBuf, close: UndoClose) -> Result<Box<dyn Disk>> {
-        if close == UndoClose::Discard && !self.resumed && file.exists() {
+        if close == UndoClose::Discard && !self.saved.contains(&file) && file.exists() {
             // A run that was killed could not remove it. In use it is another machine's; what is no undo disk stays.
             drop(disk::open_child(&file, image)?);
             std::fs::remove_file(&file)
@@ -38,7 +39,7 @@ impl UndoDisks {
         if new {
             disk::create_child(&file, image)?;
         }
-        self.all.push(Undo { file: file.clone(), close, new });
+        self.all.push(Undo { image: image.into(), file: file.clone(), close, new });
         Ok(disk::open_child(&file, image)?.into_disk())
     }
 
@@ -50,12 +51,17 @@ impl UndoDisks {
     /// When the machine is off and its disks are closed. `clean`: it came to its end by itself or was switched off; else
     /// nothing is committed.
     pub(crate) fn close(mut self, clean: bool) -> Result<()> {
-        for Undo { file, close, .. } in std::mem::take(&mut self.all) {
+        for Undo { image, file, close, .. } in std::mem::take(&mut self.all) {
             let file_name = file.display();
             match close {
                 UndoClose::Keep => {}
                 UndoClose::Commit if !clean => tracing::warn!(
                     "{file_name} keeps this run's writes; `heirloom disk merge {file_name}` commits them"
+                ),
+                UndoClose::Commit if !disk::straight_over(&file, &image)? => tracing::warn!(
+                    "{file_name} is not committed: a snapshot's disk lies between it and {}; `heirloom disk merge {file_name}` \
+                     commits it to that, and the snapshot is lost",
+                    image.display()
                 ),
                 UndoClose::Commit => {
                     disk::merge(&file, |_, _| ()).with_context(|| {

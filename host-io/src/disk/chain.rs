@@ -79,10 +79,24 @@ impl Chain {
         self.files.iter().skip(1).map(|(p, _)| p.clone()).collect()
     }
 
-    /// Is that file the one under the first?
+    /// Is that file one of those under the first?
     pub(crate) fn lies_over(&self, parent: &Path) -> bool {
-        let id = parent.metadata().ok().map(|m| FileId::of(parent, &m));
-        self.files.get(1).zip(id).is_some_and(|((_, under), id)| *under == id)
+        self.depth(parent).is_some_and(|n| n > 0)
+    }
+
+    /// Is it the next one?
+    pub(crate) fn lies_straight_over(&self, parent: &Path) -> bool {
+        self.depth(parent) == Some(1)
+    }
+
+    /// Is there a file in both?
+    pub(crate) fn shares(&self, other: &Self) -> bool {
+        self.files.iter().any(|(_, f)| other.files.iter().any(|(_, o)| o == f))
+    }
+
+    fn depth(&self, file: &Path) -> Option<usize> {
+        let id = FileId::of(file, &file.metadata().ok()?);
+        self.files.iter().position(|(_, f)| *f == id)
     }
 
     /// Finds and opens what a child lies over.

@@ -10,7 +10,7 @@ use super::vhd::{self, Layout, Link};
 use super::{DiskError, Format, Image, Mode, SECTOR, absolute, open_file, tell};
 
 /// A file's absolute path without `..` and links in its folder.
-fn place(path: &Path) -> PathBuf {
+pub(crate) fn place(path: &Path) -> PathBuf {
     let all = absolute(path);
     // Windows' canonical paths are of a kind that other programs don't read.
     let folder = all.parent().filter(|_| cfg!(unix)).and_then(|f| f.canonicalize().ok());
@@ -32,7 +32,7 @@ pub fn create_child(path: &Path, parent: &Path) -> Result<u64, DiskError> {
     Ok(layout.sectors * SECTOR)
 }
 
-/// Opens a differencing disk to write to, which must lie over `parent`.
+/// Opens a differencing disk to write to, which must lie over `parent`, whatever is between them.
 pub fn open_child(path: &Path, parent: &Path) -> Result<Image, DiskError> {
     let mut chain = Chain::default();
     let Opened { image, faults, .. } = chain.open(path, Mode::ReadWrite)?;

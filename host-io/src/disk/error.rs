@@ -118,6 +118,11 @@ pub enum DiskError {
         "{path} is not a differencing VHD over {parent}; choose another undo file, or move this one away"
     )]
     NotOver { path: PathBuf, parent: PathBuf },
+    #[error(
+        "disk {path} does not come from {frozen}, so going back would lose it; give the machine the disk that it was \
+         saved with, or {frozen} with undo=keep"
+    )]
+    OtherFamily { path: PathBuf, frozen: PathBuf },
     #[error("{path} is a {format} image and has no parent; give a differencing VHD")]
     NoParent { path: PathBuf, format: Format },
     #[error(

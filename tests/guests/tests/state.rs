@@ -120,3 +120,59 @@ fn a_diskette_is_read_and_written_through_saves() {
     let (from, to) = (12 * 18 << 10, 60 * 18 << 10);
     assert!(after[..from] == bytes[..from] && after[to..to + from] == bytes[..from], "the copy");
 }
+
+/// While it works, three snapshots are taken; then it is off, and each of them works on from where it was.
+#[test]
+fn snapshots_of_a_guest_at_work_are_gone_back_to_in_any_order() {
+    let _one = alone();
+    let images = Images::new("snapshot-images");
+    images.disk(["create", "disk.vhd", "64M"]);
+    let disk = images.0.join("disk.vhd");
+    let args = machine("linux").with("--disk", &disk);
+    let mut vm = Vm::start("snapshots", &args);
+    let mut t = vm.console();
+    t.expect("heirloom test guest ready", 400);
+    t.expect("# ", 60);
+    t.output("dmesg -n 1; dmesg -c > /dev/null");
+    t.send(WORK);
+    let states = ["one", "two", "three"].map(|n| images.0.join(n));
+    for (state, wait) in states.iter().zip([130, 611, 377]) {
+        std::thread::sleep(Duration::from_millis(wait));
+        let said = vm.ctl(["snapshot".as_ref(), state.as_os_str()]).expect("a snapshot");
+        assert!(said.contains("stood still for") && said.contains("disk.vhd: what it was is"), "{said}");
+        assert!(!t.has("rounds over"), "the guest was done before {}", state.display());
+    }
+    // The same name again would lose the first.
+    let e = vm.ctl(["snapshot".as_ref(), states[0].as_os_str()]).expect_err("it is there");
+    assert!(e.contains("disk.one.vhd is there") && e.contains("another name"), "{e}");
+    let finish = |(vm, mut t): (Vm, Console)| {
+        t.expect("rounds over:", 300);
+        assert_eq!(t.expect("bad", 10).trim(), "0 bad");
+        let log = t.output("dmesg | grep -iE 'ata|error|lost|time|clock|stall|irq'");
+        assert_eq!(log, "", "the kernel noticed");
+        drop((t, vm));
+    };
+    finish((vm, t));
+    let run = |state: &Path, revert: &[&str]| {
+        let mut c = Command::new(heirloom());
+        c.args(["run", "--engine", "software", "--memory", "128", "--timeout", "20", "--resume"]).arg(state);
+        let out = c.arg("--disk").arg(&disk).args(revert).output().expect("heirloom starts");
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let (code, said) = run(&states[1], &[]);
+    assert!(code == Some(1) && said.contains("disk.two.vhd") && said.contains("--revert"), "{said}");
+    for state in [&states[1], &states[0], &states[2]] {
+        let mut vm = Vm::start("snapshots", &args.clone().with("--resume", state).flag("--revert"));
+        let t = vm.console();
+        finish((vm, t));
+    }
+    // Beside it, over a snapshot's own disk, which stays. The first time leaves an undo disk: it is killed.
+    let mut frozen = images.0.join("disk.three.vhd").into_os_string();
+    frozen.push(",undo=discard");
+    let args = machine("linux").with("--disk", &frozen).with("--resume", &states[2]);
+    for _ in 0..2 {
+        let mut vm = Vm::start("snapshots", &args);
+        let t = vm.console();
+        finish((vm, t));
+    }
+}

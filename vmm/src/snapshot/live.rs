@@ -12,7 +12,7 @@ use board::{MICROSECOND, Tick};
 use ram::GuestRam;
 
 use super::{CHUNK, HeadV1, MEMORY, SaveError, StateSink, chunk_bytes, write_head, zeros};
-use crate::api::FreezeDisks;
+use crate::api::{FreezeDisks, NotFrozen};
 use crate::engine::Engine;
 use crate::machine::Machine;
 
@@ -167,7 +167,7 @@ impl Machine {
             };
             let (disk, why) = match with.freeze(unit, disk) {
                 Ok(disk) => (Some(disk), None),
-                Err((why, disk)) => (disk, Some(why)),
+                Err(NotFrozen { why, disk }) => (disk, Some(why)),
             };
             let back = disk.map(|d| self.board.disks.insert(slot, unit, d));
             match (back, why) {

@@ -8,7 +8,7 @@ use board::Disk;
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::{FreezeDisks, SaveTo, Saving};
+use crate::api::{FreezeDisks, NotFrozen, SaveTo, Saving};
 use crate::tests::{Tape, no_ports};
 use crate::{Choice, ClockKind, Drive, Engine, Floppy, Outcome, Parts, Phase, Ports};
 
@@ -196,15 +196,11 @@ struct Frozen {
 }
 
 impl FreezeDisks for Frozen {
-    fn freeze(
-        &mut self,
-        unit: u8,
-        disk: Box<dyn Disk>,
-    ) -> Result<Box<dyn Disk>, (String, Option<Box<dyn Disk>>)> {
+    fn freeze(&mut self, unit: u8, disk: Box<dyn Disk>) -> Result<Box<dyn Disk>, NotFrozen> {
         self.units.lock().unwrap().push(unit);
         match self.fails {
             None => Ok(disk),
-            Some(lost) => Err(("no room".into(), (!lost).then_some(disk))),
+            Some(lost) => Err(NotFrozen { why: "no room".into(), disk: (!lost).then_some(disk) }),
         }
     }
 }

@@ -151,10 +151,16 @@ pub(crate) fn run(args: &State) -> Result<()> {
     ))?;
     vm.expect("filled")?;
     let (mut saved, mut ready, mut answered, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
+    let (mut stood, mut taken) = (Vec::new(), Vec::new());
     for n in 0..args.repeats {
         say(&format!("bench: saved and back, {} of {}", n + 1, args.repeats));
         // The work is going on again.
         std::thread::sleep(Duration::from_millis(700));
+        let begun = Instant::now();
+        let said = b.ctl(&vm, &["snapshot"], Some(&b.folder.join("snapshot")))?;
+        taken.push(begun.elapsed().as_secs_f64() * 1e3);
+        let ms = said.split("stood still for ").nth(1).and_then(|s| s.split(' ').next());
+        stood.push(ms.context("no time in what snapshot says")?.parse()?);
         let begun = Instant::now();
         b.ctl(&vm, &["save"], Some(&state))?;
         saved.push(begun.elapsed().as_secs_f64() * 1e3);
@@ -180,6 +186,8 @@ pub(crate) fn run(args: &State) -> Result<()> {
     r.add("saved and off, on the host's disk", mid(&saved), "ms", Bar::AtMost(400.0));
     r.add("process's start to the guest's first instruction", mid(&ready), "ms", Bar::AtMost(50.0));
     r.add("process's start to a shell's answer", mid(&answered), "ms", Bar::AtMost(300.0));
+    r.add("snapshot of the machine at work, until it is whole", mid(&taken), "ms", Bar::None);
+    r.add("that it stood still for it", mid(&stood), "ms", Bar::AtMost(50.0));
     many(&b, &state, args.machines, &mut r)?;
     let _ = fs::remove_dir_all(&b.folder);
     let text = text_of(&about) + &r.text();

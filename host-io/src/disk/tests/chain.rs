@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::super::{
-    DiskError, Format, Mode, check, compact, convert, create, create_child, diff, info, merge, open,
-    open_disk, relink,
+    DiskError, Format, Mode, check, compact, convert, create, create_child, diff, freeze, frozen_name, info,
+    merge, open, open_disk, relink, revert,
 };
 use super::{Dir, pattern};
 
@@ -303,4 +303,76 @@ fn a_raw_image_has_no_children() {
         create(&dir.file("d.vhd"), Format::VhdDifferencing, SIZE),
         Err(DiskError::NeedsParent { .. })
     ));
+}
+
+#[test]
+fn a_frozen_disk_stays_as_it_was_under_what_comes_later() {
+    for format in [Format::VhdFixed, Format::VhdDynamic, Format::VhdDifferencing] {
+        let dir = Dir::new(&format!("frozen-{format}"));
+        let [base, child, _] = family(&dir, Format::VhdDynamic);
+        let disk = match format {
+            Format::VhdDifferencing => child,
+            Format::VhdDynamic => base,
+            _ => {
+                let disk = dir.file("fixed.vhd");
+                create(&disk, format, SIZE).unwrap();
+                disk
+            }
+        };
+        let before = all(&disk);
+        let frozen = frozen_name(&disk, "monday");
+        assert!(frozen.to_string_lossy().ends_with(".monday.vhd"), "{}", frozen.display());
+        freeze(&disk, &frozen).unwrap();
+        assert!(all(&disk) == before && all(&frozen) == before);
+        write(&disk, 100, &pattern(77, 5));
+        assert!(all(&frozen) == before && read(&disk, 100, 5) == pattern(77, 5));
+        // Not twice under one name; nothing is changed.
+        assert!(matches!(freeze(&disk, &frozen), Err(DiskError::Exists { .. })));
+        assert!(read(&disk, 100, 5) == pattern(77, 5));
+        // A second one lies between.
+        let second = frozen_name(&disk, "tuesday");
+        freeze(&disk, &second).unwrap();
+        write(&disk, 200, &pattern(78, 5));
+        assert_eq!(info(&disk).unwrap().parents.len(), info(&second).unwrap().parents.len() + 1);
+        revert(&disk, &second).unwrap();
+        assert!(read(&disk, 100, 5) == pattern(77, 5) && read(&disk, 200, 5) == before[200 * 512..205 * 512]);
+        revert(&disk, &frozen).unwrap();
+        assert!(all(&disk) == before);
+        // And forward again, to what was not lost.
+        revert(&disk, &second).unwrap();
+        assert!(read(&disk, 100, 5) == pattern(77, 5));
+        fs::remove_file(&disk).unwrap();
+        revert(&disk, &frozen).unwrap();
+        assert!(all(&disk) == before);
+        let other = dir.file("other.vhd");
+        create(&other, Format::VhdDynamic, SIZE).unwrap();
+        assert!(matches!(revert(&other, &frozen), Err(DiskError::OtherFamily { .. })));
+    }
+}
+
+/// Whoever can't be frozen is there as before.
+#[test]
+fn what_cannot_be_frozen_stays() {
+    let dir = Dir::new("unfrozen");
+    let raw = dir.file("a.img");
+    fs::write(&raw, pattern(0, 2048)).unwrap();
+    let e = freeze(&raw, &dir.file("b.img")).unwrap_err();
+    assert!(matches!(e, DiskError::NoChildren { .. }), "{e}");
+    assert!(fs::read(&raw).unwrap() == pattern(0, 2048));
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().file_name()).collect();
+    assert_eq!(left, ["a.img"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_disk_behind_a_link_is_frozen_where_it_is() {
+    let dir = Dir::new("frozen-link");
+    let (disk, link) = (dir.file("disk.vhd"), dir.file("link.vhd"));
+    create(&disk, Format::VhdDynamic, SIZE).unwrap();
+    std::os::unix::fs::symlink(&disk, &link).unwrap();
+    write(&link, 10, &pattern(1, 2));
+    freeze(&link, &frozen_name(&link, "now")).unwrap();
+    assert!(link.is_symlink() && !disk.is_symlink());
+    assert_eq!(info(&link).unwrap().format, Format::VhdDifferencing);
+    assert!(read(&link, 10, 2) == pattern(1, 2));
 }
