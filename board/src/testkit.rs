@@ -198,6 +198,7 @@ impl<D: Device> Bench<D> {
     /// # Panics
     /// If the chip saves nothing or refuses its own state.
     pub fn save_and_load(&mut self) {
+        self.call(|d, cx| d.catch_up(cx));
         let mut out = StateOut::default();
         self.dev.save(&mut out);
         let (version, body) = out.into_body().unwrap_or_else(|| panic!("{} saves nothing", self.dev.name()));

@@ -153,6 +153,11 @@ impl Board {
         self.off_at = Some(at);
     }
 
+    /// Takes that back; false if it went off by it.
+    pub(crate) fn clear_off_at(&mut self) -> bool {
+        self.off_at.take().is_some()
+    }
+
     /// How good an instant is this to save all chips?
     pub(crate) fn moment(&self) -> Moment {
         self.slots().map(|s| self.device(s).moment()).max().unwrap_or(Moment::Good)

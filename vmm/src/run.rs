@@ -49,11 +49,37 @@ enum Next {
 impl Machine {
     /// Powers the machine on and runs it until its power goes off, the guest crashes or the host fails it.
     pub fn run(&mut self) -> Result<Outcome, RunError> {
+        self.power_on()?;
+        let out = self.run_on();
+        self.end(out)
+    }
+
+    /// The same, or until so much guest time has gone by: then it is paused, and `None` is the answer. A machine that does
+    /// not go by the host's clock always stops between the same two instructions.
+    pub fn run_until(&mut self, guest_ns: u64) -> Result<Option<Outcome>, RunError> {
+        self.power_on()?;
+        self.board.set_off_at(guest_ns);
+        let out = self.run_on();
+        if matches!(out, Ok(Outcome::PoweredOff))
+            && !self.board.clear_off_at()
+            && !self.board.ram.fetch_failed()
+        {
+            self.note_progress();
+            self.set_phase(Phase::Paused);
+            return Ok(None);
+        }
+        self.end(out).map(Some)
+    }
+
+    fn power_on(&mut self) -> Result<(), RunError> {
         if self.phase == Phase::Off {
             return Err(RunError::Off);
         }
         self.set_phase(Phase::Running);
-        let mut out = self.run_on();
+        Ok(())
+    }
+
+    fn end(&mut self, mut out: Result<Outcome, RunError>) -> Result<Outcome, RunError> {
         // Whatever it came to, it came to it without a part of its memory.
         if self.board.ram.fetch_failed() {
             out = Err(RunError::Memory);

@@ -269,6 +269,24 @@ impl Saved {
         Ok(Self { head, memory: 0, extra: Vec::new() })
     }
 
+    /// Names of what is not the same in both, but memory and the time of day: to find out which chip's state is not whole.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let (a, b) = (&self.head, &other.head);
+        let mut all = Vec::new();
+        if (a.guest_ns, a.retired) != (b.guest_ns, b.retired) {
+            all.push(format!(
+                "time: {} and {} ns, {} and {} instructions",
+                a.guest_ns, b.guest_ns, a.retired, b.retired
+            ));
+        }
+        if a.processor != b.processor {
+            all.push(format!("processor: {:?} and {:?}", a.processor, b.processor));
+        }
+        let chips = a.entries.iter().zip(&b.entries).filter(|(a, b)| a != b);
+        all.extend(chips.map(|(a, b)| format!("{}: {:02x?} and {:02x?}", a.chip, a.body, b.body)));
+        all
+    }
+
     /// What [`set_extra`] added.
     pub fn extra(&self) -> &[u8] {
         &self.extra
@@ -350,7 +368,7 @@ fn write_head(file: &mut (impl Write + Seek + ?Sized), head: &HeadV1) -> io::Res
 
 impl Machine {
     /// Writes the machine as it is between two instructions.
-    pub(crate) fn save(&mut self, file: &mut (impl Write + Seek + ?Sized)) -> Result<(), SaveError> {
+    pub fn save(&mut self, file: &mut (impl Write + Seek + ?Sized)) -> Result<(), SaveError> {
         // Before memory: what chips do in the background may move some of it.
         let mut head = self.head()?;
         self.board.ram.fetch_all()?;

@@ -11,10 +11,12 @@
 //! | `sound/vmlinuz`, `sound/initrd.gz` | the kernel with its drivers of the sound card, and a program that plays tones |
 //! | `screen/vmlinuz`, `screen/initrd.gz` | the kernel with its driver of the display adapter |
 //! | `soak/vmlinuz`, `soak/initrd.gz` | the kernel with all these drivers, and a program that keeps them busy |
+//! | `busy/vmlinuz`, `busy/initrd.gz` | the same for a machine that is saved at many instants |
 //! | `syslinux.img` | a diskette that boots SYSLINUX, with memtest86+ on it |
 //! | `memtest.iso`, `grub.iso`, `ipxe.iso`, `isolinux.iso` | what their packages ship (ISOLINUX: with a menu) |
 
 pub(crate) mod bench;
+mod busy;
 mod debian;
 mod floppy;
 mod isos;
@@ -65,6 +67,8 @@ pub(crate) enum Which {
     Screen,
     /// The Linux that is busy with everything
     Soak,
+    /// The Linux that is saved while it is busy
+    Busy,
 }
 
 /// What the command line asks for.
@@ -92,6 +96,7 @@ fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Sound => &["sound"],
         Which::Screen => &["screen"],
         Which::Soak => &["soak"],
+        Which::Busy => &["busy"],
     };
     for p in parts.iter().map(|p| at.join(p)).filter(|p| fresh && p.exists()) {
         if p.is_dir() { fs::remove_dir_all(&p) } else { fs::remove_file(&p) }
@@ -108,6 +113,7 @@ fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Sound => run_linux().and_then(|()| make_sound(&at))?,
         Which::Screen => run_linux().and_then(|()| make_screen(&at)).map(drop)?,
         Which::Soak => run_linux().and_then(|()| make_soak(&at)).map(drop)?,
+        Which::Busy => run_linux().and_then(|()| make_busy(&at))?,
     }
     for p in parts {
         say(&format!("guests: {}", at.join(p).display()));
@@ -130,6 +136,7 @@ pub(crate) fn run(fresh: bool) -> Result<()> {
     make_sound(&at)?;
     make_screen(&at)?;
     make_soak(&at)?;
+    make_busy(&at)?;
     make_disk(&debian::CONSOLE)?;
     make_disk(&debian::DESKTOP)?;
     Ok(())
@@ -185,6 +192,12 @@ pub(crate) fn make_soak(at: &Path) -> Result<PathBuf> {
     let soak = at.join("soak");
     make(&soak.join("initrd.gz"), || soak::make(&soak, &at.join("linux/initrd.gz")))?;
     Ok(soak)
+}
+
+/// The guest that is saved at many instants.
+fn make_busy(at: &Path) -> Result<()> {
+    let busy = at.join("busy");
+    make(&busy.join("initrd.gz"), || busy::make(&busy, &at.join("linux/initrd.gz")))
 }
 
 /// The Debian VHD.

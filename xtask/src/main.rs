@@ -46,6 +46,9 @@ enum What {
         /// Only the fast ones: no whole guests
         #[arg(long)]
         quick: bool,
+        /// For hours: thousands of losses of power, of instants at which a machine is saved, and of broken inputs
+        #[arg(long, conflicts_with = "quick")]
+        long: bool,
     },
     /// Measure, side by side with QEMU where it is installed
     Bench {
@@ -72,7 +75,7 @@ fn run(cli: Cli) -> Result<()> {
         What::Setup => setup::run(),
         What::Guests { which, fresh, matrix } => guests::asked(which, fresh, &matrix),
         What::Demo { check } => demo::run(check),
-        What::Test { quick } => test::run(quick),
+        What::Test { quick, long } => test::run(quick, long),
         What::Bench { what } => bench::run(what),
         What::Check => check::run(),
     }

@@ -7,6 +7,7 @@
 use std::f32::consts::PI;
 
 use board::Tick;
+use minicbor::{Decode, Encode};
 
 /// Source frames that make an output frame.
 pub(crate) const TAPS: usize = 16;
@@ -75,6 +76,26 @@ impl Period {
     }
 }
 
+/// What is still being heard of a track, for saved states.
+#[derive(Encode, Decode)]
+pub(super) struct HeardV1 {
+    /// The newest [`TAPS`] frames, oldest first.
+    #[n(0)]
+    frames: Vec<[f32; 2]>,
+    #[n(1)]
+    hold: [f32; 2],
+    #[n(2)]
+    held: u32,
+}
+
+impl HeardV1 {
+    /// Of this many frames, all of them numbers that samples can make.
+    pub(super) fn is_sane(&self) -> bool {
+        let all = self.frames.iter().chain([&self.hold]).flatten();
+        self.frames.len() == TAPS && all.into_iter().all(|v| v.abs() <= 1e6)
+    }
+}
+
 pub(super) struct Track {
     pub period: Period,
     /// Of the frame that comes next: what of its period is over, in 1/`den` ns.
@@ -90,6 +111,18 @@ pub(super) struct Track {
 impl Track {
     pub(super) fn new(period: Period) -> Self {
         Self { period, part: 0, history: [[0.0; 2]; 2 * TAPS], at: 0, hold: [0.0; 2], held: u32::MAX }
+    }
+
+    /// None: nothing is.
+    pub(super) fn heard(&self) -> Option<HeardV1> {
+        let frames = self.history[self.at..self.at + TAPS].to_vec();
+        (!self.is_silent()).then_some(HeardV1 { frames, hold: self.hold, held: self.held })
+    }
+
+    /// That goes on. It must be sane.
+    pub(super) fn hear(&mut self, h: &HeardV1) {
+        h.frames.iter().for_each(|f| self.push(*f));
+        (self.hold, self.held) = (h.hold, h.held);
     }
 
     /// The clock begins a new period now.

@@ -5,6 +5,7 @@
 //! on the screen or the serial port.
 
 mod console;
+pub mod ends;
 mod repeat;
 mod rfb;
 mod screen;

@@ -55,13 +55,11 @@ fn busy() -> Vec<u8> {
 }
 
 fn machine_with(memory_mib: u64, bios: Option<Vec<u8>>) -> Machine {
-    let parts = Parts {
-        bios,
-        memory_mib,
-        engine: Choice::This(Engine::Software),
-        clock: ClockKind::Instructions,
-        ..Parts::default()
-    };
+    machine_of(memory_mib, bios, every_port())
+}
+
+/// Drives of each kind, and a serial port.
+fn every_port() -> Ports {
     let drives = [
         Some(Drive::Disk { disk: crate::tests::sectors(100_000) }),
         None,
@@ -69,7 +67,17 @@ fn machine_with(memory_mib: u64, bios: Option<Vec<u8>>) -> Machine {
         None,
     ];
     let floppies = [Some(Floppy { medium: Some(crate::tests::sectors(2880)) }), None];
-    let ports = Ports { drives, floppies, serial: [Some(Box::new(Tape::default())), None], ..no_ports() };
+    Ports { drives, floppies, serial: [Some(Box::new(Tape::default())), None], ..no_ports() }
+}
+
+fn machine_of(memory_mib: u64, bios: Option<Vec<u8>>, ports: Ports) -> Machine {
+    let parts = Parts {
+        bios,
+        memory_mib,
+        engine: Choice::This(Engine::Software),
+        clock: ClockKind::Instructions,
+        ..Parts::default()
+    };
     Machine::build(&parts, ports).unwrap()
 }
 
@@ -299,15 +307,58 @@ fn a_bios_call_goes_on() {
         run_to(&mut m, at);
         let mut m = restored(&saved(&mut m).unwrap(), 4).unwrap();
         run_to(&mut m, 300_000_000);
-        let screen: String = (0..2000)
-            .map(|n| {
-                let mut b = [0];
-                hv_vcpu::GuestIo::mmio_read(&mut m.board, 0xb8000 + 2 * n, &mut b);
-                char::from(b[0])
-            })
-            .collect();
+        let screen = screen(&mut m);
         assert!(screen.contains("boot"), "saved at {at} ns: {screen:?}");
     }
+}
+
+/// The text on it.
+fn screen(m: &mut Machine) -> String {
+    let cell = |n: u64| {
+        let mut b = [0];
+        hv_vcpu::GuestIo::mmio_read(&mut m.board, 0xb8000 + 2 * n, &mut b);
+        char::from(b[0])
+    };
+    (0..2000).map(cell).collect()
+}
+
+/// Machines as version 1 saved them, gzipped: our BIOS that waits for a key, and a program that counts in the middle of it.
+/// These files must load for ever. `HEIRLOOM_STATES=FOLDER` writes them anew.
+const V1: [&[u8]; 2] = [include_bytes!("fixtures/v1-bios.gz"), include_bytes!("fixtures/v1-busy.gz")];
+
+fn with_an_adapter(bios: Option<Vec<u8>>) -> Machine {
+    let ports = Ports { net: [Some(Box::new(board::NoCable)), None, None, None], ..every_port() };
+    machine_of(4, bios, ports)
+}
+
+#[test]
+fn the_first_versions_states_go_on() {
+    if let Some(folder) = std::env::var_os("HEIRLOOM_STATES") {
+        for (name, bios, at) in [("v1-bios.gz", None, 200_000_000), ("v1-busy.gz", Some(busy()), 7_315_007)] {
+            let mut m = with_an_adapter(bios);
+            run_to(&mut m, at);
+            let file = File::create(std::path::Path::new(&folder).join(name)).unwrap();
+            let mut z = flate2::write::GzEncoder::new(file, flate2::Compression::best());
+            z.write_all(&saved(&mut m).unwrap()).unwrap();
+            z.finish().unwrap();
+        }
+    }
+    let went_on = |n: usize| {
+        let mut state = Vec::new();
+        flate2::read::GzDecoder::new(V1[n]).read_to_end(&mut state).unwrap();
+        // The ROM comes with the state.
+        let mut m = restored_into(with_an_adapter((n == 1).then(busy)), &state).unwrap();
+        let at = m.board.clock.now();
+        run_to(&mut m, at + 20_000_000);
+        m
+    };
+    let text = screen(&mut went_on(0));
+    assert!(text.contains("boot"), "{text:?}");
+    let m = went_on(1);
+    // What it counted until now, a thousand times a second.
+    let mut ticks = [0; 2];
+    m.board.ram.read(0x510, &mut ticks);
+    assert!((26..=29).contains(&u16::from_le_bytes(ticks)), "{ticks:?}");
 }
 
 /// Cut off while the machine runs on it.

@@ -59,8 +59,8 @@ pub(super) struct Lane {
     pub run: Option<Run>,
     /// Frames that the clock has asked for and the DMA channel has not given: taken when it does, up to [`FIFO`].
     pub owed: u64,
-    fifo: VecDeque<Frame>,
-    last: Frame,
+    pub fifo: VecDeque<Frame>,
+    pub last: Frame,
     pub bytes: u64,
 }
 

@@ -151,8 +151,8 @@ fn decibels(db: f32) -> f32 {
 /// The treble and bass controls of one side: what lies above and below two corners, amplified.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tone {
-    low: f32,
-    mid: f32,
+    pub low: f32,
+    pub mid: f32,
 }
 
 impl Tone {

@@ -17,12 +17,12 @@ pub(super) struct Output {
     pub frames: [Vec<Frame>; 2],
     notes: Vec<Frame>,
     pub track: Track,
-    tone: [Tone; 2],
+    pub tone: [Tone; 2],
     times: Vec<Tick>,
     mix: Vec<[f32; 2]>,
     out: Vec<Frame>,
     /// The port has heard something since it last rested.
-    awake: bool,
+    pub awake: bool,
     pub played: u64,
 }
 

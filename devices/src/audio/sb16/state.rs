@@ -1,5 +1,5 @@
-//! Saved state of the card: DSP with its transfers, mixer, MPU-401, synthesizer, Plug and Play. What the output filters
-//! hold of the sound is not in it: it is over within a millisecond.
+//! Saved state of the card: DSP with its transfers, mixer, MPU-401, synthesizer, Plug and Play, and what the converters and
+//! output filters hold of the sound.
 
 use board::{StateError, StateIn, StateOut};
 use minicbor::bytes::ByteVec;
@@ -9,10 +9,10 @@ use super::Sb16;
 use super::adpcm::{Adpcm, Packing};
 use super::dsp::{Dsp, MOST_OUT, Rate};
 use super::lane::{FIFO, Kind, Lane, Run};
-use super::mixer::Mixer;
+use super::mixer::{Mixer, Tone};
 use super::mpu401::Mpu401;
 use crate::audio::opl3::Opl3V1;
-use crate::audio::track::Period;
+use crate::audio::track::{Frame, HeardV1, Period, Track};
 use crate::isa::pnp::CardV1;
 
 const VERSION: u16 = 1;
@@ -52,6 +52,11 @@ struct LaneV1 {
     /// Frames that the DMA channel owes.
     #[n(2)]
     owed: u64,
+    /// Frames that the converter has not had yet, and the last one that it had.
+    #[n(3)]
+    fifo: Option<(Vec<Frame>, Frame)>,
+    #[n(4)]
+    heard: Option<HeardV1>,
 }
 
 #[derive(Encode, Decode)]
@@ -116,6 +121,18 @@ struct Sb16V1 {
     opl: Opl3V1,
     #[n(28)]
     pnp: CardV1,
+    /// Of the synthesizer.
+    #[n(29)]
+    heard: Option<HeardV1>,
+    /// Of the tone controls, left and right: what is below their corners.
+    #[n(30)]
+    tone: Option<[[f32; 2]; 2]>,
+    /// The DMA channel was masked for longer than a driver needs to look at it.
+    #[n(31)]
+    starving: Option<bool>,
+    /// The port has heard something since it last rested.
+    #[n(32)]
+    awake: Option<bool>,
 }
 
 fn run_v1(r: &Run) -> RunV1 {
@@ -162,9 +179,15 @@ fn load_run(s: &StateIn<'_>, v: RunV1) -> Result<Run, StateError> {
 }
 
 fn lane_v1(l: &Lane) -> LaneV1 {
-    let Lane { track, run, owed, bytes: _, .. } = l;
+    let Lane { track, run, owed, fifo, last, bytes: _ } = l;
     let Period { num, den } = track.period;
-    LaneV1 { run: run.as_ref().map(run_v1), clock: (num, den, track.part), owed: *owed }
+    LaneV1 {
+        run: run.as_ref().map(run_v1),
+        clock: (num, den, track.part),
+        owed: *owed,
+        fifo: Some((fifo.iter().copied().collect(), *last)),
+        heard: track.heard(),
+    }
 }
 
 fn load_lane(s: &StateIn<'_>, l: &mut Lane, v: LaneV1) -> Result<(), StateError> {
@@ -181,8 +204,24 @@ fn load_lane(s: &StateIn<'_>, l: &mut Lane, v: LaneV1) -> Result<(), StateError>
     l.track.restart(Period { num, den });
     l.track.part = part;
     (l.run, l.owed) = (run, v.owed);
-    l.prime();
-    Ok(())
+    match v.fifo {
+        // No block is longer.
+        Some((fifo, _)) if fifo.len() > 0x1_0000 => return Err(s.bad("fifo", fifo.len() as u64)),
+        Some((fifo, last)) => (l.fifo, l.last) = (fifo.into(), last),
+        None => l.prime(),
+    }
+    hear(s, &mut l.track, v.heard)
+}
+
+fn hear(s: &StateIn<'_>, t: &mut Track, heard: Option<HeardV1>) -> Result<(), StateError> {
+    match heard {
+        None => Ok(()),
+        Some(h) if h.is_sane() => {
+            t.hear(&h);
+            Ok(())
+        }
+        Some(_) => Err(s.bad("heard", 0)),
+    }
 }
 
 fn rate_v1(r: Rate) -> (bool, u16) {
@@ -200,8 +239,7 @@ fn load_rate(s: &StateIn<'_>, hz: bool, v: u16) -> Result<Rate, StateError> {
 }
 
 pub(super) fn save(c: &Sb16, out: &mut StateOut) {
-    let Sb16 { irqs: _, output, dsp, mixer, mpu, opl, pnp, pending, last, placed: _, seen: _, starving: _ } =
-        c;
+    let Sb16 { irqs: _, output, dsp, mixer, mpu, opl, pnp, pending, last, placed: _, seen: _, starving } = c;
     let Dsp {
         held,
         ready_at,
@@ -256,6 +294,10 @@ pub(super) fn save(c: &Sb16, out: &mut StateOut) {
         opl_part: output.track.part,
         opl: opl.save(),
         pnp: pnp.save(),
+        heard: output.track.heard(),
+        tone: Some(output.tone.map(|t| [t.low, t.mid])),
+        starving: Some(*starving),
+        awake: Some(output.awake),
     };
     out.put(VERSION, &v);
 }
@@ -299,6 +341,14 @@ pub(super) fn load(c: &mut Sb16, s: &StateIn<'_>) -> Result<(), StateError> {
     c.pnp.load(s, v.pnp)?;
     c.opl.load(s, &v.opl)?;
     c.output.track.part = v.opl_part;
+    hear(s, &mut c.output.track, v.heard)?;
+    let tone = v.tone.unwrap_or_default();
+    if !tone.iter().flatten().all(|v| v.abs() <= 1e6) {
+        return Err(s.bad("tone", 0));
+    }
+    c.output.tone = tone.map(|[low, mid]| Tone { low, mid });
+    c.output.awake = v.awake.unwrap_or_default();
+    c.starving = v.starving.unwrap_or_default();
     c.dsp = dsp;
     c.mixer = Mixer { index: v.mixer_index, regs };
     c.mpu = Mpu401 { uart: v.uart, input: Vec::from(v.midi_in).into(), last: v.midi_last, sent: c.mpu.sent };

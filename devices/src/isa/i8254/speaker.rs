@@ -5,6 +5,7 @@
 //! what is heard. A speaker does not hold a place: what stays is let go within some hundredths of a second.
 
 use board::{MILLISECOND, SOUND_HZ, SoundPort, Tick};
+use minicbor::{Decode, Encode};
 
 use super::regs::CLK_HZ;
 use crate::audio::track::{Kernel, TAPS};
@@ -24,6 +25,19 @@ fn place(clk: u64) -> (u64, f32) {
     let at = u128::from(clk) * u128::from(SOUND_HZ);
     let hz = u128::from(CLK_HZ);
     ((at / hz) as u64, (at % hz) as f32 / CLK_HZ as f32)
+}
+
+/// A sound that goes on.
+#[derive(Encode, Decode)]
+pub(super) struct SpeakerV1 {
+    #[n(0)]
+    first: u64,
+    #[n(1)]
+    steps: Vec<f32>,
+    #[n(2)]
+    place: f32,
+    #[n(3)]
+    out: bool,
 }
 
 pub(super) struct Speaker {
@@ -104,6 +118,24 @@ impl Speaker {
             (self.awake, self.place) = (false, 0.0);
             self.port.rest();
         }
+    }
+
+    /// None: nothing is heard.
+    pub(super) fn save(&self) -> Option<SpeakerV1> {
+        let Self { first, steps, place, out, .. } = self;
+        self.awake.then(|| SpeakerV1 { first: *first, steps: steps.clone(), place: *place, out: *out })
+    }
+
+    /// That goes on. False: it can't have been.
+    pub(super) fn load(&mut self, v: SpeakerV1) -> bool {
+        let sane = |v: &f32| v.abs() <= 1e6;
+        if v.steps.len() > MOST as usize + TAPS || !v.steps.iter().chain([&v.place]).all(sane) {
+            return false;
+        }
+        (self.first, self.steps, self.place, self.out) = (v.first, v.steps, v.place, v.out);
+        self.awake = true;
+        self.port.play(self.first, &[]);
+        true
     }
 
     /// Power is gone, or time has jumped: the cone has come to rest where it is held.

@@ -517,6 +517,25 @@ fn the_speaker_plays_counter_2s_tone_until_port_61h_stops_it() {
 }
 
 #[test]
+fn a_saved_tone_goes_on_without_a_click() {
+    let heard_with = |saves: bool| {
+        let (mut b, ear) = heard();
+        set(&mut b, 2, 3, 1193);
+        b.out8(0x61, 3);
+        for n in 0..40 {
+            // Not in step with the tone.
+            b.advance(7_130_417 + n * 1_001);
+            b.in8(0x61);
+            if saves {
+                b.save_and_load();
+            }
+        }
+        ear.samples()
+    };
+    assert!(heard_with(true) == heard_with(false));
+}
+
+#[test]
 fn a_tone_of_a_high_pitch_does_not_fold_back() {
     let (mut b, ear) = heard();
     // 9943 Hz: of its harmonics only the first is below half the frame rate; the third would come back at 18,171 Hz.

@@ -342,3 +342,40 @@ fn a_saved_card_goes_on_in_the_middle_of_a_block() {
         assert_eq!(c.mixer_read(0x30), 0x48);
     }
 }
+
+/// Frame for frame, through samples, their filters and the synthesizer's.
+#[test]
+fn what_is_heard_of_a_saved_card_has_no_gap() {
+    let heard_with = |saves: bool| {
+        let mut c = card();
+        c.memory(sine8(22_050.0, 440.0, 30_000));
+        c.mixer(0x46, 0x40);
+        c.command(&[0x41, 0x56, 0x22, 0x48, 0xff, 0x0f, 0x90]);
+        for (reg, v) in [
+            (0x20, 0x21),
+            (0x40, 0x10),
+            (0x60, 0xf0),
+            (0x80, 0x77),
+            (0xa0, 0x98),
+            (0x23, 0x21),
+            (0x63, 0xf0),
+            (0xb0, 0x31),
+        ] {
+            c.b.out8(0x388, reg);
+            c.b.out8(0x389, v);
+        }
+        for n in 0..25 {
+            c.b.advance(3_970_001 + n * 997);
+            if saves {
+                c.b.save_and_load();
+            } else {
+                c.b.call(board::Device::catch_up);
+            }
+        }
+        c.ear.frames()
+    };
+    let (got, want) = (heard_with(true), heard_with(false));
+    assert!(want.iter().filter(|f| f[0].abs() > 1000).count() > 2000, "it is loud");
+    let differs = got.iter().zip(&want).position(|(a, b)| a != b);
+    assert!(differs.is_none() && got.len() == want.len(), "frame {differs:?} of {}", want.len());
+}
