@@ -217,6 +217,8 @@ pub(crate) struct Cpu {
     pub(crate) nmi_blocked: bool,
     /// DR6 bits of a debug trap to deliver at the next boundary.
     pub(crate) pending_debug: u32,
+    /// Of a state from an engine that acknowledges early: to deliver at the next boundary.
+    pub(crate) acked: Option<u8>,
     /// The decoded block must not go on past this instruction: a store hit decoded code, the map moved, a trap
     /// or an event waits. The run loop clears it.
     pub(crate) end_block: bool,
@@ -353,6 +355,7 @@ impl Cpu {
             tsc_offset: 0,
             fpu: Fpu::reset(),
             halted: false,
+            acked: None,
             sti_shadow: false,
             mov_ss_shadow: false,
             nmi_blocked: false,

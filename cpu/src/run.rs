@@ -108,6 +108,10 @@ impl Engine {
             cpu.halted = false;
             return cpu.deliver(io, f);
         }
+        if let Some(vector) = cpu.acked.take() {
+            (cpu.halted, cpu.insn_eip) = (false, cpu.eip);
+            return cpu.deliver_external(io, vector);
+        }
         let shadow = cpu.mov_ss_shadow || cpu.sti_shadow;
         if cpu.eflags & eflags::IF != 0 && !shadow && io.intr_pending() {
             cpu.report(io);

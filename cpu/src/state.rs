@@ -42,6 +42,7 @@ impl Cpu {
             mov_ss_shadow: self.mov_ss_shadow,
             nmi_blocked: self.nmi_blocked,
             pending_debug: self.pending_debug,
+            acked: self.acked,
         }
     }
 
@@ -94,6 +95,7 @@ impl Cpu {
             mov_ss_shadow,
             nmi_blocked,
             pending_debug,
+            acked,
         } = s;
         self.gpr[..8].copy_from_slice(gpr);
         self.eip = *eip;
@@ -123,6 +125,7 @@ impl Cpu {
         self.mov_ss_shadow = *mov_ss_shadow;
         self.nmi_blocked = *nmi_blocked;
         self.pending_debug = *pending_debug;
+        self.acked = *acked;
         self.cpl = if self.cr0 & crate::cpu::cr0::PE == 0 {
             0
         } else if self.eflags & eflags::VM != 0 {

@@ -31,6 +31,13 @@ const RTC_IRQ: u16 = 8;
 /// How long a disk takes on the instruction clock, where the host's own time may not show.
 const INLINE_DISK: Tick = 100 * board::MICROSECOND;
 
+/// At this guest time the drive is to be answered.
+pub(crate) struct DueAnswer {
+    pub(crate) slot: SlotId,
+    pub(crate) unit: u8,
+    pub(crate) at: Tick,
+}
+
 pub(crate) struct Board {
     pub(crate) ram: Arc<GuestRam>,
     pub(crate) clock: Clock,
@@ -57,6 +64,8 @@ pub(crate) struct Board {
     /// Answers of inline disk jobs, by guest time.
     later: BTreeMap<(Tick, u64), (SlotId, HostEvent)>,
     later_seq: u64,
+    /// When a chip's drive was to be answered: of a state's jobs, which are asked for again.
+    due_again: Vec<DueAnswer>,
     /// Answers of jobs that were done at once, for the end of the access that asked for them.
     done: VecDeque<(SlotId, HostEvent)>,
     delivering: bool,
@@ -121,6 +130,7 @@ impl Board {
             intr: false,
             later: BTreeMap::new(),
             later_seq: 0,
+            due_again: Vec::new(),
             done: VecDeque::new(),
             delivering: false,
             restoring: false,
@@ -183,9 +193,10 @@ impl Board {
 
     /// All chips were loaded: what they drive is driven again. The levels that the 8259s saw are in their own state, so
     /// that nothing of this is an edge to them.
-    pub(crate) fn resume(&mut self, config_address: u32, a20: bool) {
+    pub(crate) fn resume(&mut self, config_address: u32, a20: bool, due: Vec<DueAnswer>) {
         self.fx.timers.clear();
         self.later.clear();
+        self.due_again = due;
         self.config_address = config_address;
         self.restoring = true;
         for slot in self.slots() {
@@ -198,6 +209,15 @@ impl Board {
         self.intr = self.pic.pending();
         // The jobs that were asked for again.
         self.settle(Self::PIC_SLOT);
+        self.due_again.clear();
+    }
+
+    /// Answers that drives wait for, on the instruction clock.
+    pub(crate) fn due_answers(&self) -> impl Iterator<Item = DueAnswer> {
+        self.later.iter().filter_map(|((at, _), (slot, ev))| match ev {
+            HostEvent::Disk(done) => Some(DueAnswer { slot: *slot, unit: done.unit, at: *at }),
+            _ => None,
+        })
     }
 
     pub(crate) fn device(&self, slot: SlotId) -> &dyn Device {
@@ -290,7 +310,10 @@ impl Board {
             return;
         }
         self.later_seq += 1;
-        self.later.insert((self.clock.now() + INLINE_DISK, self.later_seq), (slot, HostEvent::Disk(done)));
+        let again = self.due_again.iter().position(|d| (d.slot, d.unit) == (slot, done.unit));
+        let due = again.map(|n| self.due_again.remove(n).at);
+        let due = due.unwrap_or(self.clock.now() + INLINE_DISK);
+        self.later.insert((due, self.later_seq), (slot, HostEvent::Disk(done)));
         self.kicker.kick();
     }
 

@@ -184,7 +184,10 @@ impl Parts {
 impl Machine {
     /// Builds the machine and powers it on; the first instruction runs in [`Machine::run`].
     pub fn build(parts: &Parts, ports: Ports) -> Result<Self, BuildError> {
-        let engine = parts.check()?;
+        Self::build_on(parts.check()?, parts, ports)
+    }
+
+    pub(crate) fn build_on(engine: Engine, parts: &Parts, ports: Ports) -> Result<Self, BuildError> {
         let vram = parts.vram_mib << 20;
         let ram = Arc::new(GuestRam::new(parts.memory_mib << 20, board_map::slot_bytes(vram))?);
         let mailbox = Mailbox::default();

@@ -20,7 +20,7 @@ use hv_vcpu::HvError;
 use minicbor::{Decode, Encode};
 use ram::GuestRam;
 
-use crate::board_io::Board;
+use crate::board_io::{Board, DueAnswer};
 use crate::board_map;
 use crate::engine::Engine;
 use crate::machine::{Machine, Parts};
@@ -208,6 +208,9 @@ struct HeadV1 {
     /// A bit for each 64 KiB of memory that is not all zeros.
     #[cbor(n(9), with = "minicbor::bytes")]
     chunks: Vec<u8>,
+    /// On the instruction clock: which chip's drive was to be answered when.
+    #[n(10)]
+    due: Option<Vec<(String, u8, u64)>>,
 }
 
 const WRONG_SIZE: LoadError = LoadError::Damaged("its memory is not of the size that it says");
@@ -279,7 +282,7 @@ impl Saved {
                 a.guest_ns, b.guest_ns, a.retired, b.retired
             ));
         }
-        if a.processor != b.processor {
+        if !a.processor.same(&b.processor) {
             all.push(format!("processor: {:?} and {:?}", a.processor, b.processor));
         }
         let chips = a.entries.iter().zip(&b.entries).filter(|(a, b)| a != b);
@@ -394,6 +397,9 @@ impl Machine {
             asleep: self.asleep,
             entries,
             chunks: Vec::new(),
+            due: Some(
+                self.board.due_answers().map(|d| (self.board.name(d.slot).into(), d.unit, d.at)).collect(),
+            ),
         })
     }
 
@@ -431,7 +437,7 @@ impl Machine {
         let head = &saved.head;
         let processor = processor::load(&head.processor).ok_or(LoadError::Processor)?;
         self.board.clock.set(head.guest_ns, head.retired, away);
-        self.board.load_chips(&head.entries, head.config_address, head.a20)?;
+        self.board.load_chips(head)?;
         self.vcpu.set_state(&processor).map_err(LoadError::Engine)?;
         self.asleep = head.asleep;
         Ok(())
@@ -506,7 +512,8 @@ impl Board {
     }
 
     /// Gives each chip its entry, then lets all drive their wires, windows and timers.
-    fn load_chips(&mut self, entries: &[EntryV1], config_address: u32, a20: bool) -> Result<(), StateError> {
+    fn load_chips(&mut self, head: &HeadV1) -> Result<(), StateError> {
+        let HeadV1 { entries, config_address, a20, due, .. } = head;
         let names: Vec<&str> = self.slots().map(|s| self.name(s)).collect();
         if let Some(e) = entries.iter().find(|e| !names.contains(&e.chip.as_str())) {
             return Err(StateError::Unknown { chip: e.chip.clone() });
@@ -516,10 +523,15 @@ impl Board {
             let e = found.ok_or_else(|| StateError::Missing { chip: chip.into() })?;
             Ok(StateIn::new(&e.chip, e.version, &e.body))
         };
+        let due = due.iter().flatten().filter_map(|(chip, unit, at)| {
+            let n = names.iter().position(|name| name == chip)?;
+            Some(DueAnswer { slot: self.slots().nth(n)?, unit: *unit, at: *at })
+        });
+        let due = due.collect();
         for (slot, name) in self.slots().zip(names) {
             self.device_mut(slot).load(&entry(name)?)?;
         }
-        self.resume(config_address, a20);
+        self.resume(*config_address, *a20, due);
         Ok(())
     }
 }

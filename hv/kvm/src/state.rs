@@ -155,6 +155,8 @@ pub(crate) fn get(fd: &VcpuFd) -> Result<CpuState, HvError> {
     (c.cr0, c.cr2, c.cr3, c.cr4) = (s.cr0 as u32, s.cr2 as u32, s.cr3 as u32, s.cr4 as u32);
     c.msrs.efer = s.efer;
     c.fxsave = fxsave(&f);
+    // Given to the processor, and not taken yet.
+    c.acked = (0..=u8::MAX).find(|v| s.interrupt_bitmap[usize::from(v / 64)] & 1 << (v % 64) != 0);
     // What a host's emulation of KVM lacks keeps its reset value.
     if let Ok(d) = fd.get_debug_regs() {
         c.dr = [d.db[0], d.db[1], d.db[2], d.db[3], d.dr6, d.dr7].map(|v| v as u32);
@@ -163,6 +165,9 @@ pub(crate) fn get(fd: &VcpuFd) -> Result<CpuState, HvError> {
         c.sti_shadow = e.interrupt.shadow & SHADOW_STI != 0;
         c.mov_ss_shadow = e.interrupt.shadow & SHADOW_MOV_SS != 0;
         c.nmi_blocked = e.nmi.masked != 0;
+        if e.interrupt.injected != 0 && e.interrupt.soft == 0 {
+            c.acked = Some(e.interrupt.nr);
+        }
     }
     for (index, _) in msr_list(&c.msrs) {
         let entry = kvm_msr_entry { index, ..Default::default() };

@@ -81,13 +81,19 @@ impl KvmCpu {
         }
         let irq = kvm_interrupt { irq: u32::from(io.ack_intr()) };
         self.halted = false;
+        self.queue(irq)?;
+        let again = io.intr_pending();
+        self.fd.get_kvm_run().request_interrupt_window = again.into();
+        Ok(())
+    }
+
+    /// The guest takes it with the next entry.
+    fn queue(&mut self, irq: kvm_interrupt) -> Result<(), HvError> {
         // SAFETY: the fd is a vCPU's and the argument is the struct that this ioctl takes.
         if unsafe { ioctl_with_ref(&self.fd, KVM_INTERRUPT(), &irq) } < 0 {
             let source = std::io::Error::last_os_error();
             return Err(HvError::Call { engine: ENGINE, call: "KVM_INTERRUPT", source });
         }
-        let again = io.intr_pending();
-        self.fd.get_kvm_run().request_interrupt_window = again.into();
         Ok(())
     }
 
@@ -254,6 +260,10 @@ impl Vcpu for KvmCpu {
         let run = self.fd.get_kvm_run();
         run.if_flag = (s.eflags >> 9 & 1) as u8;
         run.ready_for_interrupt_injection = run.if_flag;
+        if let Some(v) = s.acked {
+            self.queue(kvm_interrupt { irq: v.into() })?;
+            self.fd.get_kvm_run().ready_for_interrupt_injection = 0;
+        }
         Ok(())
     }
 

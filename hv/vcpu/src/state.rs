@@ -108,6 +108,8 @@ pub struct CpuState {
     pub nmi_blocked: bool,
     /// A debug trap that waits for the shadow of MOV SS to end: the DR6 bits it will set.
     pub pending_debug: u32,
+    /// Vector of an interrupt that was acknowledged ([`crate::GuestIo::ack_intr`]) and not delivered yet: it comes first.
+    pub acked: Option<u8>,
 }
 
 impl CpuState {
@@ -146,6 +148,7 @@ impl CpuState {
             fxsave,
             tsc_offset: 0,
             halted: false,
+            acked: None,
             sti_shadow: false,
             mov_ss_shadow: false,
             nmi_blocked: false,

@@ -80,6 +80,8 @@ pub(super) struct ProcessorV1 {
     nmi_blocked: bool,
     #[n(15)]
     pending_debug: u32,
+    #[n(16)]
+    acked: Option<u8>,
 }
 
 fn save_segment(s: &Segment) -> SegmentV1 {
@@ -154,6 +156,15 @@ fn load_msrs(m: &MsrsV1) -> Msrs {
     }
 }
 
+impl ProcessorV1 {
+    /// AF is left undefined by shifts and logic, and comes out as the code's translation has it.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        const AF: u32 = 1 << 4;
+        let flags = |p: &Self| Self { eflags: p.eflags & !AF, ..p.clone() };
+        flags(self) == flags(other)
+    }
+}
+
 pub(super) fn save(s: &CpuState) -> ProcessorV1 {
     let CpuState {
         gpr,
@@ -178,6 +189,7 @@ pub(super) fn save(s: &CpuState) -> ProcessorV1 {
         mov_ss_shadow,
         nmi_blocked,
         pending_debug,
+        acked,
     } = s;
     let [es, cs, ss, ds, fs, gs] = seg.each_ref().map(save_segment);
     ProcessorV1 {
@@ -197,6 +209,7 @@ pub(super) fn save(s: &CpuState) -> ProcessorV1 {
         mov_ss_shadow: *mov_ss_shadow,
         nmi_blocked: *nmi_blocked,
         pending_debug: *pending_debug,
+        acked: *acked,
     }
 }
 
@@ -219,6 +232,7 @@ pub(super) fn load(v: &ProcessorV1) -> Option<CpuState> {
         mov_ss_shadow,
         nmi_blocked,
         pending_debug,
+        acked,
     } = v;
     let [es, cs, ss, ds, fs, gs, ldtr, tr] = segments.each_ref().map(load_segment);
     let table = |t: [u32; 2]| Some(DescTable { base: t[0], limit: u16::try_from(t[1]).ok()? });
@@ -246,5 +260,6 @@ pub(super) fn load(v: &ProcessorV1) -> Option<CpuState> {
         mov_ss_shadow: *mov_ss_shadow,
         nmi_blocked: *nmi_blocked,
         pending_debug: *pending_debug,
+        acked: *acked,
     })
 }

@@ -245,6 +245,42 @@ fn a_machine_that_runs_on_leaves_a_state_of_one_instant() {
     }
 }
 
+/// The engine is no part of the state. The guest is in real mode, which every host's KVM runs.
+#[test]
+fn a_machine_saved_on_one_engine_goes_on_on_another() {
+    const LEG: u64 = 7_310_417;
+    if let Err(e) = Engine::Kvm.probe() {
+        eprintln!("skipped: no KVM here: {e}");
+        return;
+    }
+    let build = |engine| {
+        let parts = Parts { bios: Some(busy()), memory_mib: 4, clock: ClockKind::Host, ..Parts::default() };
+        Machine::build_on(engine, &parts, every_port()).unwrap()
+    };
+    let counts = |m: &Machine| {
+        let mut b = [0; 0x12];
+        m.board.ram.read(0x500, &mut b);
+        [0, 0x10].map(|at| u16::from_le_bytes([b[at], b[at + 1]]))
+    };
+    let mut m = build(Engine::Kvm);
+    for n in 0..60 {
+        let at = m.board.clock.now();
+        assert_eq!(m.run_until(at + LEG).unwrap(), None);
+        let (before, state) = (counts(&m), saved(&mut m).unwrap());
+        let next = if n % 3 == 0 { Engine::Software } else { Engine::Kvm };
+        m = restored_into(build(next), &state).unwrap();
+        assert_eq!(counts(&m), before);
+    }
+    let (at, before) = (m.board.clock.now(), counts(&m));
+    assert_eq!(m.run_until(at + 300_000_000).unwrap(), None);
+    let (end, after) = (m.board.clock.now(), counts(&m));
+    // A thousand interrupts a second: no more; and it goes on, if it did not lose the one that it waited for. What a crowded
+    // host keeps the guest from, it takes later.
+    let most = end / 1_000_000 + 3;
+    let good = u64::from(after[1]) <= most && after[1] > before[1] + 20 && after[0] != before[0];
+    assert!(good, "{before:?}, {after:?} of {most}");
+}
+
 /// What a machine that is off or stands still leaves.
 #[test]
 fn a_snapshot_of_a_paused_machine_needs_no_time() {
