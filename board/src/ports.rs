@@ -42,8 +42,20 @@ pub trait Disk: Send {
     fn write_from(&mut self, lba: u64, from: &[Piece<'_>]) -> io::Result<()> {
         self.write(lba, &pieces::get(from))
     }
-    /// Everything written before is on stable storage when this returns.
+    /// Everything written before is on stable storage when this returns. What can't be put there any more fails as [`Lost`].
     fn flush(&mut self) -> io::Result<()>;
+    /// Nobody needs what these sectors hold: each reads as zeros from now on, or as it did.
+    fn discard(&mut self, _lba: u64, _count: u64) -> io::Result<()> {
+        Ok(())
+    }
+    /// Discarding gives room back to the host, and the guest is to know of it.
+    fn discards(&self) -> bool {
+        false
+    }
+    /// A write is on stable storage when it returns.
+    fn writes_through(&self) -> bool {
+        false
+    }
     /// What is kept in memory until a flush, and would be lost with this process, gets into the image. Asked about once a
     /// second while something is written.
     fn settle(&mut self) -> io::Result<()> {
@@ -60,6 +72,22 @@ pub trait Disk: Send {
     /// The translation that the image itself states (a VHD's footer): what its partition table was made for.
     fn geometry(&self) -> Option<Geometry> {
         None
+    }
+}
+
+/// An error of a [`Disk`] that asking again would only hide: the host took what was written, then could not put it on stable
+/// storage, and may have dropped it. Anything written since the last flush may be gone.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; what was written since the last flush may be lost")]
+pub struct Lost(io::Error);
+
+impl Lost {
+    pub fn error(e: io::Error) -> io::Error {
+        io::Error::new(e.kind(), Self(e))
+    }
+
+    pub fn is(e: &io::Error) -> bool {
+        e.get_ref().is_some_and(|e| e.is::<Self>())
     }
 }
 
@@ -86,6 +114,10 @@ pub enum DiskOp {
         from: Vec<Range<u32>>,
     },
     Flush,
+    /// These runs of sectors, first and count, are not needed any more.
+    Discard {
+        runs: Vec<(u64, u32)>,
+    },
     /// Let go of the medium: the tray opened.
     Eject,
 }

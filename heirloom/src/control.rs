@@ -49,6 +49,9 @@ pub(crate) struct StatusBody {
     /// For each network adapter, whether it has a link.
     #[serde(default)]
     pub(crate) links: Vec<bool>,
+    /// Why the machine paused by itself, and what to do about it.
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
 }
 
 /// What `POST /v1/shutdown` takes, if anything.

@@ -116,6 +116,9 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
                     list(&s.leds),
                     list(&links),
                 ));
+                if let Some(why) = &s.reason {
+                    say(&format!("{} paused by itself: {why}", s.name));
+                }
             }
         }
         What::Pause => plain("/v1/pause")?,

@@ -49,8 +49,9 @@ pub(crate) struct Args {
     #[arg(long, value_parser = spec::clock)]
     clock: Option<ClockKind>,
     /// A hard disk: raw or VHD. ro: never written; overlay: writes are dropped at the end; undo: writes go to an undo disk
-    /// beside it, which is kept, or at the end committed to the disk or discarded
-    #[arg(long, value_name = "IMG[,ro][,overlay][,undo[=commit|=discard]][,undo-file=PATH]", value_parser = spec::disk)]
+    /// beside it, which is kept, or at the end committed to the disk or discarded. Options: undo-file=PATH,
+    /// on-error=auto|report|pause
+    #[arg(long, value_name = "IMG[,ro][,overlay][,undo[=commit|=discard]][,OPTION]...", value_parser = spec::disk)]
     disk: Vec<DiskSpec>,
     /// A CD-ROM drive with this ISO image in it ("none": empty)
     #[arg(long, value_name = "ISO")]

@@ -122,6 +122,8 @@ pub struct Status {
     pub leds: Leds,
     /// Which network adapters there are, and whether each had a link when it last looked.
     pub links: Vec<bool>,
+    /// Why the machine paused by itself, and what to do about it.
+    pub reason: Option<String>,
 }
 
 /// A drive whose medium can be changed.

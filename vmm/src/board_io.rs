@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use board::{
-    At, CONFIG_ADDRESS, CONFIG_DATA, Cx, Decode, Decoder, Device, Effects, Hit, HostEvent, HostJob, IntCtl,
-    Lines, Moment, NoDma, Power, Reset, SlotId, Tick, Width, Win,
+    At, CONFIG_ADDRESS, CONFIG_DATA, Cx, Decode, Decoder, Device, DiskDone, Effects, Hit, HostEvent, HostJob,
+    IntCtl, Lines, Moment, NoDma, Power, Reset, SlotId, Tick, Width, Win,
 };
 use devices::chipset::piix4::isa::Piix4Isa;
 use devices::isa::i8237::I8237;
@@ -304,7 +304,20 @@ impl Board {
 
     fn start(&mut self, slot: SlotId, job: HostJob) {
         let HostJob::Disk(job) = job;
-        let Some(done) = self.disks.submit(slot, job, &self.ram) else { return };
+        if let Some(done) = self.disks.submit(slot, job, &self.ram) {
+            self.answer(slot, done);
+        }
+    }
+
+    /// The machine goes on after failures of its disks: those jobs are done again.
+    pub(crate) fn disks_again(&mut self) {
+        for (slot, done) in self.disks.again(&self.ram) {
+            self.answer(slot, done);
+        }
+        self.deliver();
+    }
+
+    fn answer(&mut self, slot: SlotId, done: DiskDone) {
         if self.clock.kind() == ClockKind::Host {
             self.done.push_back((slot, HostEvent::Disk(done)));
             return;

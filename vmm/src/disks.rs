@@ -1,51 +1,52 @@
 //! Disk jobs: at once if the host need not wait for its own disk, else on a thread per disk; always at once when the run
 //! must be repeatable. What goes straight between image and guest memory is done at once or not at all: a thread has no
 //! business there.
+//!
+//! A job that the host fails is answered with a fault, or, where the disk's [`OnError`](crate::spec::OnError) says so, kept: the machine is
+//! paused, and does it again when it goes on.
 
-use std::collections::BTreeMap;
+mod thread;
+mod unit;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use board::{Disk, DiskDone, DiskFault, DiskJob, DiskOp, HostEvent, SlotId};
+use board::{Disk, DiskDone, DiskFault, DiskJob, DiskOp, SlotId};
 
 use ram::GuestRam;
 
+use self::thread::{Common, Task, Worker};
+use self::unit::Served;
+pub(crate) use self::unit::{NotExchanged, Unit};
+use crate::api::NotFrozen;
 use crate::mailbox::{Mailbox, Message};
 
 /// What serves one drive's jobs.
-enum Worker {
+enum Server {
     /// Jobs run inside `submit`; the machine delivers the answer at a fixed guest time.
-    Inline(Box<dyn Disk>),
-    Thread(DiskThread),
-}
-
-struct DiskThread {
-    disk: Arc<Mutex<Box<dyn Disk>>>,
-    /// Jobs that the thread has not done yet. They are done in order, so what comes behind one waits for it.
-    waiting: Arc<AtomicUsize>,
-    /// None: something was written beside the thread.
-    jobs: Sender<Option<(SlotId, DiskJob)>>,
-    /// Something was written that the thread has not settled yet.
-    written: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// Why a job was not done.
-enum Failure {
-    /// The drive is told.
-    Fault(DiskFault),
-    /// The host failed.
-    Host(io::Error),
+    Inline {
+        unit: Box<Unit>,
+        /// What is to be done again, and what came behind it.
+        held: VecDeque<DiskJob>,
+    },
+    Thread {
+        common: Arc<Common>,
+        tasks: Sender<Task>,
+        thread: Option<JoinHandle<()>>,
+    },
 }
 
 /// All drives of the machine, by controller and the controller's own unit number.
 pub(crate) struct Disks {
-    units: BTreeMap<(SlotId, u8), Worker>,
+    units: BTreeMap<(SlotId, u8), Server>,
+    /// Disks whose failure paused the machine, and what to do about it.
+    failed: BTreeMap<(SlotId, u8), String>,
+    /// Those that were taken out and are still being closed.
+    leaving: Vec<JoinHandle<()>>,
     mailbox: Mailbox,
     inline: bool,
     /// Jobs by who did them: `submit`, and threads.
@@ -55,64 +56,105 @@ pub(crate) struct Disks {
 
 impl Disks {
     pub(crate) fn new(mailbox: Mailbox, inline: bool) -> Self {
-        Self { units: BTreeMap::new(), mailbox, inline, at_once: 0, by_threads: 0 }
+        Self {
+            units: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            leaving: Vec::new(),
+            mailbox,
+            inline,
+            at_once: 0,
+            by_threads: 0,
+        }
     }
 
     /// Puts a disk behind a drive.
-    pub(crate) fn insert(&mut self, slot: SlotId, unit: u8, disk: Box<dyn Disk>) -> io::Result<()> {
-        let worker =
-            if self.inline { Worker::Inline(disk) } else { spawn(unit, disk, self.mailbox.clone())? };
-        self.units.insert((slot, unit), worker);
+    pub(crate) fn insert(&mut self, slot: SlotId, number: u8, unit: Unit) -> io::Result<()> {
+        self.remove(slot, number, || ());
+        let server = if self.inline {
+            Server::Inline { unit: Box::new(unit), held: VecDeque::new() }
+        } else {
+            spawn(slot, number, unit, self.mailbox.clone())?
+        };
+        self.units.insert((slot, number), server);
         Ok(())
     }
 
-    /// Lets go of the disk behind a drive, once what is queued for it is done.
-    pub(crate) fn remove(&mut self, slot: SlotId, unit: u8) {
-        self.units.remove(&(slot, unit));
+    /// Lets go of the disk behind a drive, once what is queued for it is done: nobody waits for that; `gone` is called then.
+    pub(crate) fn remove(&mut self, slot: SlotId, unit: u8, gone: impl FnOnce() + Send + 'static) {
+        let Some(server) = self.units.remove(&(slot, unit)) else { return gone() };
+        self.failed.remove(&(slot, unit));
+        self.leaving.retain(|t| !t.is_finished());
+        let close = move || {
+            drop(server);
+            gone();
+        };
+        // Where no thread can be had what was given to it is dropped, which closes the disk and tells nobody.
+        match std::thread::Builder::new().name(format!("eject{unit}")).spawn(close) {
+            Ok(t) => self.leaving.push(t),
+            Err(e) => tracing::error!("no thread to close a disk: {e}"),
+        }
     }
 
     /// Units of a controller whose disks can be written to.
     pub(crate) fn writable(&self, slot: SlotId) -> Vec<u8> {
-        let read_only = |w: &Worker| match w {
-            Worker::Inline(d) => d.read_only(),
-            Worker::Thread(t) => t.disk.lock().unwrap_or_else(PoisonError::into_inner).read_only(),
+        let read_only = |s: &Server| match s {
+            Server::Inline { unit, .. } => unit.read_only(),
+            Server::Thread { common, .. } => common.unit().read_only(),
         };
         let own = self.units.range((slot, 0)..=(slot, u8::MAX));
-        own.filter(|(_, w)| !read_only(w)).map(|((_, unit), _)| *unit).collect()
+        own.filter(|(_, s)| !read_only(s)).map(|((_, unit), _)| *unit).collect()
     }
 
-    /// The disk behind a drive, once what is queued for it is done and flushed; the drive has none then.
-    pub(crate) fn take(&mut self, slot: SlotId, unit: u8) -> Option<Box<dyn Disk>> {
-        match self.units.remove(&(slot, unit))? {
-            Worker::Inline(disk) => Some(disk),
-            Worker::Thread(t) => {
-                let disk = t.disk.clone();
-                drop(t);
-                // The thread is gone.
-                Arc::into_inner(disk).map(|d| d.into_inner().unwrap_or_else(PoisonError::into_inner))
-            }
+    /// Has a drive go on with another disk, which `with` makes of the one that it has. Jobs that wait go to that one.
+    pub(crate) fn exchange(
+        &mut self,
+        slot: SlotId,
+        number: u8,
+        with: impl FnOnce(Box<dyn Disk>) -> Result<Box<dyn Disk>, NotFrozen>,
+    ) -> Result<(), NotExchanged> {
+        match self.units.get_mut(&(slot, number)) {
+            None => Ok(()),
+            Some(Server::Inline { unit, .. }) => unit.exchange(with),
+            Some(Server::Thread { common, .. }) => common.unit().exchange(with),
         }
     }
 
     /// Runs or queues a job. Some: the answer, to be delivered by the caller.
     pub(crate) fn submit(&mut self, slot: SlotId, job: DiskJob, ram: &GuestRam) -> Option<DiskDone> {
         let fault = |job: &DiskJob, f| Some(DiskDone { unit: job.unit, tag: job.tag, result: Err(f) });
-        match self.units.get_mut(&(slot, job.unit)) {
+        let number = job.unit;
+        match self.units.get_mut(&(slot, number)) {
             None => fault(&job, DiskFault::Absent),
             Some(_) if job.op == DiskOp::Eject => {
-                self.units.remove(&(slot, job.unit));
-                Some(DiskDone { unit: job.unit, tag: job.tag, result: Ok(Vec::new()) })
+                self.remove(slot, number, || ());
+                Some(DiskDone { unit: number, tag: job.tag, result: Ok(Vec::new()) })
             }
-            Some(Worker::Inline(d)) => Some(serve(d.as_mut(), &job, Some(ram))),
-            Some(Worker::Thread(DiskThread { disk, waiting, jobs, written, .. })) => {
-                let writes = matches!(job.op, DiskOp::Write { .. } | DiskOp::WriteFrom { .. });
-                if writes && !written.swap(true, Ordering::AcqRel) {
-                    // If the thread is gone the job finds out.
-                    let _ = jobs.send(None);
+            Some(Server::Inline { held, .. }) if !held.is_empty() => {
+                held.push_back(job);
+                None
+            }
+            Some(Server::Inline { unit, held }) => {
+                let Served { done, pause } = unit.serve(&job, Some(ram));
+                if let Some(why) = pause {
+                    self.mailbox.send(Message::DiskFailed { slot, unit: number, why });
                 }
-                if waiting.load(Ordering::Acquire) == 0
-                    && let Ok(mut disk) = disk.try_lock()
-                    && let Some(done) = serve_at_once(disk.as_mut(), &job, ram)
+                if done.is_none() {
+                    held.push_back(job);
+                }
+                done
+            }
+            Some(Server::Thread { common, tasks, .. }) => {
+                let writes = matches!(
+                    job.op,
+                    DiskOp::Write { .. } | DiskOp::WriteFrom { .. } | DiskOp::Discard { .. }
+                );
+                if writes && !common.written.swap(true, Ordering::AcqRel) {
+                    // If the thread is gone the job finds out.
+                    let _ = tasks.send(Task::Written);
+                }
+                if common.waiting.load(Ordering::Acquire) == 0
+                    && let Ok(mut unit) = common.unit.try_lock()
+                    && let Some(done) = unit.serve_at_once(&job, ram)
                 {
                     self.at_once += 1;
                     return Some(done);
@@ -121,13 +163,41 @@ impl Disks {
                     return fault(&job, DiskFault::Later);
                 }
                 self.by_threads += 1;
-                waiting.fetch_add(1, Ordering::AcqRel);
-                match jobs.send(Some((slot, job))) {
-                    Err(mpsc::SendError(Some((_, job)))) => fault(&job, DiskFault::Io),
+                common.waiting.fetch_add(1, Ordering::AcqRel);
+                match tasks.send(Task::Job(job)) {
+                    Err(mpsc::SendError(Task::Job(job))) => fault(&job, DiskFault::Io),
                     _ => None,
                 }
             }
         }
+    }
+
+    /// A disk's failure pauses the machine.
+    pub(crate) fn note_failed(&mut self, slot: SlotId, unit: u8, why: String) {
+        self.failed.insert((slot, unit), why);
+    }
+
+    /// Why the machine is paused, if disks are it.
+    pub(crate) fn failed(&self) -> Option<String> {
+        let all: Vec<&str> = self.failed.values().map(String::as_str).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// The machine goes on: what failed is done again. The answers that are there at once.
+    pub(crate) fn again(&mut self, ram: &GuestRam) -> Vec<(SlotId, DiskDone)> {
+        let mut answers = Vec::new();
+        for (slot, number) in std::mem::take(&mut self.failed).into_keys() {
+            match self.units.get_mut(&(slot, number)) {
+                Some(Server::Thread { tasks, .. }) => drop(tasks.send(Task::Again)),
+                Some(Server::Inline { held, .. }) => {
+                    for job in std::mem::take(held) {
+                        answers.extend(self.submit(slot, job, ram).map(|done| (slot, done)));
+                    }
+                }
+                None => {}
+            }
+        }
+        answers
     }
 
     pub(crate) fn metrics(&self) -> [(&'static str, u64); 2] {
@@ -135,141 +205,42 @@ impl Disks {
     }
 }
 
-impl Drop for DiskThread {
+impl Drop for Disks {
     fn drop(&mut self) {
-        // Closing the queue ends the thread after what is queued: accepted writes reach the image.
-        let (closed, _) = mpsc::channel();
-        self.jobs = closed;
-        if let Some(t) = self.thread.take()
-            && t.join().is_err()
-        {
-            tracing::error!("a disk thread panicked");
+        self.units.clear();
+        for t in self.leaving.drain(..) {
+            let _ = t.join();
         }
     }
 }
 
-/// So long after a write, what a disk keeps in memory gets into its image.
-const SETTLES: Duration = Duration::from_secs(1);
-
-fn spawn(unit: u8, disk: Box<dyn Disk>, mailbox: Mailbox) -> io::Result<Worker> {
-    let (jobs, queue) = mpsc::channel::<Option<(SlotId, DiskJob)>>();
-    let (disk, waiting) = (Arc::new(Mutex::new(disk)), Arc::new(AtomicUsize::new(0)));
-    let written = Arc::new(AtomicBool::new(false));
-    let ours = (disk.clone(), waiting.clone(), written.clone());
-    let thread = std::thread::Builder::new().name(format!("disk{unit}")).spawn(move || {
-        let (disk, waiting, written) = ours;
-        let lock = || disk.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut due: Option<Instant> = None;
-        loop {
-            let left = due.map(|at| at.saturating_duration_since(Instant::now()));
-            let next = match left {
-                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                // Also if the next job is there already: else a busy disk would never be settled.
-                Some(Duration::ZERO) => Err(RecvTimeoutError::Timeout),
-                Some(left) => queue.recv_timeout(left),
-            };
-            match next {
-                Ok(Some((slot, job))) => {
-                    let done = serve(lock().as_mut(), &job, None);
-                    waiting.fetch_sub(1, Ordering::AcqRel);
-                    mailbox.send(Message::Chip(slot, HostEvent::Disk(done)));
-                }
-                Ok(None) => due = Some(Instant::now() + SETTLES),
-                Err(RecvTimeoutError::Timeout) => {
-                    due = None;
-                    written.store(false, Ordering::Release);
-                    if let Err(e) = lock().settle() {
-                        tracing::error!("disk {unit}: {e}; what was written stays in memory for now");
-                    }
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Self::Thread { tasks, thread, .. } = self {
+            // Closing the queue ends the thread after what is queued.
+            let (closed, _) = mpsc::channel();
+            *tasks = closed;
+            if let Some(t) = thread.take()
+                && t.join().is_err()
+            {
+                tracing::error!("a disk thread panicked");
             }
         }
-        let mut disk = lock();
-        if !disk.read_only()
-            && let Err(e) = disk.flush()
-        {
-            tracing::error!("disk {unit}: the last flush failed: {e}");
-        }
-    })?;
-    Ok(Worker::Thread(DiskThread { disk, waiting, jobs, written, thread: Some(thread) }))
-}
-
-/// `None`: it would have to wait, and is to be done again from its beginning.
-fn serve_at_once(disk: &mut dyn Disk, job: &DiskJob, ram: &GuestRam) -> Option<DiskDone> {
-    if !disk.at_once(true) {
-        return None;
-    }
-    let r = perform(disk, &job.op, Some(ram));
-    disk.at_once(false);
-    match r {
-        Err(Failure::Host(e)) if e.kind() == io::ErrorKind::WouldBlock => None,
-        r => Some(answer(job, r)),
     }
 }
 
-fn serve(disk: &mut dyn Disk, job: &DiskJob, ram: Option<&GuestRam>) -> DiskDone {
-    answer(job, perform(disk, &job.op, ram))
-}
-
-fn answer(job: &DiskJob, r: Result<Vec<u8>, Failure>) -> DiskDone {
-    let result = r.map_err(|f| match f {
-        Failure::Fault(f) => f,
-        Failure::Host(e) => {
-            let (what, lba) = match &job.op {
-                DiskOp::Read { lba, .. } | DiskOp::ReadTo { lba, .. } => ("read", *lba),
-                DiskOp::Write { lba, .. } | DiskOp::WriteFrom { lba, .. } => ("write", *lba),
-                DiskOp::Flush | DiskOp::Eject => ("flush", 0),
-            };
-            tracing::error!("disk {}: {what} at sector {lba} failed: {e}", job.unit);
-            DiskFault::Io
-        }
+fn spawn(slot: SlotId, number: u8, unit: Unit, mailbox: Mailbox) -> io::Result<Server> {
+    let (tasks, queue) = mpsc::channel();
+    let common = Arc::new(Common {
+        unit: Mutex::new(unit),
+        waiting: AtomicUsize::new(0),
+        written: AtomicBool::new(false),
     });
-    DiskDone { unit: job.unit, tag: job.tag, result }
-}
-
-fn perform(disk: &mut dyn Disk, op: &DiskOp, ram: Option<&GuestRam>) -> Result<Vec<u8>, Failure> {
-    match op {
-        DiskOp::Read { lba, count } => {
-            within(disk, *lba, u64::from(*count))?;
-            let mut b = vec![0; *count as usize * 512];
-            disk.read(*lba, &mut b).map(|()| b)
-        }
-        DiskOp::ReadTo { lba, to } => {
-            let ram = ram.ok_or(Failure::Fault(DiskFault::Later))?;
-            within(disk, *lba, sectors(to))?;
-            ram.fill(to, |to| disk.read_to(*lba, to)).map(|()| Vec::new())
-        }
-        DiskOp::Write { .. } | DiskOp::WriteFrom { .. } if disk.read_only() => {
-            return Err(Failure::Fault(DiskFault::ReadOnly));
-        }
-        DiskOp::WriteFrom { lba, from } => {
-            let ram = ram.ok_or(Failure::Fault(DiskFault::Later))?;
-            within(disk, *lba, sectors(from))?;
-            ram.lend(from, |from| disk.write_from(*lba, from)).map(|()| Vec::new())
-        }
-        DiskOp::Write { lba, data } => {
-            within(disk, *lba, data.len() as u64 / 512)?;
-            disk.write(*lba, data).map(|()| Vec::new())
-        }
-        DiskOp::Flush if disk.read_only() => Ok(Vec::new()),
-        DiskOp::Flush => disk.flush().map(|()| Vec::new()),
-        DiskOp::Eject => Ok(Vec::new()),
-    }
-    .map_err(Failure::Host)
-}
-
-fn sectors(ranges: &[Range<u32>]) -> u64 {
-    ranges.iter().map(|r| r.len() as u64).sum::<u64>() / 512
-}
-
-fn within(disk: &dyn Disk, lba: u64, count: u64) -> Result<(), Failure> {
-    match lba.checked_add(count) {
-        Some(end) if end <= disk.sectors() => Ok(()),
-        _ => Err(Failure::Fault(DiskFault::Range)),
-    }
+    let worker = Worker::new(slot, number, common.clone(), mailbox);
+    let thread =
+        std::thread::Builder::new().name(format!("disk{number}")).spawn(move || worker.run(&queue))?;
+    Ok(Server::Thread { common, tasks, thread: Some(thread) })
 }
 
 #[cfg(test)]
-#[path = "disks_tests.rs"]
 mod tests;

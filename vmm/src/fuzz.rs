@@ -130,8 +130,7 @@ fn machine() -> Option<Machine> {
         ..Parts::default()
     };
     let disk = || Box::new(Plain(vec![0; SECTORS as usize * 512])) as Box<dyn Disk>;
-    let drives =
-        [Some(Drive::Disk { disk: disk() }), None, Some(Drive::Cdrom { medium: Some(disk()) }), None];
+    let drives = [Some(Drive::disk(disk())), None, Some(Drive::Cdrom { medium: Some(disk()) }), None];
     let diskette = Floppy { medium: Some(Box::new(Plain(vec![0; 2880 * 512]))) };
     let floppies = [Some(diskette), Some(Floppy { medium: None })];
     let net = [Some(Box::new(Busy(0)) as Box<dyn NetPort>), None, None, None];

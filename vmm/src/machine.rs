@@ -12,24 +12,40 @@ use crate::board_io::Board;
 use crate::board_map::{self, Roles};
 use crate::cable::{Cable, Plug};
 use crate::clock::{Clock, ClockKind};
-use crate::disks::Disks;
+use crate::disks::{Disks, Unit};
 use cpu::Software;
 
 use crate::engine::{self, Choice, Engine};
 use crate::floppy::{self, FLOPPIES, FloppyError};
 use crate::linux::{LinuxBoot, LinuxError};
 use crate::mailbox::Mailbox;
-use crate::spec::{self, MEMORY_MIB, NETS_MOST, VIDEO_MIB};
+use crate::spec::{self, MEMORY_MIB, NETS_MOST, OnError, VIDEO_MIB};
 
 /// What is behind an IDE drive at power-on.
 pub enum Drive {
     Disk {
         disk: Box<dyn Disk>,
+        /// What messages call it.
+        name: String,
+        on_error: OnError,
     },
     /// A CD-ROM drive, with or without a medium.
-    Cdrom {
-        medium: Option<Box<dyn Disk>>,
-    },
+    Cdrom { medium: Option<Box<dyn Disk>> },
+}
+
+impl Drive {
+    /// A hard disk without a name.
+    pub fn disk(disk: Box<dyn Disk>) -> Self {
+        Self::Disk { disk, name: "disk".into(), on_error: OnError::default() }
+    }
+}
+
+pub(crate) fn cdrom_name(unit: u8) -> String {
+    format!("the CD in IDE unit {unit}")
+}
+
+pub(crate) fn floppy_name(unit: u8) -> String {
+    format!("the diskette in drive {}", char::from(b'A' + unit % 26))
 }
 
 /// A diskette drive, with or without a medium.
@@ -198,13 +214,14 @@ impl Machine {
         for (unit, d) in drives.into_iter().enumerate() {
             let (disk, seen) = match d {
                 None => continue,
-                Some(Drive::Disk { disk }) => {
+                Some(Drive::Disk { disk, name, on_error }) => {
                     let media = Media { sectors: disk.sectors(), read_only: disk.read_only() };
                     let geometry = disk.geometry();
-                    (Some(disk), board_map::Found::Disk(media, geometry))
+                    (Some(Unit::new(disk, name, on_error)), board_map::Found::Disk(media, geometry))
                 }
                 Some(Drive::Cdrom { medium }) => {
                     let media = medium.as_ref().map(|d| Media { sectors: d.sectors(), read_only: true });
+                    let medium = medium.map(|d| Unit::new(d, cdrom_name(unit as u8), OnError::default()));
                     (medium, board_map::Found::Cdrom(media))
                 }
             };
@@ -217,7 +234,8 @@ impl Machine {
             let media = medium.as_ref().map(|d| Media { sectors: d.sectors(), read_only: d.read_only() });
             let drive = char::from(b'A' + unit as u8);
             floppy_specs[unit] = Some(floppy::drive(media).map_err(|why| BuildError::Floppy { drive, why })?);
-            diskettes.extend(medium.map(|d| (unit as u8, d)));
+            let n = unit as u8;
+            diskettes.extend(medium.map(|d| (n, Unit::new(d, floppy_name(n), OnError::default()))));
         }
         let removable = found.each_ref().map(|f| matches!(f, Some(board_map::Found::Cdrom(_))));
         let shared: Arc<Shared> = Arc::default();
@@ -242,8 +260,8 @@ impl Machine {
         let (built, roles) = board_map::build(parts, &ram, outside);
         let mut disks = Disks::new(mailbox.clone(), parts.clock == ClockKind::Instructions);
         for (slot, all) in [(roles.ide, ide_disks), (roles.fdc, diskettes)] {
-            for (unit, d) in all {
-                disks.insert(slot, unit, d).map_err(BuildError::DiskThread)?;
+            for (n, unit) in all {
+                disks.insert(slot, n, unit).map_err(BuildError::DiskThread)?;
             }
         }
         let mut board = Board::new(ram.clone(), Clock::new(parts.clock, engine.keeps_tsc()), disks, built);

@@ -14,6 +14,12 @@ pub(crate) enum Message {
     Chip(SlotId, HostEvent),
     /// The port of a network adapter has news.
     Network(usize),
+    /// A disk's failure pauses the machine.
+    DiskFailed {
+        slot: SlotId,
+        unit: u8,
+        why: String,
+    },
     Command(Command),
 }
 

@@ -2,15 +2,17 @@
 
 use std::sync::atomic::Ordering;
 
-use board::{At, Disk, HostEvent, Key, Leds, Media, Moment, Power, Reset, Width};
+use board::{At, Disk, HostEvent, Key, Leds, Media, Moment, Power, Reset, SlotId, Width};
 use devices::chipset::piix4::pm;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Stop};
 
 use crate::api::{Bay, Command, Event, Outcome, Phase, Pressed, SaveTo, Status, Unknown};
+use crate::disks::Unit;
 use crate::floppy;
-use crate::machine::Machine;
+use crate::machine::{self, Machine};
 use crate::mailbox::Message;
 use crate::snapshot::live;
+use crate::spec::OnError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -279,6 +281,12 @@ impl Machine {
                         self.board.host_event(slot, HostEvent::Network);
                     }
                 }
+                Message::DiskFailed { slot, unit, why } => {
+                    self.board.disks.note_failed(slot, unit, why);
+                    if self.phase == Phase::Running {
+                        self.set_phase(Phase::Paused);
+                    }
+                }
                 Message::Command(c) => {
                     if let Next::End(o) = self.command(c)? {
                         return Ok(Next::End(o));
@@ -302,6 +310,7 @@ impl Machine {
                 if self.phase == Phase::Paused {
                     self.set_phase(Phase::Running);
                     self.keep_time_of_day();
+                    self.board.disks_again();
                 }
                 done.send(()).ok();
             }
@@ -338,9 +347,18 @@ impl Machine {
                 tx.send(all).ok();
             }
             Command::Save(saving) => self.saving = Some(saving),
-            Command::Insert { bay, disk, done } => {
-                done.send(self.insert(bay, disk)).ok();
+            Command::Insert { bay, disk: Some((disk, media)), done } => {
+                done.send(self.insert(bay, disk, media)).ok();
             }
+            Command::Insert { bay, disk: None, done } => match self.drive(bay) {
+                // Once the image is closed, which may take its time.
+                Ok((slot, unit)) => {
+                    self.board.disks.remove(slot, unit, move || drop(done.send(Ok(()))));
+                    let ev = HostEvent::Media { unit, media: None, forced: true };
+                    self.board.host_event(slot, ev);
+                }
+                Err(e) => drop(done.send(Err(e))),
+            },
         }
         Ok(Next::Go)
     }
@@ -395,43 +413,36 @@ impl Machine {
         Some(plug.link())
     }
 
-    fn insert(&mut self, bay: Bay, disk: Option<(Box<dyn Disk>, Media)>) -> Result<(), String> {
-        let (slot, unit) = match bay {
-            Bay::Cdrom(unit) => (self.roles.ide, unit),
-            Bay::Floppy(unit) => (self.roles.fdc, unit),
-        };
-        let n = usize::from(unit);
+    /// Where a drive is, if its medium can be changed.
+    fn drive(&self, bay: Bay) -> Result<(SlotId, u8), String> {
         match bay {
-            Bay::Cdrom(_) if !self.removable.get(n).is_some_and(|r| *r) => {
-                return Err(format!("IDE unit {unit} is no CD-ROM drive"));
+            Bay::Cdrom(unit) if self.removable.get(usize::from(unit)).is_some_and(|r| *r) => {
+                Ok((self.roles.ide, unit))
             }
-            Bay::Cdrom(_) => {}
-            Bay::Floppy(_) => {
-                let Some(kind) = self.floppies.get(n).copied().flatten() else {
-                    return Err(format!(
-                        "the machine has no diskette drive {}",
-                        char::from(b'A' + unit % 26)
-                    ));
-                };
-                if let Some((_, m)) = &disk {
-                    floppy::fits(kind, m.sectors).map_err(|e| e.to_string())?;
-                }
+            Bay::Cdrom(unit) => Err(format!("IDE unit {unit} is no CD-ROM drive")),
+            Bay::Floppy(unit) if self.floppies.get(usize::from(unit)).is_some_and(Option::is_some) => {
+                Ok((self.roles.fdc, unit))
+            }
+            Bay::Floppy(unit) => {
+                Err(format!("the machine has no diskette drive {}", char::from(b'A' + unit % 26)))
             }
         }
-        let media = match disk {
-            Some((d, m)) => {
-                self.board
-                    .disks
-                    .insert(slot, unit, d)
-                    .map_err(|e| format!("cannot start a disk thread: {e}"))?;
-                Some(m)
-            }
-            None => {
-                self.board.disks.remove(slot, unit);
-                None
-            }
+    }
+
+    fn insert(&mut self, bay: Bay, disk: Box<dyn Disk>, media: Media) -> Result<(), String> {
+        let (slot, unit) = self.drive(bay)?;
+        let name = match bay {
+            Bay::Cdrom(unit) => machine::cdrom_name(unit),
+            Bay::Floppy(unit) => machine::floppy_name(unit),
         };
-        self.board.host_event(slot, HostEvent::Media { unit, media, forced: true });
+        if let Bay::Floppy(unit) = bay
+            && let Some(kind) = self.floppies[usize::from(unit)]
+        {
+            floppy::fits(kind, media.sectors).map_err(|e| e.to_string())?;
+        }
+        let inserted = self.board.disks.insert(slot, unit, Unit::new(disk, name, OnError::default()));
+        inserted.map_err(|e| format!("cannot start a disk thread: {e}"))?;
+        self.board.host_event(slot, HostEvent::Media { unit, media: Some(media), forced: true });
         Ok(())
     }
 
@@ -451,6 +462,7 @@ impl Machine {
             button_waits: acpi.pwrbtn_en && acpi.pwrbtn_sts,
             leds: Leds::from_bits(self.shared.leds.load(Ordering::Relaxed)),
             links: self.plugs.iter().flatten().map(|p| p.link()).collect(),
+            reason: self.board.disks.failed(),
         }
     }
 

@@ -130,6 +130,8 @@ pub enum SaveError {
         "the machine is paused in the middle of a call of its BIOS; resume it for a moment, then save again"
     )]
     Busy,
+    #[error("the machine waits for its disk: {0}; then save again")]
+    Waits(String),
     #[error("{0}")]
     Disk(String),
 }
@@ -383,6 +385,10 @@ impl Machine {
     fn head(&mut self) -> Result<HeadV1, SaveError> {
         if self.board.moment() == Moment::Bad {
             return Err(SaveError::Busy);
+        }
+        // What its image lacks could not be written when it is closed, either.
+        if let Some(why) = self.board.disks.failed() {
+            return Err(SaveError::Waits(why));
         }
         let processor = processor::save(&self.vcpu.state().map_err(SaveError::Processor)?);
         let entries = self.board.save_chips();

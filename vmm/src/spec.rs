@@ -21,6 +21,7 @@
 //! forward = ["tcp:2222:22"]
 //! ```
 
+mod disk;
 mod net;
 mod reader;
 pub mod vmc;
@@ -32,6 +33,7 @@ use cpu::Software;
 
 use crate::engine::{Choice, Engine};
 use crate::floppy::FLOPPIES;
+pub use disk::{DiskSpec, OnError, UndoClose, disk};
 pub use net::{NETS_MOST, NetKind, NetSpec, mac, mac_for, macs, net, show_mac};
 use reader::Reader;
 
@@ -66,49 +68,6 @@ impl std::fmt::Display for Faults {
 }
 
 impl std::error::Error for Faults {}
-
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DiskSpec {
-    pub path: PathBuf,
-    pub read_only: bool,
-    /// Writes go to a temporary layer that is dropped at the end.
-    pub overlay: bool,
-    /// Writes go to an undo disk, and this becomes of it.
-    pub undo: Option<UndoClose>,
-    /// The undo disk's file; else one beside the image.
-    pub undo_file: Option<PathBuf>,
-}
-
-/// What becomes of an undo disk when the machine is off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UndoClose {
-    /// It stays, and the next run goes on with it.
-    Keep,
-    /// It is merged into the image.
-    Commit,
-    /// It is removed: the image is as it was.
-    Discard,
-}
-
-impl DiskSpec {
-    /// The undo disk's file.
-    pub fn undo_file(&self) -> PathBuf {
-        self.undo_file.clone().unwrap_or_else(|| self.path.with_extension("vud"))
-    }
-
-    fn check(&self, bad: &mut Vec<String>) {
-        let path = self.path.display();
-        if self.undo.is_some() && (self.read_only || self.overlay) {
-            bad.push(format!("disk {path}: undo beside ro or overlay; a disk's writes go to one place"));
-        }
-        if self.undo.is_none() && self.undo_file.is_some() {
-            bad.push(format!("disk {path}: an undo file without undo; say what becomes of it: undo=keep"));
-        }
-        if self.undo.is_some() && self.undo_file() == self.path {
-            bad.push(format!("disk {path}: the undo file is the disk itself; choose another name"));
-        }
-    }
-}
 
 /// A diskette drive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -305,41 +264,6 @@ pub fn boot(s: &str) -> Result<String, String> {
     }
 }
 
-pub fn disk(s: &str) -> Result<DiskSpec, String> {
-    let mut words = s.split(',');
-    let path = words.next().unwrap_or_default();
-    let mut d = DiskSpec { path: path.into(), ..DiskSpec::default() };
-    if path.is_empty() {
-        return Err("disk without a path".into());
-    }
-    for w in words {
-        match w {
-            "ro" => d.read_only = true,
-            "overlay" => d.overlay = true,
-            "undo" => d.undo = Some(UndoClose::Keep),
-            w => match w.split_once('=') {
-                Some(("undo", close)) => d.undo = Some(undo(close)?),
-                Some(("undo-file", file)) if !file.is_empty() => d.undo_file = Some(file.into()),
-                _ => {
-                    return Err(format!(
-                        "disk option {w:?}; use ro, overlay, undo, undo=commit, undo=discard or undo-file=PATH"
-                    ));
-                }
-            },
-        }
-    }
-    Ok(d)
-}
-
-fn undo(s: &str) -> Result<UndoClose, String> {
-    match s {
-        "keep" => Ok(UndoClose::Keep),
-        "commit" => Ok(UndoClose::Commit),
-        "discard" => Ok(UndoClose::Discard),
-        _ => Err(format!("undo {s:?}; use keep, commit or discard")),
-    }
-}
-
 pub fn floppy(s: &str) -> Result<FloppySpec, String> {
     let (path, read_only) = match s.split_once(',') {
         None => (s, false),
@@ -439,16 +363,7 @@ impl MachineSpec {
             r.text("parallel", parallel, |v| s.parallel = v);
             r.text("audio", audio, |v| s.audio = v);
             r.texts("display", display, |v| s.display.push(v));
-            r.tables("disk", |t| {
-                let mut d = DiskSpec::default();
-                t.text("path", path, |v| d.path = v);
-                t.flag("read_only", |v| d.read_only = v);
-                t.flag("overlay", |v| d.overlay = v);
-                t.text("undo", undo, |v| d.undo = Some(v));
-                t.text("undo_file", path, |v| d.undo_file = Some(v));
-                t.needs("path");
-                s.disks.push(d);
-            });
+            r.tables("disk", |t| s.disks.push(disk::read(t)));
             let mut nets = Vec::new();
             r.tables("net", |t| nets.push(net::read(t)));
             if !nets.is_empty() {

@@ -14,6 +14,7 @@ use crate::{
 mod bios;
 mod dma;
 mod floppy;
+mod host_disk;
 mod net;
 mod power;
 mod sound;
@@ -101,12 +102,8 @@ fn machine_with(bios: Vec<u8>, clock: ClockKind) -> (Machine, Tape) {
         ..Parts::default()
     };
     let tape = Tape::default();
-    let drives = [
-        Some(Drive::Disk { disk: Box::new(Sectors(100_000)) }),
-        None,
-        Some(Drive::Cdrom { medium: None }),
-        None,
-    ];
+    let drives =
+        [Some(Drive::disk(Box::new(Sectors(100_000)))), None, Some(Drive::Cdrom { medium: None }), None];
     let floppies = [Some(Floppy { medium: Some(Box::new(Sectors(2880))) }), None];
     let serial: [Option<Box<dyn SerialPort>>; 2] = [Some(Box::new(tape.clone())), None];
     let ports = Ports { drives, floppies, serial, ..no_ports() };

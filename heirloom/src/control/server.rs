@@ -207,6 +207,7 @@ async fn status(State(t): State<Target>) -> Result<Json<StatusBody>, Failed> {
             .map(|(_, name)| name.to_owned())
             .collect(),
         links: s.links,
+        reason: s.reason,
     }))
 }
 

@@ -202,7 +202,8 @@ fn cable(kind: &NetKind, wake: Wake) -> Result<Box<dyn NetPort>> {
 fn drives(s: &MachineSpec, undo: &mut UndoDisks) -> Result<[Option<Drive>; 4]> {
     let mut drives = [const { None }; 4];
     for (i, d) in s.disks.iter().enumerate() {
-        drives[i] = Some(Drive::Disk { disk: open_disk(d, undo)? });
+        let name = d.path.display().to_string();
+        drives[i] = Some(Drive::Disk { disk: open_disk(d, undo)?, name, on_error: d.on_error });
     }
     let mut unit = s.disks.len();
     if s.cdroms.len() + unit.max(2) <= 4 {

@@ -5,6 +5,7 @@ use std::io::{self, Seek, SeekFrom};
 #[cfg(target_os = "linux")]
 use std::time::{Duration, Instant};
 
+use board::Lost;
 use board::pieces::{self, Piece};
 
 #[cfg(target_os = "linux")]
@@ -225,7 +226,11 @@ impl Store for FileStore {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        if self.at_once { Err(io::ErrorKind::WouldBlock.into()) } else { self.file.sync_data() }
+        if self.at_once {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        // The system drops what it could not write: a second sync would be content.
+        self.file.sync_data().map_err(Lost::error)
     }
 
     fn at_once(&mut self, on: bool) -> bool {

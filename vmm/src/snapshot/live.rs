@@ -12,7 +12,8 @@ use board::{MICROSECOND, Tick};
 use ram::GuestRam;
 
 use super::{CHUNK, HeadV1, MEMORY, SaveError, StateSink, chunk_bytes, write_head, zeros};
-use crate::api::{FreezeDisks, NotFrozen};
+use crate::api::FreezeDisks;
+use crate::disks::NotExchanged;
 use crate::engine::Engine;
 use crate::machine::Machine;
 
@@ -128,9 +129,9 @@ impl Live {
                 let _ = self.writer.send(Part::End(Box::new(head), begun.elapsed()));
                 Ok(())
             }
-            Err((why, lost)) => {
+            Err(NotExchanged { why, gone }) => {
                 let _ = self.writer.send(Part::GiveUp(SaveError::Disk(why.clone())));
-                if lost { Err(why) } else { Ok(()) }
+                if gone { Err(why) } else { Ok(()) }
             }
         }
     }
@@ -155,27 +156,13 @@ impl Live {
 }
 
 impl Machine {
-    /// The error says also whether the drive has no disk any more.
-    fn freeze_disks(&mut self, with: &mut dyn FreezeDisks) -> Result<(), (String, bool)> {
+    fn freeze_disks(&mut self, with: &mut dyn FreezeDisks) -> Result<(), NotExchanged> {
         let slot = self.roles.ide;
         for unit in self.board.disks.writable(slot) {
             if self.removable.get(usize::from(unit)).is_some_and(|r| *r) {
                 continue;
             }
-            let Some(disk) = self.board.disks.take(slot, unit) else {
-                return Err(("its thread failed".into(), true));
-            };
-            let (disk, why) = match with.freeze(unit, disk) {
-                Ok(disk) => (Some(disk), None),
-                Err(NotFrozen { why, disk }) => (disk, Some(why)),
-            };
-            let back = disk.map(|d| self.board.disks.insert(slot, unit, d));
-            match (back, why) {
-                (Some(Ok(())), None) => {}
-                (Some(Ok(())), Some(why)) => return Err((why, false)),
-                (Some(Err(e)), _) => return Err((format!("no thread for it: {e}"), true)),
-                (None, why) => return Err((why.unwrap_or_default(), true)),
-            }
+            self.board.disks.exchange(slot, unit, |disk| with.freeze(unit, disk))?;
         }
         Ok(())
     }

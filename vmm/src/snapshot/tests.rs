@@ -60,12 +60,8 @@ fn machine_with(memory_mib: u64, bios: Option<Vec<u8>>) -> Machine {
 
 /// Drives of each kind, and a serial port.
 fn every_port() -> Ports {
-    let drives = [
-        Some(Drive::Disk { disk: crate::tests::sectors(100_000) }),
-        None,
-        Some(Drive::Cdrom { medium: None }),
-        None,
-    ];
+    let drives =
+        [Some(Drive::disk(crate::tests::sectors(100_000))), None, Some(Drive::Cdrom { medium: None }), None];
     let floppies = [Some(Floppy { medium: Some(crate::tests::sectors(2880)) }), None];
     Ports { drives, floppies, serial: [Some(Box::new(Tape::default())), None], ..no_ports() }
 }

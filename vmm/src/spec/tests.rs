@@ -70,6 +70,16 @@ fn undo_disks() {
 }
 
 #[test]
+fn what_becomes_of_the_hosts_failures() {
+    assert_eq!(disk("a.vhd").unwrap().on_error, OnError::Auto);
+    assert_eq!(disk("a.vhd,on-error=report").unwrap().on_error, OnError::Report);
+    let s = MachineSpec::parse("[[disk]]\npath = 'a.vhd'\non_error = 'pause'\n", "m.toml").unwrap();
+    assert_eq!(s.disks[0].on_error, OnError::Pause);
+    let told = disk("a.vhd,on-error=stop").unwrap_err();
+    assert_eq!(told, "on-error \"stop\"; use auto, report or pause");
+}
+
+#[test]
 fn words_of_a_diskette_drive() {
     assert_eq!(floppy("a.img"), Ok(FloppySpec { path: Some("a.img".into()), read_only: false }));
     assert_eq!(floppy("none"), Ok(FloppySpec { path: None, read_only: false }));

@@ -83,7 +83,7 @@ fn run(clock: ClockKind, at_once: bool) -> (String, Vec<(String, u64)>) {
     };
     let tape = Tape::default();
     let disk = Box::new(Programs { at_once });
-    let drives = [Some(Drive::Disk { disk }), None, None, None];
+    let drives = [Some(Drive::disk(disk)), None, None, None];
     let ports = Ports { drives, serial: [Some(Box::new(tape.clone())), None], ..no_ports() };
     let mut m = Machine::build(&parts, ports).unwrap();
     config(&mut m, 0x04, 5);

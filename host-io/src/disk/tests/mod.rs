@@ -4,6 +4,7 @@ mod broken;
 mod chain;
 mod crash;
 mod files;
+mod full;
 mod iso;
 mod model;
 mod qemu;

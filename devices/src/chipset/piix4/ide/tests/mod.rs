@@ -93,7 +93,7 @@ impl Ide {
                 }
                 (*lba, ranges.iter().map(|r| r.len() as u64).sum::<u64>() / 512)
             }
-            DiskOp::Flush | DiskOp::Eject => return Ok(Vec::new()),
+            DiskOp::Flush | DiskOp::Discard { .. } | DiskOp::Eject => return Ok(Vec::new()),
         };
         let (from, to) = (lba as usize * 512, (lba + n) as usize * 512);
         if to > image.len() {

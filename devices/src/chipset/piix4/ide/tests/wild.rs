@@ -47,7 +47,7 @@ fn answer(r: &mut Rng, job: &DiskJob, written: &mut u64, straight: &mut u64) -> 
             }
             *straight += 1;
         }
-        DiskOp::Flush | DiskOp::Eject => {}
+        DiskOp::Flush | DiskOp::Discard { .. } | DiskOp::Eject => {}
     }
     if r.one_in(16) {
         return Err(r.pick(&[DiskFault::Absent, DiskFault::Range, DiskFault::ReadOnly, DiskFault::Io]));

@@ -1,7 +1,15 @@
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, channel};
+//! Jobs on disks that wait, fail and get full.
 
+mod failures;
+
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use board::{Disk, HostEvent};
+
+use super::thread::SETTLES;
 use super::*;
+use crate::spec::OnError;
 
 const SLOT: SlotId = SlotId(9);
 
@@ -46,7 +54,7 @@ impl Disk for Moody {
         Ok(())
     }
     fn flush(&mut self) -> io::Result<()> {
-        if *self.waits.lock().unwrap() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        if *self.waits.lock().unwrap() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }
     fn settle(&mut self) -> io::Result<()> {
         self.settled.fetch_add(1, Ordering::AcqRel);
@@ -56,6 +64,10 @@ impl Disk for Moody {
         self.at_once = on;
         true
     }
+}
+
+fn unit(disk: impl Disk + 'static) -> Unit {
+    Unit::new(Box::new(disk), "a.vhd".into(), OnError::default())
 }
 
 fn job(tag: u32, op: DiskOp) -> DiskJob {
@@ -91,7 +103,7 @@ fn jobs_are_done_at_once_until_one_would_wait_and_in_order_behind_it() {
     let waits = Arc::new(Mutex::new(false));
     let (permit, permits) = channel();
     let disk = Moody::new(&waits, permits, 1);
-    disks.insert(SLOT, 0, Box::new(disk)).unwrap();
+    disks.insert(SLOT, 0, unit(disk)).unwrap();
     let bytes = |d: DiskDone| d.result.unwrap()[0];
     assert_eq!(bytes(disks.submit(SLOT, read(1), &ram).expect("at once")), 1);
     assert!(disks.submit(SLOT, write(2, 2), &ram).expect("at once").result.is_ok());
@@ -114,7 +126,7 @@ fn a_failure_at_once_is_the_drives_and_not_tried_again() {
     let (mut disks, ram) = (Disks::new(Mailbox::default(), false), ram());
     let (_permit, permits) = channel();
     let waits = Arc::new(Mutex::new(true));
-    disks.insert(SLOT, 0, Box::new(Moody::new(&waits, permits, 0))).unwrap();
+    disks.insert(SLOT, 0, unit(Moody::new(&waits, permits, 0))).unwrap();
     let done = disks.submit(SLOT, job(1, DiskOp::Flush), &ram).expect("at once");
     assert_eq!(done.result, Err(DiskFault::Io));
     let done = disks.submit(SLOT, job(2, DiskOp::Read { lba: 1, count: 1 }), &ram).expect("at once");
@@ -127,7 +139,7 @@ fn what_was_written_is_settled_a_second_later_and_once() {
     let (_permit, permits) = channel();
     let disk = Moody::new(&Arc::default(), permits, 0);
     let settled = disk.settled.clone();
-    disks.insert(SLOT, 0, Box::new(disk)).unwrap();
+    disks.insert(SLOT, 0, unit(disk)).unwrap();
     assert!(disks.submit(SLOT, read(1), &ram).is_some());
     let wait = |n: usize| {
         let begun = Instant::now();
@@ -160,7 +172,7 @@ fn straight_jobs_are_done_at_once_or_not_at_all() {
         let waits = Arc::new(Mutex::new(false));
         let (permit, permits) = channel();
         let disk = Moody::new(&waits, permits, 1);
-        disks.insert(SLOT, 0, Box::new(disk)).unwrap();
+        disks.insert(SLOT, 0, unit(disk)).unwrap();
         ram.arena().set_code(2, true);
         assert_eq!(disks.submit(SLOT, straight(1, false), &ram).expect("at once").result, Ok(Vec::new()));
         let mut b = [0; 34];
@@ -193,7 +205,7 @@ fn a_straight_job_waits_for_none_that_came_before() {
     let waits = Arc::new(Mutex::new(true));
     let (permit, permits) = channel();
     let disk = Moody::new(&waits, permits, 1);
-    disks.insert(SLOT, 0, Box::new(disk)).unwrap();
+    disks.insert(SLOT, 0, unit(disk)).unwrap();
     assert_eq!(disks.submit(SLOT, write(1, 9), &ram), None);
     *waits.lock().unwrap() = false;
     let done = disks.submit(SLOT, straight(2, false), &ram).expect("an answer");
@@ -228,7 +240,7 @@ fn straight_jobs_keep_to_the_disk_and_to_what_may_be_written() {
         }
     }
     let (mut disks, ram) = (Disks::new(Mailbox::default(), true), ram());
-    disks.insert(SLOT, 0, Box::new(ReadOnly)).unwrap();
+    disks.insert(SLOT, 0, unit(ReadOnly)).unwrap();
     let mut result = |op| disks.submit(SLOT, job(1, op), &ram).unwrap().result;
     assert_eq!(result(DiskOp::WriteFrom { lba: 0, from: vec![0..256, 256..512] }), Err(DiskFault::ReadOnly));
     assert_eq!(result(DiskOp::ReadTo { lba: 1, to: vec![0..256, 256..512] }), Err(DiskFault::Range));
