@@ -63,7 +63,7 @@ pub(crate) const fn slot_bytes(vram: u32) -> u64 {
 
 /// What hangs on an IDE cable, as the builder found it.
 pub(crate) enum Found {
-    Disk(Media, Option<board::Geometry>),
+    Disk(DiskSpec),
     Cdrom(Option<Media>),
 }
 
@@ -309,9 +309,7 @@ impl SerialPort for Unplugged {
 fn drive(unit: usize, d: Found) -> DriveSpec {
     let serial = format!("HL{unit:08}");
     match d {
-        Found::Disk(media, geometry) => {
-            DriveSpec::Disk(DiskSpec { sectors: media.sectors, serial, geometry })
-        }
+        Found::Disk(spec) => DriveSpec::Disk(DiskSpec { serial, ..spec }),
         Found::Cdrom(media) => DriveSpec::Cd(CdSpec { serial, media }),
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use board::{Disk, HostEvent, Key, Media, NetPort, ParallelPort, Reset, Scanout, SerialPort, SoundPort};
+use devices::ata::hard_disk::DiskSpec;
 use devices::isa::i82077::media::DriveKind;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Unavailable, Vcpu};
 use ram::{GuestRam, RamError};
@@ -215,9 +216,13 @@ impl Machine {
             let (disk, seen) = match d {
                 None => continue,
                 Some(Drive::Disk { disk, name, on_error }) => {
-                    let media = Media { sectors: disk.sectors(), read_only: disk.read_only() };
-                    let geometry = disk.geometry();
-                    (Some(Unit::new(disk, name, on_error)), board_map::Found::Disk(media, geometry))
+                    let spec = DiskSpec {
+                        sectors: disk.sectors(),
+                        serial: String::new(),
+                        geometry: disk.geometry(),
+                        write_cache: !disk.writes_through(),
+                    };
+                    (Some(Unit::new(disk, name, on_error)), board_map::Found::Disk(spec))
                 }
                 Some(Drive::Cdrom { medium }) => {
                     let media = medium.as_ref().map(|d| Media { sectors: d.sectors(), read_only: true });

@@ -33,7 +33,7 @@ use cpu::Software;
 
 use crate::engine::{Choice, Engine};
 use crate::floppy::FLOPPIES;
-pub use disk::{DiskSpec, OnError, UndoClose, disk};
+pub use disk::{Cache, DiskSpec, OnError, UndoClose, disk};
 pub use net::{NETS_MOST, NetKind, NetSpec, mac, mac_for, macs, net, show_mac};
 use reader::Reader;
 

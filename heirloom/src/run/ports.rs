@@ -15,7 +15,8 @@ use host_io::net::Wake;
 use host_io::net::nat::{Nat, NatOptions};
 use host_io::serial::{Expect, Input, Port};
 use vmm::spec::{
-    AudioSpec, DiskSpec, DisplaySpec, FloppySpec, MachineSpec, NETS_MOST, NetKind, ParallelSpec, SerialSpec,
+    AudioSpec, Cache, DiskSpec, DisplaySpec, FloppySpec, MachineSpec, NETS_MOST, NetKind, ParallelSpec,
+    SerialSpec,
 };
 use vmm::{Drive, Floppy, Handle, NoAnswer, Ports};
 
@@ -253,12 +254,22 @@ fn leaving(input: Input, ender: Ender) -> Input {
 }
 
 fn open_disk(d: &DiskSpec, undo: &mut UndoDisks) -> Result<Box<dyn Disk>> {
-    if let Some(close) = d.undo {
-        return undo.open(&d.path, d.undo_file(), close);
+    let cache = match d.cache {
+        Cache::WriteBack => disk::Cache::WriteBack,
+        Cache::WriteThrough => disk::Cache::WriteThrough,
+        Cache::None => disk::Cache::None,
+    };
+    let image = match d.undo {
+        Some(close) => undo.open(&d.path, d.undo_file(), close, cache)?,
+        None => {
+            let mode = if d.read_only || d.overlay { disk::Mode::ReadOnly } else { disk::Mode::ReadWrite };
+            disk::open_disk_by(&d.path, mode, cache)?.into_disk()
+        }
+    };
+    if d.overlay {
+        return Ok(Box::new(disk::Overlay::new(image)));
     }
-    let mode = if d.read_only || d.overlay { disk::Mode::ReadOnly } else { disk::Mode::ReadWrite };
-    let image = disk::open_disk(&d.path, mode)?.into_disk();
-    Ok(if d.overlay { Box::new(disk::Overlay::new(image)) } else { image })
+    Ok(Box::new(disk::Policy::new(image, cache)))
 }
 
 fn diskette(f: &FloppySpec) -> Result<Option<Box<dyn Disk>>, DiskError> {

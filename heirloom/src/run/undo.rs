@@ -27,10 +27,16 @@ impl UndoDisks {
     }
 
     /// Opens the undo disk of `image`, or makes one.
-    pub(crate) fn open(&mut self, image: &Path, file: PathBuf, close: UndoClose) -> Result<Box<dyn Disk>> {
+    pub(crate) fn open(
+        &mut self,
+        image: &Path,
+        file: PathBuf,
+        close: UndoClose,
+        cache: disk::Cache,
+    ) -> Result<Box<dyn Disk>> {
         if close == UndoClose::Discard && !self.saved.contains(&file) && file.exists() {
             // A run that was killed could not remove it. In use it is another machine's; what is no undo disk stays.
-            drop(disk::open_child(&file, image)?);
+            drop(disk::open_child(&file, image, cache)?);
             std::fs::remove_file(&file)
                 .with_context(|| format!("cannot remove the undo disk {}", file.display()))?;
             tracing::info!("{}: what an earlier run left is discarded", file.display());
@@ -40,7 +46,7 @@ impl UndoDisks {
             disk::create_child(&file, image)?;
         }
         self.all.push(Undo { image: image.into(), file: file.clone(), close, new });
-        Ok(disk::open_child(&file, image)?.into_disk())
+        Ok(disk::open_child(&file, image, cache)?.into_disk())
     }
 
     /// The machine's state was saved: it needs them.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::error::Medium;
+use super::policy::Cache;
 use super::store::Store;
 use super::vhd::{self, Layout, Parent};
 use super::{DiskError, Extents, Image, Mode, SECTOR, absolute, open_file, open_store, tell};
@@ -14,6 +15,7 @@ use super::{DiskError, Extents, Image, Mode, SECTOR, absolute, open_file, open_s
 #[derive(Default)]
 pub(crate) struct Chain {
     files: Vec<(PathBuf, FileId)>,
+    cache: Cache,
 }
 
 /// The same for two names of one file.
@@ -50,9 +52,16 @@ pub(crate) struct Opened {
 }
 
 impl Chain {
+    pub(crate) fn new(cache: Cache) -> Self {
+        Self { files: Vec::new(), cache }
+    }
+
     /// Opens an image and what is under it.
     pub(crate) fn open(&mut self, path: &Path, mode: Mode) -> Result<Opened, DiskError> {
-        let store = open_file(path, Medium::Disk(mode))?;
+        let mut store = open_file(path, Medium::Disk(mode))?;
+        if self.cache == Cache::None {
+            store.go_direct().map_err(|source| DiskError::Direct { path: path.into(), source })?;
+        }
         self.open_on(store, path, mode)
     }
 
@@ -71,7 +80,7 @@ impl Chain {
     /// The chain of a file that is open already.
     pub(crate) fn at(path: &Path) -> Self {
         let id = path.metadata().ok().map(|m| (absolute(path), FileId::of(path, &m)));
-        Self { files: id.into_iter().collect() }
+        Self { files: id.into_iter().collect(), ..Self::default() }
     }
 
     /// The files under the first, the nearest first.

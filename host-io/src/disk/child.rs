@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::chain::{Chain, Found, Opened, find, stamp};
 use super::convert::{give_up, new_file};
 use super::error::Medium;
+use super::policy::Cache;
 use super::store::{FileStore, Store};
 use super::vhd::{self, Layout, Link};
 use super::{DiskError, Format, Image, Mode, SECTOR, absolute, open_file, tell};
@@ -33,8 +34,8 @@ pub fn create_child(path: &Path, parent: &Path) -> Result<u64, DiskError> {
 }
 
 /// Opens a differencing disk to write to, which must lie over `parent`, whatever is between them.
-pub fn open_child(path: &Path, parent: &Path) -> Result<Image, DiskError> {
-    let mut chain = Chain::default();
+pub fn open_child(path: &Path, parent: &Path, cache: Cache) -> Result<Image, DiskError> {
+    let mut chain = Chain::new(cache);
     let Opened { image, faults, .. } = chain.open(path, Mode::ReadWrite)?;
     if !chain.lies_over(parent) {
         return Err(DiskError::NotOver { path: path.into(), parent: parent.into() });

@@ -141,6 +141,11 @@ pub enum DiskError {
     Create { path: PathBuf, source: io::Error },
     #[error("a disk of {bytes} bytes cannot be made: sizes go from 1 MiB to 2040 GiB; choose one between")]
     Size { bytes: u64 },
+    #[error(
+        "disk image {path} can't be used with cache=none: the host or its file system has no I/O beside the cache there \
+         ({source}); use cache=writeback or writethrough, or move the image to another file system"
+    )]
+    Direct { path: PathBuf, source: io::Error },
     #[error("{doing} {path}: {source}; check the host's disk for errors and free space")]
     Io { path: PathBuf, doing: &'static str, source: io::Error },
 }

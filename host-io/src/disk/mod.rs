@@ -10,6 +10,8 @@
 mod chain;
 mod child;
 mod convert;
+#[cfg(target_os = "linux")]
+mod direct;
 mod error;
 mod flat;
 mod freeze;
@@ -18,6 +20,7 @@ mod info;
 pub mod iso;
 mod layers;
 mod overlay;
+mod policy;
 mod store;
 #[cfg(target_os = "linux")]
 mod vectored;
@@ -40,6 +43,7 @@ pub use self::fuzz::{fuzz_iso, fuzz_open};
 pub use self::info::{CheckReport, ImageInfo, VhdInfo, check, info};
 pub use self::layers::{Compacted, compact, diff, merge, sync_folder};
 pub use self::overlay::Overlay;
+pub use self::policy::{Cache, Policy};
 use self::store::{FileStore, Store};
 pub use self::vhd::VhdType;
 
@@ -228,7 +232,12 @@ fn named_vhd(path: &Path) -> bool {
 
 /// Opens a hard disk's image, of whatever format.
 pub fn open_disk(path: &Path, mode: Mode) -> Result<Image, DiskError> {
-    let Opened { image, faults, .. } = Chain::default().open(path, mode)?;
+    open_disk_by(path, mode, Cache::default())
+}
+
+/// The same; `cache` is for all files of a chain.
+pub fn open_disk_by(path: &Path, mode: Mode, cache: Cache) -> Result<Image, DiskError> {
+    let Opened { image, faults, .. } = Chain::new(cache).open(path, mode)?;
     tell(path, &faults);
     Ok(image)
 }

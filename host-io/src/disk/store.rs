@@ -9,6 +9,8 @@ use board::Lost;
 use board::pieces::{self, Piece};
 
 #[cfg(target_os = "linux")]
+use super::direct::Direct;
+#[cfg(target_os = "linux")]
 use super::vectored;
 
 /// Bytes at offsets. A read that reaches beyond the end fails; a write there extends.
@@ -54,6 +56,9 @@ pub struct FileStore {
     file: File,
     len: u64,
     at_once: bool,
+    /// The host's cache is not used.
+    #[cfg(target_os = "linux")]
+    direct: Option<Direct>,
     /// Writes have to wait until then.
     #[cfg(target_os = "linux")]
     congested: Option<Instant>,
@@ -69,8 +74,48 @@ impl FileStore {
             len,
             at_once: false,
             #[cfg(target_os = "linux")]
+            direct: None,
+            #[cfg(target_os = "linux")]
             congested: None,
         })
+    }
+
+    /// From now on the host's cache is not used. An error: the file system, or the host, can't do that.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn go_direct(&mut self) -> io::Result<()> {
+        self.direct = Some(Direct::new(&self.file)?);
+        Ok(())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn go_direct(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn is_direct(&self) -> bool {
+        self.direct.is_some()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn is_direct(&self) -> bool {
+        false
+    }
+
+    fn read_now(&mut self, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if let Some(d) = &mut self.direct {
+            return d.read(&self.file, at, buf);
+        }
+        position::read(&self.file, at, buf)
+    }
+
+    fn write_now(&mut self, at: u64, buf: &[u8]) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if let Some(d) = &mut self.direct {
+            return d.write(&self.file, at, buf, self.len);
+        }
+        position::write(&self.file, at, buf)
     }
 
     pub(crate) fn set_modified(&self, at: std::time::SystemTime) -> io::Result<()> {
@@ -173,14 +218,14 @@ impl Store for FileStore {
     }
 
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> io::Result<()> {
-        if self.at_once { self.read_cached(at, buf) } else { position::read(&self.file, at, buf) }
+        if self.at_once { self.read_cached(at, buf) } else { self.read_now(at, buf) }
     }
 
     fn write_at(&mut self, at: u64, buf: &[u8]) -> io::Result<()> {
         if self.at_once {
             self.write_cached(at, buf)?;
         } else {
-            position::write(&self.file, at, buf)?;
+            self.write_now(at, buf)?;
         }
         self.len = self.len.max(at + buf.len() as u64);
         Ok(())
@@ -188,7 +233,7 @@ impl Store for FileStore {
 
     #[cfg(target_os = "linux")]
     fn read_to(&mut self, at: u64, to: &[Piece<'_>]) -> io::Result<()> {
-        if vectored::read(&self.file, at, to, self.at_once) {
+        if !self.is_direct() && vectored::read(&self.file, at, to, self.at_once) {
             return Ok(());
         }
         if self.at_once {
@@ -203,6 +248,9 @@ impl Store for FileStore {
 
     #[cfg(target_os = "linux")]
     fn write_from(&mut self, at: u64, from: &[Piece<'_>]) -> io::Result<()> {
+        if self.is_direct() {
+            return self.write_at(at, &pieces::get(from));
+        }
         let write = |file: &File| {
             if vectored::write(file, at, from) {
                 return Ok(());
@@ -234,8 +282,10 @@ impl Store for FileStore {
     }
 
     fn at_once(&mut self, on: bool) -> bool {
-        self.at_once = on;
-        cfg!(target_os = "linux")
+        // Beside the cache all waits for the disk.
+        let able = cfg!(target_os = "linux") && !self.is_direct();
+        self.at_once = on && able;
+        able
     }
 
     #[cfg(target_os = "linux")]

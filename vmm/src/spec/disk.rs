@@ -17,6 +17,19 @@ pub struct DiskSpec {
     pub undo_file: Option<PathBuf>,
     /// What becomes of failures of the host.
     pub on_error: OnError,
+    pub cache: Cache,
+}
+
+/// Where a write is when the guest is told that it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cache {
+    /// In the host's cache: FLUSH CACHE puts it on the disk.
+    #[default]
+    WriteBack,
+    /// On the host's disk.
+    WriteThrough,
+    /// In the host's disk, beside the host's cache.
+    None,
 }
 
 /// What becomes of a job that the host fails.
@@ -93,10 +106,11 @@ pub fn disk(s: &str) -> Result<DiskSpec, String> {
                 Some(("undo", close)) => d.undo = Some(undo(close)?),
                 Some(("undo-file", file)) if !file.is_empty() => d.undo_file = Some(file.into()),
                 Some(("on-error", then)) => d.on_error = on_error(then)?,
+                Some(("cache", how)) => d.cache = cache(how)?,
                 _ => {
                     return Err(format!(
-                        "disk option {w:?}; use ro, overlay, undo, undo=commit, undo=discard, undo-file=PATH or \
-                         on-error=auto, report or pause"
+                        "disk option {w:?}; use ro, overlay, undo[=commit|=discard], undo-file=PATH, \
+                         on-error=auto|report|pause or cache=writeback|writethrough|none"
                     ));
                 }
             },
@@ -123,6 +137,15 @@ fn on_error(s: &str) -> Result<OnError, String> {
     }
 }
 
+fn cache(s: &str) -> Result<Cache, String> {
+    match s {
+        "writeback" => Ok(Cache::WriteBack),
+        "writethrough" => Ok(Cache::WriteThrough),
+        "none" => Ok(Cache::None),
+        _ => Err(format!("cache {s:?}; use writeback, writethrough or none")),
+    }
+}
+
 /// A `[[disk]]`.
 pub(super) fn read(t: &mut Table<'_, '_>) -> DiskSpec {
     let path = |p: &str| if p.is_empty() { Err("an empty path".to_owned()) } else { Ok(PathBuf::from(p)) };
@@ -133,6 +156,7 @@ pub(super) fn read(t: &mut Table<'_, '_>) -> DiskSpec {
     t.text("undo", undo, |v| d.undo = Some(v));
     t.text("undo_file", path, |v| d.undo_file = Some(v));
     t.text("on_error", on_error, |v| d.on_error = v);
+    t.text("cache", cache, |v| d.cache = v);
     t.needs("path");
     d
 }

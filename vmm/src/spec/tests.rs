@@ -80,6 +80,15 @@ fn what_becomes_of_the_hosts_failures() {
 }
 
 #[test]
+fn how_the_host_caches() {
+    assert_eq!(disk("a.vhd").unwrap().cache, Cache::WriteBack);
+    assert_eq!(disk("a.vhd,cache=writethrough").unwrap().cache, Cache::WriteThrough);
+    let s = MachineSpec::parse("[[disk]]\npath = 'a.vhd'\ncache = 'none'\n", "m.toml").unwrap();
+    assert_eq!(s.disks[0].cache, Cache::None);
+    assert_eq!(disk("a.vhd,cache=off").unwrap_err(), "cache \"off\"; use writeback, writethrough or none");
+}
+
+#[test]
 fn words_of_a_diskette_drive() {
     assert_eq!(floppy("a.img"), Ok(FloppySpec { path: Some("a.img".into()), read_only: false }));
     assert_eq!(floppy("none"), Ok(FloppySpec { path: None, read_only: false }));

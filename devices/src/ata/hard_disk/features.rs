@@ -1,16 +1,20 @@
 //! SET FEATURES, SET MULTIPLE MODE, INITIALIZE DEVICE PARAMETERS.
 
-use board::Geometry;
+use board::{Cx, Geometry};
 
 use super::{HardDisk, MAX_MULTIPLE};
 use crate::ata::task_file::{Core, DmaMode};
 
 impl HardDisk {
     /// SET FEATURES, ATA-4 8.37. What we don't offer (8-bit PIO, APM, overlap interrupts) aborts.
-    pub(super) fn set_features(&mut self, core: &mut Core) {
+    pub(super) fn set_features(&mut self, core: &mut Core, cx: &mut Cx<'_>) {
         match core.tf.features {
-            0x02 => self.set.write_cache = true,
-            0x82 => self.set.write_cache = false,
+            0x02 if self.spec.write_cache => self.set.write_cache = true,
+            // ATA-7 6.49.8: what is in the cache goes to the medium first.
+            0x82 if self.spec.write_cache => {
+                self.set.write_cache = false;
+                return self.flush(core, cx, self.power);
+            }
             0x03 => match DmaMode::from_count(core.tf.count) {
                 Some(Some(mode)) => self.set.dma = mode,
                 Some(None) => {}

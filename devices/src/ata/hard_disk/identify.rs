@@ -9,6 +9,7 @@ pub(crate) const FIRMWARE: &str = "1.1.0";
 impl HardDisk {
     pub(super) fn identify(&self) -> Vec<u8> {
         let (spec, set) = (&self.spec, &self.set);
+        let (cache, caching) = (u16::from(spec.write_cache), u16::from(spec.write_cache && set.write_cache));
         let mut id = Words([0; 256]);
         let w = &mut id.0;
         w[0] = 0x045a; // fixed, not removable, hard sectored
@@ -38,11 +39,10 @@ impl HardDisk {
         w[68] = 0x0078;
         w[80] = 0x01f0; // ATA-4 to -8
         // READ BUFFER, WRITE BUFFER, look-ahead, write cache, power management, SMART
-        w[82] = 0x3069;
+        w[82] = 0x3049 | cache << 5;
         w[83] = 0x7400; // FLUSH CACHE (EXT), 48-bit addresses; bits 15:14 say that the word is valid
         w[84] = 0x4000;
-        w[85] =
-            0x3008 | u16::from(set.smart) | u16::from(set.write_cache) << 5 | u16::from(set.look_ahead) << 6;
+        w[85] = 0x3008 | u16::from(set.smart) | caching << 5 | u16::from(set.look_ahead) << 6;
         w[86] = 0x3400;
         w[87] = 0x4000;
         w[88] = set.dma.ultra_word();

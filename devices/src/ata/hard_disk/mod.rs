@@ -6,7 +6,7 @@
 //! protected area, security and overlap are not offered and their commands abort.
 //! A whole read or write command is one host job: reads begin when its
 //! data has come, writes are handed over when the last sector has been taken, and INTRQ for the command's end
-//! waits for the answer. A DMA command is asked for when the bus master is ready for it: if all of its table is main
+//! waits for the answer; with the write cache off (SET FEATURES 82h), that of a flush behind it. A DMA command is asked for when the bus master is ready for it: if all of its table is main
 //! RAM, the host moves the data by itself, without a buffer. FLUSH CACHE, and every standby, wait until the host has the data on stable storage.
 //!
 //! A read that the host can't serve is tried again sector by sector, so that the guest gets the good ones and
@@ -43,6 +43,8 @@ pub struct DiskSpec {
     /// The translation that the image states, if it fits an ATA drive; else the rule of ATA-5 annex B: 16
     /// heads, 63 sectors, at most 16383 cylinders.
     pub geometry: Option<Geometry>,
+    /// False: what the host is given is on stable storage when it answers.
+    pub write_cache: bool,
 }
 
 /// 8.12.4 and 8.5: what CHECK POWER MODE answers.
@@ -118,6 +120,7 @@ pub(crate) struct Built {
     pub(crate) sectors: u32,
     pub(crate) serial: String,
     pub(crate) geometry: Geometry,
+    pub(crate) write_cache: bool,
 }
 
 /// ATA-5 annex B: the default translation of a disk.
@@ -138,6 +141,7 @@ impl Settings {
             current: geometry,
             multiple: 0,
             dma: DmaMode::Ultra(2),
+            // Without one nothing has to be flushed.
             write_cache: true,
             look_ahead: true,
             revert: false,
@@ -152,7 +156,7 @@ impl HardDisk {
         let stated = spec.geometry.filter(|&g| usable(g, sectors));
         let geometry = stated.unwrap_or_else(|| default_geometry(sectors));
         Self {
-            spec: Built { sectors, serial: spec.serial, geometry },
+            spec: Built { sectors, serial: spec.serial, geometry, write_cache: spec.write_cache },
             set: Settings::defaults(geometry),
             power: PowerMode::default(),
             active: Active::default(),
@@ -208,7 +212,7 @@ impl HardDisk {
             }
             AtaCmd::WRITE_BUFFER | AtaCmd::FORMAT_TRACK => self.take_to_buffer(core, cmd),
             AtaCmd::SET_MULTIPLE_MODE => self.set_multiple(core),
-            AtaCmd::SET_FEATURES => self.set_features(core),
+            AtaCmd::SET_FEATURES => self.set_features(core, cx),
             AtaCmd::INITIALIZE_DEVICE_PARAMETERS => self.initialize_parameters(core),
             AtaCmd::SMART => self.smart(core),
             AtaCmd::FLUSH_CACHE => self.flush(core, cx, PowerMode::Active),
@@ -288,8 +292,13 @@ impl HardDisk {
                 self.read_came(core, cx, data);
             }
             (PendingOp::Read { .. }, _) => self.read_failed(core, cx),
+            // SET FEATURES 82h: done is what is on the medium.
+            (PendingOp::Write { .. } | PendingOp::Straight(_), Ok(_)) if !self.set.write_cache => {
+                core.submit(cx, PendingOp::Flush);
+            }
             (PendingOp::Write { .. } | PendingOp::Straight(_), Ok(_)) => self.end(core, true),
-            (PendingOp::Flush, Ok(_)) => core.succeed(),
+            (PendingOp::Flush, Ok(_)) if self.active.doing == Doing::Flush => core.succeed(),
+            (PendingOp::Flush, Ok(_)) => self.end(core, true),
             (
                 PendingOp::Write { .. } | PendingOp::Straight(_) | PendingOp::Flush,
                 Err(DiskFault::ReadOnly),

@@ -73,7 +73,7 @@ const DOINGS: [Doing; 9] = [
 
 pub(crate) fn save(d: &HardDisk) -> HardDiskV1 {
     let HardDisk { spec, set, power, active, buffer } = d;
-    let Built { sectors, serial: _, geometry: _ } = spec;
+    let Built { sectors, serial: _, geometry: _, write_cache: _ } = spec;
     let Settings { current, multiple, dma, write_cache, look_ahead, revert, smart } = *set;
     let Active { doing, first, asked, good, block, verdict, singly, ext } = *active;
     HardDiskV1 {

@@ -7,6 +7,7 @@ mod files;
 mod full;
 mod iso;
 mod model;
+mod policy;
 mod qemu;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! The IDE function by its registers, as drivers use it.
 
 mod bus_master;
+mod cache;
 mod cdrom;
 mod config;
 mod disk;
@@ -30,6 +31,7 @@ pub(super) struct Ide {
     /// Sectors of unit 0 that the host can't read or write.
     pub(super) bad: Vec<u64>,
     pub(super) read_only: bool,
+    pub(super) flush_fails: bool,
     pub(super) log: Vec<DiskJob>,
     /// Answer jobs after every access.
     pub(super) auto: bool,
@@ -43,7 +45,11 @@ pub(super) fn pattern(sectors: usize) -> Vec<u8> {
 }
 
 pub(super) fn disk(sectors: u64) -> Option<DriveSpec> {
-    Some(DriveSpec::Disk(DiskSpec { sectors, serial: "HL-0001".into(), geometry: None }))
+    Some(DriveSpec::Disk(spec(sectors)))
+}
+
+pub(super) fn spec(sectors: u64) -> DiskSpec {
+    DiskSpec { sectors, serial: "HL-0001".into(), geometry: None, write_cache: true }
 }
 
 pub(super) fn cd() -> Option<DriveSpec> {
@@ -67,6 +73,7 @@ impl Ide {
             images: [pattern(SECTORS as usize), Vec::new(), Vec::new(), Vec::new()],
             bad: Vec::new(),
             read_only: false,
+            flush_fails: false,
             log: Vec::new(),
             auto: true,
             straight: true,
@@ -93,6 +100,7 @@ impl Ide {
                 }
                 (*lba, ranges.iter().map(|r| r.len() as u64).sum::<u64>() / 512)
             }
+            DiskOp::Flush if self.flush_fails => return Err(DiskFault::Io),
             DiskOp::Flush | DiskOp::Discard { .. } | DiskOp::Eject => return Ok(Vec::new()),
         };
         let (from, to) = (lba as usize * 512, (lba + n) as usize * 512);
@@ -115,27 +123,29 @@ impl Ide {
 
     /// Serves what the controller asked for, until it asks no more.
     pub(super) fn serve(&mut self) {
-        loop {
-            let jobs = self.b.jobs();
-            if jobs.is_empty() {
-                return;
+        while self.step() {}
+    }
+
+    /// Serves what the controller asks for now. False: nothing.
+    pub(super) fn step(&mut self) -> bool {
+        let jobs = self.b.jobs();
+        let some = !jobs.is_empty();
+        for HostJob::Disk(job) in jobs {
+            let result = self.answer(&job);
+            let written = match &job.op {
+                DiskOp::Write { lba, data } => Some((*lba, data.to_vec())),
+                DiskOp::WriteFrom { lba, from } => Some((*lba, self.b.ram.lend(from, pieces::get))),
+                _ => None,
+            };
+            if let (Some((lba, data)), Ok(_)) = (written, &result) {
+                let at = lba as usize * 512;
+                self.images[usize::from(job.unit)][at..at + data.len()].copy_from_slice(&data);
             }
-            for HostJob::Disk(job) in jobs {
-                let result = self.answer(&job);
-                let written = match &job.op {
-                    DiskOp::Write { lba, data } => Some((*lba, data.to_vec())),
-                    DiskOp::WriteFrom { lba, from } => Some((*lba, self.b.ram.lend(from, pieces::get))),
-                    _ => None,
-                };
-                if let (Some((lba, data)), Ok(_)) = (written, &result) {
-                    let at = lba as usize * 512;
-                    self.images[usize::from(job.unit)][at..at + data.len()].copy_from_slice(&data);
-                }
-                let done = DiskDone { unit: job.unit, tag: job.tag, result };
-                self.log.push(job);
-                self.b.host(HostEvent::Disk(done));
-            }
+            let done = DiskDone { unit: job.unit, tag: job.tag, result };
+            self.log.push(job);
+            self.b.host(HostEvent::Disk(done));
         }
+        some
     }
 
     fn auto(&mut self) {
