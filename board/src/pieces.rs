@@ -29,6 +29,14 @@ pub fn get(pieces: &[Piece<'_>]) -> Vec<u8> {
     all
 }
 
+/// Are all bytes zero?
+pub fn zero(pieces: &[Piece<'_>]) -> bool {
+    pieces.iter().all(|p| {
+        let (words, tail) = p.as_chunks::<64>();
+        words.iter().all(|w| w.iter().fold(0, |s, c| s | c.get()) == 0) && tail.iter().all(|c| c.get() == 0)
+    })
+}
+
 /// Sets all bytes.
 pub fn fill(pieces: &[Piece<'_>], v: u8) {
     pieces.iter().for_each(|p| p.iter().for_each(|c| c.set(v)));
@@ -56,8 +64,15 @@ mod tests {
         let memory = [(); 10].map(|()| Cell::new(0));
         let pieces = [&memory[4..6], &memory[0..3], &memory[9..10]];
         assert_eq!(total(&pieces), 6);
+        assert!(zero(&pieces) && zero(&[]));
         put(&pieces, &[1, 2, 3, 4, 5, 6]);
         assert_eq!(get(&[&memory]), [3, 4, 5, 0, 1, 2, 0, 0, 0, 6]);
+        let long = [const { Cell::new(0) }; 200];
+        for last in [0, 63, 64, 127, 128, 199] {
+            long[last].set(1);
+            assert!(!zero(&[&memory[6..9], &long]) && zero(&[&long[..last], &long[last + 1..]]));
+            long[last].set(0);
+        }
         assert_eq!(get(&pieces), [1, 2, 3, 4, 5, 6]);
         put(&pieces, &[9]);
         assert_eq!(get(&pieces), [9, 2, 3, 4, 5, 6]);

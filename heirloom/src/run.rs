@@ -50,7 +50,7 @@ pub(crate) struct Args {
     clock: Option<ClockKind>,
     /// A hard disk: raw or VHD. ro: never written; overlay: writes are dropped at the end; undo: writes go to an undo disk
     /// beside it, which is kept, or at the end committed to the disk or discarded. Options: undo-file=PATH,
-    /// on-error=auto|report|pause, cache=writeback|writethrough|none
+    /// cache=writeback|writethrough|none, discard=ignore|unmap, on-error=auto|report|pause
     #[arg(long, value_name = "IMG[,ro][,overlay][,undo[=commit|=discard]][,OPTION]...", value_parser = spec::disk)]
     disk: Vec<DiskSpec>,
     /// A CD-ROM drive with this ISO image in it ("none": empty)

@@ -221,6 +221,7 @@ impl Machine {
                         serial: String::new(),
                         geometry: disk.geometry(),
                         write_cache: !disk.writes_through(),
+                        trim: disk.discards(),
                     };
                     (Some(Unit::new(disk, name, on_error)), board_map::Found::Disk(spec))
                 }

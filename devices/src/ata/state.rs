@@ -51,12 +51,12 @@ pub struct DriveV1 {
 pub struct PendingV1 {
     #[n(0)]
     tag: u32,
-    /// 0 read, 1 write, 2 flush.
+    /// 0 read, 1 write, 2 flush, 3 discard.
     #[n(1)]
     op: u8,
     #[n(2)]
     lba: u64,
-    /// Sectors of a read, bytes of a write.
+    /// Sectors of a read, bytes of a write or of LBA range entries.
     #[n(3)]
     len: u32,
 }
@@ -107,6 +107,7 @@ fn save_drive(d: &Drive) -> DriveV1 {
                 PendingOp::Read { lba, count } => (0, lba, count),
                 PendingOp::Write { lba, len } => (1, lba, len),
                 PendingOp::Flush => (2, 0, 0),
+                PendingOp::Discard { len } => (3, 0, len),
                 PendingOp::Straight(_) => return None,
             };
             Some(PendingV1 { tag: p.tag, op, lba, len })
@@ -144,6 +145,7 @@ fn load_drive(d: &mut Drive, s: &StateIn<'_>, v: DriveV1) -> Result<(), StateErr
                 0 => PendingOp::Read { lba: p.lba, count: p.len },
                 1 if p.len as usize <= buf.len() => PendingOp::Write { lba: p.lba, len: p.len },
                 2 => PendingOp::Flush,
+                3 if p.len as usize <= buf.len() => PendingOp::Discard { len: p.len },
                 n => return Err(s.bad("pending", u64::from(n))),
             };
             Some(Pending { tag: p.tag, op })

@@ -269,7 +269,7 @@ fn open_disk(d: &DiskSpec, undo: &mut UndoDisks) -> Result<Box<dyn Disk>> {
     if d.overlay {
         return Ok(Box::new(disk::Overlay::new(image)));
     }
-    Ok(Box::new(disk::Policy::new(image, cache)))
+    Ok(Box::new(disk::Policy::new(image, cache, d.unmap)))
 }
 
 fn diskette(f: &FloppySpec) -> Result<Option<Box<dyn Disk>>, DiskError> {

@@ -6,7 +6,7 @@ use board::pieces::{self, Piece};
 use board::{Disk, Geometry};
 
 use super::store::Store;
-use super::{Extents, SECTOR, span};
+use super::{Extents, SECTOR, span, zero};
 
 pub(crate) struct Flat<S> {
     store: S,
@@ -27,6 +27,29 @@ impl<S: Store> Flat<S> {
     }
 }
 
+/// Holes are looked at in such parts.
+const LOOK: usize = 64 << 10;
+
+impl<S: Store> Flat<S> {
+    /// Would zeros written there change nothing, and take room? Where a file is said to have a hole it is read: not every
+    /// file system's word is good while data wait in the cache.
+    fn is_hole(&mut self, at: u64, len: usize) -> io::Result<bool> {
+        let end = at + len as u64;
+        if self.store.next_data(at).is_some_and(|d| d < end) {
+            return Ok(false);
+        }
+        let mut buf = vec![0; len.min(LOOK)];
+        for from in (0..len).step_by(LOOK) {
+            let part = &mut buf[..LOOK.min(len - from)];
+            self.store.read_at(at + from as u64, part)?;
+            if !zero(part) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
 impl<S: Store> Disk for Flat<S> {
     fn sectors(&self) -> u64 {
         self.sectors
@@ -42,6 +65,9 @@ impl<S: Store> Disk for Flat<S> {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         let at = span(self.sectors, lba, buf.len())?;
+        if zero(buf) && self.is_hole(at, buf.len())? {
+            return Ok(());
+        }
         self.store.write_at(at, buf)
     }
 
@@ -54,12 +80,24 @@ impl<S: Store> Disk for Flat<S> {
         if self.read_only {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        let at = span(self.sectors, lba, pieces::total(from))?;
+        let len = pieces::total(from);
+        let at = span(self.sectors, lba, len)?;
+        if pieces::zero(from) && self.is_hole(at, len)? {
+            return Ok(());
+        }
         self.store.write_from(at, from)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         if self.read_only { Ok(()) } else { self.store.sync() }
+    }
+
+    fn discard(&mut self, lba: u64, count: u64) -> io::Result<()> {
+        if self.read_only {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let at = span(self.sectors, lba, (count * SECTOR) as usize)?;
+        if count == 0 { Ok(()) } else { self.store.punch(at, count * SECTOR) }
     }
 
     fn at_once(&mut self, on: bool) -> bool {

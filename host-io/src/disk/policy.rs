@@ -21,12 +21,14 @@ pub enum Cache {
 pub struct Policy {
     under: Box<dyn Disk>,
     through: bool,
+    unmaps: bool,
     at_once: bool,
 }
 
 impl Policy {
-    pub fn new(under: Box<dyn Disk>, cache: Cache) -> Self {
-        Self { under, through: cache == Cache::WriteThrough, at_once: false }
+    /// `unmaps`: what the guest discards is freed.
+    pub fn new(under: Box<dyn Disk>, cache: Cache, unmaps: bool) -> Self {
+        Self { under, through: cache == Cache::WriteThrough, unmaps, at_once: false }
     }
 
     /// A write, and what it takes to have it on the disk.
@@ -65,6 +67,14 @@ impl Disk for Policy {
 
     fn flush(&mut self) -> io::Result<()> {
         self.under.flush()
+    }
+
+    fn discard(&mut self, lba: u64, count: u64) -> io::Result<()> {
+        if self.unmaps { self.under.discard(lba, count) } else { Ok(()) }
+    }
+
+    fn discards(&self) -> bool {
+        self.unmaps
     }
 
     fn writes_through(&self) -> bool {

@@ -34,6 +34,10 @@ pub trait Store: Send {
     fn at_once(&mut self, _on: bool) -> bool {
         false
     }
+    /// Frees what lies there, if that can be: it reads as zeros then, or as before.
+    fn punch(&mut self, _at: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
     /// The first offset at or behind `at` that may hold something else than zeros; None: nothing up to the end.
     fn next_data(&mut self, at: u64) -> Option<u64> {
         (at < self.len()).then_some(at)
@@ -286,6 +290,19 @@ impl Store for FileStore {
         let able = cfg!(target_os = "linux") && !self.is_direct();
         self.at_once = on && able;
         able
+    }
+
+    #[cfg(target_os = "linux")]
+    fn punch(&mut self, at: u64, len: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        if self.at_once {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        match fallocate(&self.file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, at, len) {
+            // Of a file system without holes nobody expects any.
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
+            r => Ok(r?),
+        }
     }
 
     #[cfg(target_os = "linux")]

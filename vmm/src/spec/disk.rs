@@ -18,6 +18,8 @@ pub struct DiskSpec {
     /// What becomes of failures of the host.
     pub on_error: OnError,
     pub cache: Cache,
+    /// The drive offers TRIM, and what the guest discards is freed.
+    pub unmap: bool,
 }
 
 /// Where a write is when the guest is told that it is done.
@@ -81,6 +83,11 @@ impl DiskSpec {
         if self.undo.is_some() && (self.read_only || self.overlay) {
             bad.push(format!("disk {path}: undo beside ro or overlay; a disk's writes go to one place"));
         }
+        if self.unmap && (self.read_only || self.overlay) {
+            bad.push(format!(
+                "disk {path}: discard=unmap beside ro or overlay, where nothing can be freed; leave one out"
+            ));
+        }
         if self.undo.is_none() && self.undo_file.is_some() {
             bad.push(format!("disk {path}: an undo file without undo; say what becomes of it: undo=keep"));
         }
@@ -107,10 +114,11 @@ pub fn disk(s: &str) -> Result<DiskSpec, String> {
                 Some(("undo-file", file)) if !file.is_empty() => d.undo_file = Some(file.into()),
                 Some(("on-error", then)) => d.on_error = on_error(then)?,
                 Some(("cache", how)) => d.cache = cache(how)?,
+                Some(("discard", what)) => d.unmap = discard(what)?,
                 _ => {
                     return Err(format!(
                         "disk option {w:?}; use ro, overlay, undo[=commit|=discard], undo-file=PATH, \
-                         on-error=auto|report|pause or cache=writeback|writethrough|none"
+                         cache=writeback|writethrough|none, discard=ignore|unmap or on-error=auto|report|pause"
                     ));
                 }
             },
@@ -146,6 +154,14 @@ fn cache(s: &str) -> Result<Cache, String> {
     }
 }
 
+fn discard(s: &str) -> Result<bool, String> {
+    match s {
+        "ignore" => Ok(false),
+        "unmap" => Ok(true),
+        _ => Err(format!("discard {s:?}; use ignore or unmap")),
+    }
+}
+
 /// A `[[disk]]`.
 pub(super) fn read(t: &mut Table<'_, '_>) -> DiskSpec {
     let path = |p: &str| if p.is_empty() { Err("an empty path".to_owned()) } else { Ok(PathBuf::from(p)) };
@@ -157,6 +173,7 @@ pub(super) fn read(t: &mut Table<'_, '_>) -> DiskSpec {
     t.text("undo_file", path, |v| d.undo_file = Some(v));
     t.text("on_error", on_error, |v| d.on_error = v);
     t.text("cache", cache, |v| d.cache = v);
+    t.text("discard", discard, |v| d.unmap = v);
     t.needs("path");
     d
 }

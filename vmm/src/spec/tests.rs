@@ -89,6 +89,18 @@ fn how_the_host_caches() {
 }
 
 #[test]
+fn what_is_discarded() {
+    assert!(!disk("a.vhd").unwrap().unmap && !disk("a.vhd,discard=ignore").unwrap().unmap);
+    let s = MachineSpec::parse("[[disk]]\npath = 'a.vhd'\ndiscard = 'unmap'\n", "m.toml").unwrap();
+    assert!(s.disks[0].unmap);
+    assert_eq!(disk("a.vhd,discard=on").unwrap_err(), "discard \"on\"; use ignore or unmap");
+    for words in ["a.vhd,discard=unmap,ro", "a.vhd,overlay,discard=unmap"] {
+        let s = MachineSpec { disks: vec![disk(words).unwrap()], ..MachineSpec::default() };
+        assert!(s.check().unwrap_err()[0].contains("nothing can be freed"), "{words}");
+    }
+}
+
+#[test]
 fn words_of_a_diskette_drive() {
     assert_eq!(floppy("a.img"), Ok(FloppySpec { path: Some("a.img".into()), read_only: false }));
     assert_eq!(floppy("none"), Ok(FloppySpec { path: None, read_only: false }));

@@ -1,5 +1,6 @@
 //! IDENTIFY DEVICE data, ATA-4 8.12. Values as Virtual PC's family shows them.
 
+use super::trim::TRIM_BLOCKS;
 use super::{HardDisk, MAX_MULTIPLE};
 use crate::ata::task_file::Words;
 
@@ -46,6 +47,10 @@ impl HardDisk {
         w[86] = 0x3400;
         w[87] = 0x4000;
         w[88] = set.dma.ultra_word();
+        if spec.trim {
+            w[105] = TRIM_BLOCKS;
+            w[169] = 0x0001;
+        }
         id.dword(57, set.current.total());
         id.dword(60, spec.sectors);
         id.dword(100, spec.sectors); // by 48-bit addresses, ATA-6: no more

@@ -21,6 +21,7 @@ mod identify;
 mod smart;
 mod state;
 mod transfer;
+mod trim;
 
 use board::{Cx, DiskFault, Geometry};
 
@@ -45,6 +46,8 @@ pub struct DiskSpec {
     pub geometry: Option<Geometry>,
     /// False: what the host is given is on stable storage when it answers.
     pub write_cache: bool,
+    /// DATA SET MANAGEMENT is offered, which no drive of the time had.
+    pub trim: bool,
 }
 
 /// 8.12.4 and 8.5: what CHECK POWER MODE answers.
@@ -70,6 +73,8 @@ pub(crate) enum Doing {
     ToBuffer,
     /// IDENTIFY DEVICE, READ BUFFER, SMART: data that came from no sector.
     FromBuffer,
+    /// DATA SET MANAGEMENT.
+    Trim,
 }
 
 /// A command in progress.
@@ -121,6 +126,7 @@ pub(crate) struct Built {
     pub(crate) serial: String,
     pub(crate) geometry: Geometry,
     pub(crate) write_cache: bool,
+    pub(crate) trim: bool,
 }
 
 /// ATA-5 annex B: the default translation of a disk.
@@ -155,8 +161,9 @@ impl HardDisk {
         let sectors = u32::try_from(spec.sectors).unwrap_or(u32::MAX).min(MAX_SECTORS);
         let stated = spec.geometry.filter(|&g| usable(g, sectors));
         let geometry = stated.unwrap_or_else(|| default_geometry(sectors));
+        let DiskSpec { write_cache, trim, .. } = spec;
         Self {
-            spec: Built { sectors, serial: spec.serial, geometry, write_cache: spec.write_cache },
+            spec: Built { sectors, serial: spec.serial, geometry, write_cache, trim },
             set: Settings::defaults(geometry),
             power: PowerMode::default(),
             active: Active::default(),
@@ -202,6 +209,7 @@ impl HardDisk {
             AtaCmd::READ_VERIFY | AtaCmd::READ_VERIFY_NORETRY => {
                 self.start_read(core, cx, Doing::Verify, 0);
             }
+            AtaCmd::DATA_SET_MANAGEMENT if self.spec.trim => self.data_set_management(core),
             AtaCmd::IDENTIFY_DEVICE => {
                 let words = self.identify();
                 self.give(core, words);
@@ -297,16 +305,20 @@ impl HardDisk {
                 core.submit(cx, PendingOp::Flush);
             }
             (PendingOp::Write { .. } | PendingOp::Straight(_), Ok(_)) => self.end(core, true),
+            (PendingOp::Discard { .. }, Ok(_)) => core.succeed(),
             (PendingOp::Flush, Ok(_)) if self.active.doing == Doing::Flush => core.succeed(),
             (PendingOp::Flush, Ok(_)) => self.end(core, true),
             (
-                PendingOp::Write { .. } | PendingOp::Straight(_) | PendingOp::Flush,
+                PendingOp::Write { .. }
+                | PendingOp::Straight(_)
+                | PendingOp::Flush
+                | PendingOp::Discard { .. },
                 Err(DiskFault::ReadOnly),
             ) => {
                 self.active.good = 0;
                 self.end_with(core, true, error::ABRT);
             }
-            (PendingOp::Write { .. } | PendingOp::Straight(_) | PendingOp::Flush, Err(_)) => {
+            (_, Err(_)) => {
                 self.active.good = 0;
                 self.end_with(core, true, error::ABRT);
                 core.tf.status = Status::FAILED.with_df(true);

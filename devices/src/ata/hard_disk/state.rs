@@ -59,7 +59,7 @@ pub struct ActiveV1 {
     ext: Option<bool>,
 }
 
-const DOINGS: [Doing; 9] = [
+const DOINGS: [Doing; 10] = [
     Doing::Nothing,
     Doing::PioRead,
     Doing::PioWrite,
@@ -69,11 +69,12 @@ const DOINGS: [Doing; 9] = [
     Doing::Flush,
     Doing::ToBuffer,
     Doing::FromBuffer,
+    Doing::Trim,
 ];
 
 pub(crate) fn save(d: &HardDisk) -> HardDiskV1 {
     let HardDisk { spec, set, power, active, buffer } = d;
-    let Built { sectors, serial: _, geometry: _, write_cache: _ } = spec;
+    let Built { sectors, serial: _, geometry: _, write_cache: _, trim: _ } = spec;
     let Settings { current, multiple, dma, write_cache, look_ahead, revert, smart } = *set;
     let Active { doing, first, asked, good, block, verdict, singly, ext } = *active;
     HardDiskV1 {

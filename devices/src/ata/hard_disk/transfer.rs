@@ -148,6 +148,7 @@ impl HardDisk {
                 }
                 if whole == 0 { self.end(core, true) } else { self.hand_over(core, cx) }
             }
+            Doing::Trim => self.trim(core, cx),
             // A table too short for a read: the rest is dropped and the command ends as it would have.
             _ => self.end(core, true),
         }

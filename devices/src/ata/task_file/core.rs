@@ -36,6 +36,10 @@ pub enum PendingOp {
         len: u32,
     },
     Flush,
+    /// Discards the LBA range entries in the first `len` bytes of the buffer.
+    Discard {
+        len: u32,
+    },
     /// A DMA transfer that the host does by itself, between image and guest memory. Until it has, nothing has begun: so it
     /// is saved.
     Straight(Flow),
@@ -66,6 +70,16 @@ pub struct Core {
     pub(crate) pending: Option<Pending>,
     /// The last tag given; answers to older ones are of an aborted command.
     pub(crate) tag: u32,
+}
+
+/// LBA range entries, ATA8-ACS2 table 31: 48 bits of address, 16 of count, which is 0 where the entry says nothing.
+pub(crate) fn lba_ranges(entries: &[u8]) -> Vec<(u64, u32)> {
+    let (entries, _) = entries.as_chunks::<8>();
+    let split = |e: &[u8; 8]| {
+        let e = u64::from_le_bytes(*e);
+        (e & 0xffff_ffff_ffff, (e >> 48) as u32)
+    };
+    entries.iter().map(split).filter(|(_, count)| *count > 0).collect()
 }
 
 impl Core {
@@ -140,6 +154,7 @@ impl Core {
                 DiskOp::Write { lba, data: data.clone() }
             }
             PendingOp::Flush => DiskOp::Flush,
+            PendingOp::Discard { len } => DiskOp::Discard { runs: lba_ranges(&self.buf[..len as usize]) },
             PendingOp::Straight(_) => return,
         };
         cx.submit(HostJob::Disk(DiskJob { unit: self.unit, tag: p.tag, op }));

@@ -7,6 +7,7 @@ mod core;
 mod identity;
 mod regs;
 
+pub(crate) use self::core::lba_ranges;
 pub use self::core::{Core, Flow, Pending, PendingOp};
 pub(crate) use self::identity::{DmaMode, Words};
 pub use self::regs::{AtaCmd, DevCtl, DeviceHead, Previous, Status, TaskFile, error};

@@ -88,6 +88,8 @@ pub struct AtaCmd(pub u8);
 
 impl AtaCmd {
     pub const NOP: Self = Self(0x00);
+    /// ATA8-ACS2, 7.10.
+    pub const DATA_SET_MANAGEMENT: Self = Self(0x06);
     pub const DEVICE_RESET: Self = Self(0x08);
     pub const READ_SECTORS: Self = Self(0x20);
     pub const READ_SECTORS_NORETRY: Self = Self(0x21);

@@ -61,6 +61,10 @@ impl Store for Recorder {
         self.changes.lock().unwrap().push(Change::Write { at, bytes: buf.to_vec() });
         self.file.write_at(at, buf)
     }
+    fn punch(&mut self, at: u64, len: u64) -> io::Result<()> {
+        // Each sector of it may get to the disk, or not.
+        self.write_at(at, &vec![0; len as usize])
+    }
     fn set_len(&mut self, len: u64) -> io::Result<()> {
         self.changes.lock().unwrap().push(Change::SetLen(len));
         self.file.set_len(len)
@@ -172,6 +176,16 @@ fn record(kind: VhdType, rng: &mut Chance, steps: u32) -> (Vec<u8>, Vec<Change>,
         let what = if rng.once_in(5) {
             disk.flush().unwrap();
             What::Flushed
+        } else if rng.once_in(6) {
+            let lba = rng.below(total);
+            let count = (1 + rng.below(80)).min(total - lba);
+            let (mut old, mut data) = (vec![0; count as usize * 512], vec![0; count as usize * 512]);
+            disk.read(lba, &mut old).unwrap();
+            disk.discard(lba, count).unwrap();
+            disk.read(lba, &mut data).unwrap();
+            let as_was = |(new, old): (&[u8], &[u8])| new == old || new.iter().all(|b| *b == 0);
+            assert!(data.chunks(512).zip(old.chunks(512)).all(as_was), "step {step}");
+            What::Wrote { lba, data }
         } else {
             let lba = rng.below(total);
             let count = (1 + rng.below(40)).min(total - lba) as usize;

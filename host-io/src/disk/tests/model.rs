@@ -50,6 +50,9 @@ impl Store for Shared {
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }
+    fn punch(&mut self, at: u64, len: u64) -> io::Result<()> {
+        self.write_at(at, &vec![0; len as usize])
+    }
 }
 
 fn open(s: Shared) -> Box<dyn Disk> {
@@ -83,6 +86,10 @@ enum Op {
         sectors: usize,
         piece: usize,
     },
+    Discard {
+        lba: u64,
+        sectors: usize,
+    },
     Reopen,
 }
 
@@ -99,6 +106,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => place.clone().prop_map(|(lba, sectors)| Op::Read { lba, sectors }),
         3 => (place.clone(), prop_oneof![Just(0_u8), any::<u8>()], 1_usize..9000)
             .prop_map(|((lba, sectors), fill, piece)| Op::WriteFrom { lba, sectors, fill, piece }),
+        1 => place.clone().prop_map(|(lba, sectors)| Op::Discard { lba, sectors }),
         3 => (place, 1_usize..9000).prop_map(|((lba, sectors), piece)| Op::ReadTo { lba, sectors, piece }),
         1 => Just(Op::Reopen),
     ]
@@ -146,6 +154,19 @@ fn run(kind: VhdType, ops: Vec<Op>) {
                 if inside {
                     let got = pieces::get(&[&memory]);
                     assert!(got == model[lba as usize * 512..][..got.len()], "at {lba}");
+                }
+            }
+            Op::Discard { lba, sectors } => {
+                let inside = lba + sectors as u64 <= total;
+                assert_eq!(disk.discard(lba, sectors as u64).is_ok(), inside);
+                let all = (lba..total.min(lba + sectors as u64)).filter(|_| inside);
+                for s in all.map(|s| s as usize * 512) {
+                    let mut got = [0; 512];
+                    disk.read(s as u64 / 512, &mut got).unwrap();
+                    if got == [0; 512] {
+                        model[s..s + 512].fill(0);
+                    }
+                    assert!(got == model[s..s + 512], "neither zeros nor as before");
                 }
             }
             Op::Reopen => {

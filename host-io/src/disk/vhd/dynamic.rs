@@ -395,6 +395,27 @@ impl<S: Store> Disk for Dynamic<S> {
         Ok(())
     }
 
+    /// What this file has of it becomes a hole; its blocks stay, and sectors that are the parent's remain so.
+    fn discard(&mut self, lba: u64, count: u64) -> io::Result<()> {
+        if self.read_only {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let len = (count * SECTOR) as usize;
+        span(self.sectors, lba, len)?;
+        for (block, first, part) in self.parts(lba, len) {
+            let Some(place) = self.place(block) else { continue };
+            let (first, end) = (first, first + (part.len() as u64 / SECTOR) as u32);
+            for (own, n) in self.own(block)? {
+                let (from, to) = (own.max(first), (own + n).min(end));
+                if from < to {
+                    let at = self.data(place) + u64::from(from) * SECTOR;
+                    self.store.punch(at, u64::from(to - from) * SECTOR)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         if self.read_only {
             return Ok(());

@@ -243,6 +243,7 @@ fn straight_jobs_keep_to_the_disk_and_to_what_may_be_written() {
     disks.insert(SLOT, 0, unit(ReadOnly)).unwrap();
     let mut result = |op| disks.submit(SLOT, job(1, op), &ram).unwrap().result;
     assert_eq!(result(DiskOp::WriteFrom { lba: 0, from: vec![0..256, 256..512] }), Err(DiskFault::ReadOnly));
+    assert_eq!(result(DiskOp::Discard { runs: vec![(0, 1)] }), Err(DiskFault::ReadOnly));
     assert_eq!(result(DiskOp::ReadTo { lba: 1, to: vec![0..256, 256..512] }), Err(DiskFault::Range));
     assert_eq!(result(DiskOp::ReadTo { lba: 0, to: vec![0..512, 512..1024] }), Err(DiskFault::Range));
 }

@@ -8,6 +8,7 @@ mod disk;
 mod presence;
 mod saved;
 mod straight;
+mod trim;
 mod wild;
 
 use board::testkit::Bench;
@@ -49,7 +50,7 @@ pub(super) fn disk(sectors: u64) -> Option<DriveSpec> {
 }
 
 pub(super) fn spec(sectors: u64) -> DiskSpec {
-    DiskSpec { sectors, serial: "HL-0001".into(), geometry: None, write_cache: true }
+    DiskSpec { sectors, serial: "HL-0001".into(), geometry: None, write_cache: true, trim: false }
 }
 
 pub(super) fn cd() -> Option<DriveSpec> {
@@ -101,6 +102,7 @@ impl Ide {
                 (*lba, ranges.iter().map(|r| r.len() as u64).sum::<u64>() / 512)
             }
             DiskOp::Flush if self.flush_fails => return Err(DiskFault::Io),
+            DiskOp::Discard { .. } if self.read_only => return Err(DiskFault::ReadOnly),
             DiskOp::Flush | DiskOp::Discard { .. } | DiskOp::Eject => return Ok(Vec::new()),
         };
         let (from, to) = (lba as usize * 512, (lba + n) as usize * 512);
@@ -140,6 +142,12 @@ impl Ide {
             if let (Some((lba, data)), Ok(_)) = (written, &result) {
                 let at = lba as usize * 512;
                 self.images[usize::from(job.unit)][at..at + data.len()].copy_from_slice(&data);
+            }
+            if let (DiskOp::Discard { runs }, Ok(_)) = (&job.op, &result) {
+                for (lba, count) in runs {
+                    self.images[usize::from(job.unit)][*lba as usize * 512..][..*count as usize * 512]
+                        .fill(0);
+                }
             }
             let done = DiskDone { unit: job.unit, tag: job.tag, result };
             self.log.push(job);

@@ -6,7 +6,7 @@ use board::{
 };
 use seeded::Rng;
 
-use super::{BMBA, CONFIG, Ide, SECTORS, disk};
+use super::{BMBA, CONFIG, DiskSpec, Ide, SECTORS, disk, spec};
 use crate::ata::DriveSpec;
 use crate::ata::atapi::CdSpec;
 
@@ -14,10 +14,10 @@ const BLOCKS: u64 = 500;
 /// The bench's.
 const RAM: u64 = 16 << 20;
 
-const COMMANDS: [u8; 40] = [
-    0x00, 0x08, 0x10, 0x20, 0x20, 0x21, 0x22, 0x24, 0x30, 0x30, 0x31, 0x3c, 0x40, 0x50, 0x70, 0x90, 0x91,
-    0xa0, 0xa0, 0xa0, 0xa0, 0xa1, 0xb0, 0xc4, 0xc5, 0xc6, 0xc8, 0xc8, 0xc9, 0xca, 0xca, 0xe0, 0xe4, 0xe5,
-    0xe6, 0xe7, 0xe8, 0xec, 0xef, 0xff,
+const COMMANDS: [u8; 42] = [
+    0x00, 0x06, 0x06, 0x08, 0x10, 0x20, 0x20, 0x21, 0x22, 0x24, 0x30, 0x30, 0x31, 0x3c, 0x40, 0x50, 0x70,
+    0x90, 0x91, 0xa0, 0xa0, 0xa0, 0xa0, 0xa1, 0xb0, 0xc4, 0xc5, 0xc6, 0xc8, 0xc8, 0xc9, 0xca, 0xca, 0xe0,
+    0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xec, 0xef, 0xff,
 ];
 
 const PACKETS: [u8; 36] = [
@@ -28,7 +28,7 @@ const PACKETS: [u8; 36] = [
 
 fn answer(r: &mut Rng, job: &DiskJob, written: &mut u64, straight: &mut u64) -> Result<Vec<u8>, DiskFault> {
     let size = if job.unit < 2 { SECTORS } else { BLOCKS * 4 };
-    let inside = |lba: u64, n: u64| assert!(n <= 256 && n > 0 && lba + n <= size, "{job:?}");
+    let inside = |lba: u64, n: u64| assert!(n <= 0x1_0000 && n > 0 && lba + n <= size, "{job:?}");
     match &job.op {
         DiskOp::Read { lba, count } => inside(*lba, u64::from(*count)),
         DiskOp::Write { lba, data } => {
@@ -47,7 +47,11 @@ fn answer(r: &mut Rng, job: &DiskJob, written: &mut u64, straight: &mut u64) -> 
             }
             *straight += 1;
         }
-        DiskOp::Flush | DiskOp::Discard { .. } | DiskOp::Eject => {}
+        DiskOp::Discard { runs } => {
+            assert!(job.unit == 0, "a drive without it took TRIM");
+            assert!(runs.iter().all(|(lba, n)| *n > 0 && lba + u64::from(*n) <= size), "{job:?}");
+        }
+        DiskOp::Flush | DiskOp::Eject => {}
     }
     if r.one_in(16) {
         return Err(r.pick(&[DiskFault::Absent, DiskFault::Range, DiskFault::ReadOnly, DiskFault::Io]));
@@ -162,7 +166,8 @@ fn run(seed: u64, rounds: u32) {
     let mut r = Rng::new(seed);
     let media = Some(Media { sectors: BLOCKS * 4, read_only: true });
     let cd = || Some(DriveSpec::Cd(CdSpec { serial: String::new(), media }));
-    let mut i = Ide::with([disk(SECTORS), disk(SECTORS), cd(), cd()]);
+    let trims = Some(DriveSpec::Disk(DiskSpec { trim: true, ..spec(SECTORS) }));
+    let mut i = Ide::with([trims, disk(SECTORS), cd(), cd()]);
     i.auto = false;
     let mut waiting: Vec<DiskJob> = Vec::new();
     let (mut reads, mut writes, mut straight) = (0_u64, 0, 0);
