@@ -46,26 +46,34 @@ pub struct Vm {
 impl Vm {
     /// Powers on a machine with COM1 on a Unix socket, to which `console` connects.
     pub fn start(test: &str, args: &Args) -> Self {
+        Self::start_by(&[], test, args)
+    }
+
+    /// The same by a command that becomes the one that is given behind it: `unshare -m`.
+    pub fn start_by(outer: &[&str], test: &str, args: &Args) -> Self {
         let folder = folder(test);
         let com1 = format!("unix={}", folder.join("com1").display());
         // First: what `args` may have is COM2.
         let all = Args([Args::default().with("--serial", com1).0, args.0.clone()].concat());
-        Self::spawn(test, folder, &all)
+        Self::spawn(outer, test, folder, &all)
     }
 
     /// The same with COM1 written to a file; see [`Vm::log`].
     pub fn logged(test: &str, args: &Args) -> Self {
         let folder = folder(test);
         let com1 = format!("file={}", folder.join("log").display());
-        Self::spawn(test, folder, &args.clone().with("--serial", com1))
+        Self::spawn(&[], test, folder, &args.clone().with("--serial", com1))
     }
 
-    fn spawn(test: &str, folder: PathBuf, args: &Args) -> Self {
+    fn spawn(outer: &[&str], test: &str, folder: PathBuf, args: &Args) -> Self {
         let errors = fs::File::create(folder.join("stderr")).expect("a file for the standard error");
         let output = fs::File::create(folder.join("stdout")).expect("a file for the standard output");
         let engine: &[&str] =
             if args.0.iter().any(|a| a == "--engine") { &[] } else { &["--engine", "software"] };
-        let child = Command::new(heirloom())
+        let heirloom = heirloom();
+        let mut words = outer.iter().map(OsStr::new).chain([heirloom.as_os_str()]);
+        let child = Command::new(words.next().expect("at least heirloom"))
+            .args(words)
             .args(["run", "--name", test, "--timeout", "900"])
             .args(engine)
             .args(&args.0)
