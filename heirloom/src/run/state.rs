@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
+use super::ports::reopen_disk;
 use anyhow::{Context, Result, anyhow, bail};
 use board::Disk;
 use host_io::disk;
@@ -78,8 +79,8 @@ pub(crate) struct States {
     disks: Vec<PathBuf>,
     /// Why none can be saved.
     refused: Option<String>,
-    /// IDE units of disks that can be written to.
-    writable: Vec<u8>,
+    /// Disks that can be written to, by IDE unit.
+    writable: Arc<BTreeMap<u8, DiskSpec>>,
     /// The file that is wanted, while it is being written under another name.
     under_way: Arc<Mutex<Option<PathBuf>>>,
 }
@@ -100,8 +101,8 @@ impl States {
                  its state"
             )
         });
-        let writable = (0..).zip(&s.disks).filter(|(_, d)| !d.read_only).map(|(unit, _)| unit).collect();
-        Self { disks: disk_files(s), refused, writable, under_way: Arc::default() }
+        let writable = (0..).zip(s.disks.clone()).filter(|(_, d)| !d.read_only).collect();
+        Self { disks: disk_files(s), refused, writable: Arc::new(writable), under_way: Arc::default() }
     }
 
     /// Makes the file that the machine writes to.
@@ -142,8 +143,8 @@ impl States {
     pub(crate) fn freezer(&self, file: &Path) -> Result<Freezer, String> {
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
         let mut disks = BTreeMap::new();
-        for unit in self.writable.iter().copied() {
-            let path = &self.disks[usize::from(unit)];
+        for (unit, spec) in self.writable.iter() {
+            let path = &self.disks[usize::from(*unit)];
             let frozen = disk::frozen_name(path, &name);
             if frozen.symlink_metadata().is_ok() {
                 return Err(format!(
@@ -161,7 +162,7 @@ impl States {
             }
             // What waits in the host's cache would be waited for while the machine stands still.
             let _ = File::open(path).and_then(|f| f.sync_data());
-            disks.insert(unit, (path.clone(), frozen));
+            disks.insert(*unit, (spec.clone(), Frozen { disk: path.clone(), frozen }));
         }
         Ok(Freezer { disks, done: Arc::default() })
     }
@@ -211,8 +212,8 @@ pub(crate) struct Frozen {
 
 /// Freezes the disks of a running machine.
 pub(crate) struct Freezer {
-    /// By IDE unit: the disk, and the name that it gets.
-    disks: BTreeMap<u8, (PathBuf, PathBuf)>,
+    /// By IDE unit.
+    disks: BTreeMap<u8, (DiskSpec, Frozen)>,
     done: Arc<Mutex<Vec<Frozen>>>,
 }
 
@@ -226,13 +227,12 @@ impl Freezer {
 impl FreezeDisks for Freezer {
     fn freeze(&mut self, unit: u8, disk: Box<dyn Disk>) -> Result<Box<dyn Disk>, NotFrozen> {
         // Not of this machine's spec: nothing is kept of it.
-        let Some((path, frozen)) = self.disks.get(&unit) else { return Ok(disk) };
+        let Some((spec, both)) = self.disks.get(&unit) else { return Ok(disk) };
         drop(disk);
-        let kept = disk::freeze(path, frozen).map_err(|e| e.to_string());
-        match (kept, disk::open(path, false)) {
+        let kept = disk::freeze(&both.disk, &both.frozen).map_err(|e| e.to_string());
+        match (kept, reopen_disk(spec, &both.disk)) {
             (Ok(()), Ok(disk)) => {
-                let both = Frozen { disk: path.clone(), frozen: frozen.clone() };
-                self.done.lock().unwrap_or_else(PoisonError::into_inner).push(both);
+                self.done.lock().unwrap_or_else(PoisonError::into_inner).push(both.clone());
                 Ok(disk)
             }
             (Err(why), disk) => Err(NotFrozen { why, disk: disk.ok() }),

@@ -108,7 +108,7 @@ fn parts(rounds: u32) -> Parts {
 
 fn machine(parts: &Parts, o: &Outside) -> Machine {
     let ports = Ports {
-        drives: [Some(Drive::Disk { disk: Box::new(o.disk.clone()) }), None, None, None],
+        drives: [Some(Drive::disk(Box::new(o.disk.clone()))), None, None, None],
         floppies: [Some(Floppy { medium: Some(Box::new(o.diskette.clone())) }), None],
         serial: [Some(Box::new(o.com[0].clone())), Some(Box::new(o.com[1].clone()))],
         net: [Some(Box::new(o.peer.clone())), None, None, None],
