@@ -2,8 +2,8 @@
 //! must be repeatable. What goes straight between image and guest memory is done at once or not at all: a thread has no
 //! business there.
 //!
-//! A job that the host fails is answered with a fault, or, where the disk's [`OnError`](crate::spec::OnError) says so, kept: the machine is
-//! paused, and does it again when it goes on.
+//! A job that the host fails is answered with a fault, or kept, as the disk's [`OnError`](crate::spec::OnError) says: then the
+//! machine is paused, and does it again when it goes on.
 
 mod thread;
 mod unit;
@@ -181,6 +181,17 @@ impl Disks {
     pub(crate) fn failed(&self) -> Option<String> {
         let all: Vec<&str> = self.failed.values().map(String::as_str).collect();
         (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// Gets into the images all that their guests were told is written. The error: why that can't be now, and the mend.
+    pub(crate) fn flush(&mut self) -> Result<(), String> {
+        if let Some(why) = self.failed() {
+            return Err(why);
+        }
+        self.units.values_mut().try_for_each(|server| match server {
+            Server::Inline { unit, .. } => unit.flush(),
+            Server::Thread { common, .. } => common.unit().flush(),
+        })
     }
 
     /// The machine goes on: what failed is done again. The answers that are there at once.

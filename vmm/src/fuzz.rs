@@ -44,6 +44,9 @@ impl Disk for Plain {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+    fn discards(&self) -> bool {
+        true
+    }
 }
 
 /// A display that somebody looks at, so that it is drawn.

@@ -130,7 +130,7 @@ pub enum SaveError {
         "the machine is paused in the middle of a call of its BIOS; resume it for a moment, then save again"
     )]
     Busy,
-    #[error("the machine waits for its disk: {0}; then save again")]
+    #[error("its disks are not as the guest has them: {0}; then save again")]
     Waits(String),
     #[error("{0}")]
     Disk(String),
@@ -386,10 +386,8 @@ impl Machine {
         if self.board.moment() == Moment::Bad {
             return Err(SaveError::Busy);
         }
-        // What its image lacks could not be written when it is closed, either.
-        if let Some(why) = self.board.disks.failed() {
-            return Err(SaveError::Waits(why));
-        }
+        // What an image lacks when it is closed would be missing to the machine that goes on.
+        self.board.disks.flush().map_err(SaveError::Waits)?;
         let processor = processor::save(&self.vcpu.state().map_err(SaveError::Processor)?);
         let entries = self.board.save_chips();
         Ok(HeadV1 {

@@ -68,7 +68,7 @@ fn linux_on_a_full_host_waits_and_loses_nothing() {
     let told = vm.ctl(["status"]).expect("the machine answers");
     assert!(told.contains("full paused by itself: ") && told.contains("No space left on device"), "{told}");
     let told = vm.ctl(["save".as_ref(), images.0.join("state").as_os_str()]).unwrap_err();
-    assert!(told.contains("waits for its disk") && told.contains("then save again"), "{told}");
+    assert!(told.contains("not as the guest has them") && told.contains("then save again"), "{told}");
     assert!(!images.0.join("state").exists());
     // Nothing is mended yet.
     vm.ctl(["resume"]).expect("it goes on");

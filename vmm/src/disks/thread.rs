@@ -33,6 +33,7 @@ pub(super) struct Common {
 }
 
 impl Common {
+    /// Waits for what is being done on it.
     pub(super) fn unit(&self) -> MutexGuard<'_, Unit> {
         self.unit.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -56,10 +57,6 @@ impl Worker {
     pub(super) fn new(slot: SlotId, number: u8, common: Arc<Common>, mailbox: Mailbox) -> Self {
         let jobs = VecDeque::new();
         Self { slot, number, common, mailbox, jobs, held: false, due: None, unsettled: false }
-    }
-
-    fn unit(&self) -> MutexGuard<'_, Unit> {
-        self.common.unit()
     }
 
     /// Works until the queue is closed and empty: accepted writes reach the image.
@@ -87,9 +84,9 @@ impl Worker {
         }
         // A last try of what was held: nobody will ask again.
         while let Some(job) = self.jobs.pop_front() {
-            self.unit().serve(&job, None);
+            self.common.unit().serve(&job, None);
         }
-        self.unit().close();
+        self.common.unit().close();
     }
 
     fn work(&mut self) {
@@ -97,7 +94,7 @@ impl Worker {
         while let Some(job) = self.jobs.front()
             && !self.held
         {
-            let Served { done, pause } = self.unit().serve(job, None);
+            let Served { done, pause } = self.common.unit().serve(job, None);
             self.held = done.is_none();
             // First: an answer that is to be looked at later finds the machine paused.
             if let Some(why) = pause {
@@ -113,7 +110,7 @@ impl Worker {
 
     fn settle(&mut self) {
         self.common.written.store(false, Ordering::Release);
-        let settled = self.unit().settle(self.unsettled);
+        let settled = self.common.unit().settle(self.unsettled);
         self.unsettled = !settled;
         self.due = (!settled).then(|| Instant::now() + SETTLES);
     }

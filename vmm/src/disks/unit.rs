@@ -103,7 +103,8 @@ impl Unit {
                 tracing::error!("{what}");
                 let again = !Lost::is(&e);
                 if self.on_error.pauses(&e) {
-                    pause = Some(format!("{what}; {}", mend(&e)));
+                    let told = if again { "" } else { "the guest is told of it; " };
+                    pause = Some(format!("{what}; {told}{}, then resume the machine", mend(&e)));
                     if again {
                         return Served { done: None, pause };
                     }
@@ -135,10 +136,7 @@ impl Unit {
         &mut self,
         with: impl FnOnce(Box<dyn Disk>) -> Result<Box<dyn Disk>, NotFrozen>,
     ) -> Result<(), NotExchanged> {
-        if let Err(e) = self.disk.flush() {
-            self.lost |= Lost::is(&e);
-            return Err(NotExchanged { why: format!("{}: its flush failed: {e}", self.name), gone: false });
-        }
+        self.flush().map_err(|why| NotExchanged { why, gone: false })?;
         match with(std::mem::replace(&mut self.disk, Box::new(Gone))) {
             Ok(disk) => self.disk = disk,
             Err(NotFrozen { why, disk }) => {
@@ -150,12 +148,21 @@ impl Unit {
         Ok(())
     }
 
-    /// The last flush.
+    /// A flush that is not the guest's. The error: what failed, and the mend.
+    pub(super) fn flush(&mut self) -> Result<(), String> {
+        if self.disk.read_only() {
+            return Ok(());
+        }
+        self.disk.flush().map_err(|e| {
+            self.lost |= Lost::is(&e);
+            format!("{}: flush failed: {e}; {}", self.name, mend(&e))
+        })
+    }
+
+    /// The last one.
     pub(super) fn close(&mut self) {
-        if !self.disk.read_only()
-            && let Err(e) = self.disk.flush()
-        {
-            tracing::error!("{}: the last flush failed: {e}", self.name);
+        if let Err(e) = self.flush() {
+            tracing::error!("{e}");
         }
     }
 
@@ -209,11 +216,7 @@ fn describe(op: &DiskOp) -> String {
 }
 
 fn mend(e: &io::Error) -> &'static str {
-    match (Lost::is(e), OnError::full(e)) {
-        (true, _) => "the guest is told of it; mend the cause, then resume the machine",
-        (false, true) => "make room on the host, then resume the machine",
-        (false, false) => "mend the cause, then resume the machine",
-    }
+    if OnError::full(e) { "make room on the host" } else { "mend the cause" }
 }
 
 fn sectors(ranges: &[Range<u32>]) -> u64 {

@@ -299,3 +299,26 @@ fn a_machine_that_ends_with_a_job_held_tries_it_once_more() {
     drop(b);
     assert_eq!(disk.host().bytes[0], 9);
 }
+
+/// As before a state is saved.
+#[test]
+fn a_flush_of_the_machines_own_says_what_the_images_lack() {
+    for inline in [true, false] {
+        let disk = Faulty::new(false);
+        let mut b = Bench::new(&disk, OnError::Auto, inline);
+        disk.host().full = true;
+        let told = b.disks.flush().unwrap_err();
+        assert!(told.starts_with("a.vhd: flush failed: ") && told.contains("make room"), "{told}");
+        b.submit(write(1, 1));
+        let why = b.next().unwrap_err();
+        assert_eq!(b.disks.flush(), Err(why), "a job is held");
+        disk.host().full = false;
+        b.again();
+        b.ok(1);
+        assert_eq!(b.disks.flush(), Ok(()));
+        disk.fail(0, Lost::error(broken()));
+        assert!(b.disks.flush().is_err());
+        b.submit(flush(2));
+        assert_eq!(b.next().unwrap().result, Err(DiskFault::Io), "the guest hears of it");
+    }
+}
