@@ -106,7 +106,9 @@ fn one_line(e: &anyhow::Error) -> String {
 }
 
 fn log_to_stderr() {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::prelude::*;
+    use tracing_subscriber::{EnvFilter, fmt};
     let filter = EnvFilter::try_from_env("HEIRLOOM_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    let log = fmt::layer().with_writer(std::io::stderr).without_time().with_filter(filter);
+    tracing_subscriber::registry().with(log).with(run::notices::layer()).init();
 }

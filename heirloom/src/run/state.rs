@@ -104,10 +104,10 @@ impl States {
         }
     }
 
-    /// The machine's disks are closed: the state gets to know them, and its name.
-    pub(crate) fn finish(&self) -> Result<()> {
+    /// The machine's disks are closed: the state gets to know them, and its name, which is returned.
+    pub(crate) fn finish(&self) -> Result<Option<PathBuf>> {
         let Some(file) = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return Ok(());
+            return Ok(None);
         };
         let part = partial(&file);
         let done = self.tie(&part).and_then(|()| Ok(fs::rename(&part, &file)?));
@@ -118,7 +118,7 @@ impl States {
             )
         })?;
         host_io::disk::sync_folder(&file);
-        Ok(())
+        Ok(Some(file))
     }
 
     fn tie(&self, part: &Path) -> Result<()> {
