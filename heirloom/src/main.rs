@@ -5,6 +5,7 @@ mod control;
 mod ctl;
 mod disk;
 mod doctor;
+mod export;
 mod import;
 mod list;
 mod run;
@@ -36,6 +37,8 @@ enum Sub {
     Disk(disk::Args),
     /// Make a spec of a machine of Virtual PC (.vmc)
     Import(import::Args),
+    /// Make a configuration for Virtual PC (.vmc), with VHDs, of a spec
+    Export(export::Args),
     /// List running machines
     List(list::Args),
     /// Say what this host can do for Heirloom, and what to mend
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Sub::Ctl(a) => ctl::run(a),
         Sub::Disk(a) => disk::run(a),
         Sub::Import(a) => import::run(&a),
+        Sub::Export(a) => export::run(&a),
         Sub::List(a) => list::run(&a),
         Sub::Doctor(a) => doctor::run(&a),
     };
