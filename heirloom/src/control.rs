@@ -2,6 +2,7 @@
 //!
 //! `docs/control-api.md` describes it for others.
 
+mod client;
 mod events;
 mod metrics;
 mod metrics_help;
@@ -9,27 +10,27 @@ mod openapi;
 mod server;
 #[cfg(test)]
 mod testbed;
+mod undo;
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+use client::{Lines, runtime};
+pub(crate) use client::{Stream, get, get_within, post, request, stream};
 #[cfg(test)]
 pub(crate) use events::What;
 pub(crate) use events::{EventBody, Feed, NAMES};
 pub(crate) use metrics::HostCounters;
 pub(crate) use server::{Listener, Server, Target};
-
-use vmm::spec::UndoClose;
+pub(crate) use undo::{UndoAction, UndoBody, UndoDiskBody};
 
 /// What `GET /v1/status` answers.
 #[derive(Debug, Serialize, Deserialize)]
@@ -146,67 +147,6 @@ pub(crate) struct UnknownBody {
     pub(crate) count: u64,
 }
 
-/// What becomes of undo disks when the machine is off.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum UndoAction {
-    /// They stay, and the next run goes on with them
-    Keep,
-    /// They are merged into their images
-    Commit,
-    /// They are removed
-    Discard,
-}
-
-impl UndoAction {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Keep => "keep",
-            Self::Commit => "commit",
-            Self::Discard => "discard",
-        }
-    }
-}
-
-impl From<UndoClose> for UndoAction {
-    fn from(c: UndoClose) -> Self {
-        match c {
-            UndoClose::Keep => Self::Keep,
-            UndoClose::Commit => Self::Commit,
-            UndoClose::Discard => Self::Discard,
-        }
-    }
-}
-
-impl From<UndoAction> for UndoClose {
-    fn from(a: UndoAction) -> Self {
-        match a {
-            UndoAction::Keep => Self::Keep,
-            UndoAction::Commit => Self::Commit,
-            UndoAction::Discard => Self::Discard,
-        }
-    }
-}
-
-/// What `POST /v1/undo` takes. Without a disk: all that have an undo disk.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct UndoBody {
-    /// From 1, in the order of the spec.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) disk: Option<usize>,
-    pub(crate) action: UndoAction,
-}
-
-/// A disk with an undo disk, as `GET /v1/undo` lists it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct UndoDiskBody {
-    pub(crate) disk: usize,
-    pub(crate) image: PathBuf,
-    pub(crate) undo_file: PathBuf,
-    pub(crate) action: UndoAction,
-}
-
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ErrorBody {
     pub(crate) error: String,
@@ -319,135 +259,6 @@ fn is_left_over(file: &str) -> bool {
         file.strip_suffix(".new").and_then(|f| f.rsplit_once('.')).and_then(|(_, pid)| pid.parse().ok());
     let process = pid.and_then(rustix::process::Pid::from_raw);
     process.is_some_and(|p| rustix::process::test_kill_process(p) == Err(rustix::io::Errno::SRCH))
-}
-
-/// Sends one request to a machine and waits for the head of its answer; an error if it is one.
-async fn send(
-    name: &str,
-    method: &str,
-    path: &str,
-    body: Option<Vec<u8>>,
-    patience: Duration,
-) -> Result<hyper::Response<Incoming>> {
-    let at = socket(name);
-    if !alive(&at) {
-        let running = names().unwrap_or_default();
-        let others =
-            if running.is_empty() { "none is".into() } else { format!("running: {}", running.join(", ")) };
-        bail!("no machine named {name:?} is running ({others})");
-    }
-    let stream = tokio::net::UnixStream::connect(&at).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    let mut r = hyper::Request::builder().method(method).uri(path).header("host", "heirloom");
-    if body.is_some() {
-        r = r.header("content-type", "application/json");
-    }
-    let request = r.body(Full::new(Bytes::from(body.unwrap_or_default())))?;
-    let answer = tokio::time::timeout(patience, sender.send_request(request))
-        .await
-        .with_context(|| format!("machine {name:?} does not answer"))??;
-    let status = answer.status();
-    if status.is_success() {
-        return Ok(answer);
-    }
-    let bytes = answer.into_body().collect().await?.to_bytes();
-    match serde_json::from_slice::<ErrorBody>(&bytes) {
-        Ok(e) => bail!("{}", e.error),
-        Err(_) => bail!("machine {name:?} answered {status} to {method} {path}"),
-    }
-}
-
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
-}
-
-/// How long a machine may take for an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn request_within(
-    name: &str,
-    method: &str,
-    path: &str,
-    body: Option<Vec<u8>>,
-    patience: Duration,
-) -> Result<Vec<u8>> {
-    runtime()?.block_on(async {
-        let answer = send(name, method, path, body, patience).await?;
-        Ok(answer.into_body().collect().await?.to_bytes().to_vec())
-    })
-}
-
-/// Sends one request to a machine; the body of the answer if it is a success, else its error.
-pub(crate) fn request(name: &str, method: &str, path: &str, body: Option<Vec<u8>>) -> Result<Vec<u8>> {
-    // A character of a text to type is four strokes at most.
-    let typing = 4 * PACE * body.as_ref().map_or(0, Vec::len) as u32;
-    request_within(name, method, path, body, PATIENCE + typing)
-}
-
-pub(crate) fn get<T: DeserializeOwned>(name: &str, path: &str) -> Result<T> {
-    get_within(name, path, PATIENCE)
-}
-
-pub(crate) fn get_within<T: DeserializeOwned>(name: &str, path: &str, patience: Duration) -> Result<T> {
-    Ok(serde_json::from_slice(&request_within(name, "GET", path, None, patience)?)?)
-}
-
-pub(crate) fn post<T: Serialize>(name: &str, path: &str, body: &T) -> Result<Vec<u8>> {
-    request(name, "POST", path, Some(serde_json::to_vec(body)?))
-}
-
-/// Why a reader of events stopped.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Stream {
-    Enough,
-    Ended,
-    TimedOut,
-}
-
-/// Reads events as they come, until the reader has enough (false), there are no more or the time is over.
-pub(crate) fn stream(
-    name: &str,
-    path: &str,
-    end: Option<Instant>,
-    mut reader: impl FnMut(EventBody) -> bool,
-) -> Result<Stream> {
-    let read = async {
-        let mut body = send(name, "GET", path, None, PATIENCE).await?.into_body();
-        let mut lines = Lines::default();
-        while let Some(frame) = body.frame().await {
-            // Broken off: the machine's process was killed.
-            let Ok(frame) = frame else { break };
-            for line in lines.push(frame.data_ref().map_or(&[], |d| &d[..])) {
-                if let Some(json) = line.strip_prefix("data: ")
-                    && !reader(serde_json::from_str(json)?)
-                {
-                    return Ok(Stream::Enough);
-                }
-            }
-        }
-        Ok(Stream::Ended)
-    };
-    runtime()?.block_on(async {
-        match end {
-            None => read.await,
-            Some(end) => tokio::time::timeout_at(end.into(), read).await.unwrap_or(Ok(Stream::TimedOut)),
-        }
-    })
-}
-
-/// Whole lines of what comes in pieces.
-#[derive(Default)]
-struct Lines(Vec<u8>);
-
-impl Lines {
-    fn push(&mut self, bytes: &[u8]) -> Vec<String> {
-        self.0.extend_from_slice(bytes);
-        let whole = self.0.iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
-        let lines: Vec<u8> = self.0.drain(..whole).collect();
-        String::from_utf8_lossy(&lines).lines().map(str::to_owned).collect()
-    }
 }
 
 #[cfg(test)]

@@ -26,9 +26,10 @@ use vmm::{Bay, Event, Handle, NoAnswer, Pressed};
 use super::events::{Feed, events};
 use super::metrics::{self, HostCounters, Metrics};
 use super::openapi::openapi;
+use super::undo::{undo, undo_disks};
 use super::{
     EjectBody, ErrorBody, InsertBody, KeyBody, LinkBody, LinkedBody, MouseBody, PressedBody, SaveBody,
-    ShutdownBody, StatusBody, TypeBody, UndoBody, UndoDiskBody, UnknownBody,
+    ShutdownBody, StatusBody, TypeBody, UndoDiskBody, UnknownBody,
 };
 use crate::run::ports::{CDROMS, open_diskette, point};
 use crate::run::state::States;
@@ -190,7 +191,7 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
 }
 
 /// The machine ended while it was asked, or has no time for an answer.
-fn gone(e: NoAnswer) -> Failed {
+pub(super) fn gone(e: NoAnswer) -> Failed {
     let status = match e {
         NoAnswer::Gone => StatusCode::GONE,
         NoAnswer::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -459,31 +460,6 @@ async fn eject(State(t): State<Target>, Json(b): Json<EjectBody>) -> Done {
         Ok(done)
     })
     .await
-}
-
-async fn undo_disks(State(t): State<Target>) -> Json<Vec<UndoDiskBody>> {
-    let all = t.undo_disks.into_iter().zip(t.undo.all());
-    Json(all.map(|(d, now)| UndoDiskBody { action: now.into(), ..d }).collect())
-}
-
-async fn undo(State(t): State<Target>, Json(b): Json<UndoBody>) -> Done {
-    let wanted = |d: &UndoDiskBody| b.disk.is_none_or(|n| n == d.disk);
-    let chosen: Vec<usize> = (0..).zip(&t.undo_disks).filter(|(_, d)| wanted(d)).map(|(n, _)| n).collect();
-    if chosen.is_empty() {
-        let which = b.disk.map_or("no disk".into(), |n| format!("no disk {n}"));
-        return Err(refused(format!(
-            "the machine has {which} with an undo disk; start it with --disk IMAGE,undo"
-        )));
-    }
-    if t.machine.phase() == vmm::Phase::Off {
-        return Err(gone(NoAnswer::Gone));
-    }
-    let action = b.action.name();
-    for n in chosen {
-        t.undo.set(n, b.action.into());
-        t.feed.events.tell(Event::Undo { disk: t.undo_disks[n].disk, action });
-    }
-    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn unknowns(State(t): State<Target>) -> Result<Json<Vec<UnknownBody>>, Failed> {

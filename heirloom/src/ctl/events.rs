@@ -53,14 +53,19 @@ pub(super) fn run(name: &str, a: &Args) -> Result<ExitCode> {
         }
         path += &format!("&after={id}");
     }
+    let mut off = false;
     let ended = control::stream(name, &path, end, |e| {
         // What cannot be shown was sent by no machine.
         let json = serde_json::to_value(&e).unwrap_or_default();
+        off |= json["event"] == "off";
         say(&if a.json { json.to_string() } else { line(&e, &json) });
         !a.until.iter().any(|u| json["event"] == u.as_str())
     })?;
     match ended {
         Stream::Enough => Ok(ExitCode::SUCCESS),
+        Stream::Ended if follow && !off => {
+            bail!("{name} is gone and did not say why: its process was killed")
+        }
         Stream::Ended if a.until.is_empty() => Ok(ExitCode::SUCCESS),
         Stream::Ended => bail!("{name} ended before this happened: {}", a.until.join(", ")),
         Stream::TimedOut => {

@@ -71,6 +71,33 @@ fn a_reader_follows_a_machine_to_its_end() {
 }
 
 #[test]
+fn a_machine_that_is_saved_says_so_last() {
+    let _one = alone();
+    let mut vm = idle("control-save");
+    up(&vm);
+    let state = vm.folder().join("state");
+    let refused = vm.ctl(["save", "/nowhere/at.all"]).expect_err("no such folder");
+    assert!(refused.contains("/nowhere/at.all"), "{refused}");
+    let follow = command(vm.folder(), &["ctl", "control-save", "events", "--follow"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("heirloom starts");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    vm.ctl(["save".as_ref(), state.as_os_str()]).expect("it is saved");
+    assert_eq!(vm.wait(60).code(), Some(0), "{}", vm.said());
+    let seen = text(&follow.wait_with_output().expect("the reader ends"));
+    // The last picture may be the first that was drawn.
+    let all = seen.lines().filter_map(|l| l.split_once(' ').map(|(_, e)| e));
+    let last: Vec<&str> = all.rev().filter(|e| !e.starts_with("display ")).take(3).collect();
+    let path = format!("path={state:?}");
+    assert_eq!(
+        last,
+        ["off exit_code=0 reason=\"saved\"", &format!("saved {path}"), &format!("saving {path}")],
+        "{seen}"
+    );
+}
+
+#[test]
 fn the_list_has_all_machines_and_no_orphans() {
     let _one = alone();
     let (vm, folder) = (idle("control-list"), guest_tests::folder("control-list-b"));
@@ -98,9 +125,21 @@ fn the_list_has_all_machines_and_no_orphans() {
         "{all}"
     );
     assert!(list(&["list", "--json"]).contains("\"name\": \"second\""));
-    // A process that is killed leaves its socket.
+    // A process that is killed leaves its socket, and says nothing any more.
+    let follow = command(vm.folder(), &["ctl", "second", "events", "--follow"])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("heirloom starts");
+    std::thread::sleep(std::time::Duration::from_millis(300));
     second.kill().expect("it is there");
     second.wait().expect("it ends");
+    let broken = follow.wait_with_output().expect("the reader ends");
+    assert!(
+        !broken.status.success() && text(&broken).contains("its process was killed"),
+        "{}",
+        text(&broken)
+    );
     assert!(heirloom_folder.join("second.sock").exists());
     let all = list(&["list"]);
     assert!(all.starts_with("control-list ") && all.lines().count() == 1, "{all}");

@@ -333,6 +333,7 @@ fn a_machine_answers_as_documented() {
     }
     let undo: Vec<UndoDiskBody> = serde_json::from_slice(&bed.ask("get", "/v1/undo", None).body).unwrap();
     assert_eq!((undo.len(), undo[0].disk, undo[0].action), (1, 1, UndoAction::Discard));
+    let long = format!("{{\"text\": \"{}\"}}", "x".repeat(3 << 20));
     // The examples of the document: some name files that are not here.
     for (method, path, op) in operations(&document()) {
         let examples = op["requestBody"]["content"]["application/json"]["examples"].clone();
@@ -345,9 +346,10 @@ fn a_machine_answers_as_documented() {
                 (r#"{"no such": "field"}"#, "application/json", 422),
                 ("{", "application/json", 400),
                 ("{}", "text/plain", 415),
+                (long.as_str(), "application/json", 413),
             ] {
                 let a = bed.ask_with(&method, &path, Some(body), kind);
-                assert_eq!(a.status, status, "{path} {body}");
+                assert_eq!(a.status, status, "{path} {}", &body[..body.len().min(80)]);
                 documented(&method, &path, &a);
             }
         }
