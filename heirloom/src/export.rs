@@ -149,10 +149,11 @@ impl Made {
             Ok(()) => self.folder = Some(at.into()),
             Err(_) if at.is_dir() => {}
             Err(e) => {
-                bail!(
-                    "cannot create folder {}: {e}; check that what it lies in exists and is writable",
-                    at.display()
-                )
+                let mend = match e.kind() {
+                    std::io::ErrorKind::AlreadyExists => "choose another name",
+                    _ => "check that what it lies in exists and is writable",
+                };
+                bail!("cannot create folder {}: {e}; {mend}", at.display())
             }
         }
         Ok(())

@@ -216,7 +216,9 @@ pub(crate) const CDROMS: [&str; 4] = ["cdrom", "cdrom2", "cdrom3", "cdrom4"];
 fn drives(s: &MachineSpec, undo: &mut UndoDisks, watch: &Watch) -> Result<[Option<Drive>; 4]> {
     let mut drives = [const { None }; 4];
     for (i, d) in s.disks.iter().enumerate() {
-        let disk = watch.over(&format!("disk{}", i + 1), &d.path, open_disk(d, undo)?);
+        // The file that takes the writes.
+        let file = if d.undo.is_some() { d.undo_file() } else { d.path.clone() };
+        let disk = watch.over(&format!("disk{}", i + 1), &file, open_disk(d, undo)?);
         drives[i] = Some(Drive::Disk { disk });
     }
     // A disc that the machine has to start from must be able to.

@@ -143,6 +143,9 @@ fn a_spec_is_exported_and_what_is_imported_of_that_is_the_same_machine() {
     assert_eq!(out.status.code(), Some(1));
     assert!(said(&out).contains("is there; choose another folder") && said(&out).lines().count() == 1);
     assert_eq!(fs::read(at.join("there/old.vmc")).expect("a configuration"), vmc);
+    let out = heirloom_in(&at, &["export", "old.toml", "--out", "raw.img"]);
+    assert!(out.status.code() == Some(1) && said(&out).contains("raw.img"), "{}", said(&out));
+    assert!(said(&out).contains("choose another name"), "{}", said(&out));
     // What fails leaves nothing.
     fs::write(at.join("bad.toml"), spec.replace("child.vhd", "gone.vhd")).expect("a spec");
     let out = heirloom_in(&at, &["export", "bad.toml", "--out", "nowhere"]);
