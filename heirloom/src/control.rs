@@ -2,7 +2,15 @@
 //!
 //! `docs/control-api.md` describes it for others.
 
+mod client;
+mod events;
+mod metrics;
+mod metrics_help;
+mod openapi;
 mod server;
+#[cfg(test)]
+mod testbed;
+mod undo;
 
 use std::fs;
 use std::io;
@@ -12,12 +20,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+use client::{Lines, runtime};
+pub(crate) use client::{Stream, get, get_within, post, request, stream};
+#[cfg(test)]
+pub(crate) use events::What;
+pub(crate) use events::{EventBody, Feed, NAMES};
+pub(crate) use metrics::HostCounters;
 pub(crate) use server::{Listener, Server, Target};
+pub(crate) use undo::{UndoAction, UndoBody, UndoDiskBody};
 
 use crate::run::state::Frozen;
 
@@ -50,12 +63,13 @@ pub(crate) struct StatusBody {
     #[serde(default)]
     pub(crate) links: Vec<bool>,
     /// Why the machine paused by itself, and what to do about it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
 }
 
 /// What `POST /v1/shutdown` takes, if anything.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ShutdownBody {
     /// Hold the button until the chipset switches off.
     #[serde(default)]
@@ -71,6 +85,7 @@ pub(crate) struct PressedBody {
 
 /// Cable of a network adapter, from 1.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct LinkBody {
     pub(crate) adapter: usize,
     pub(crate) up: bool,
@@ -78,6 +93,7 @@ pub(crate) struct LinkBody {
 
 /// What `POST /v1/save` takes: where the state goes.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SaveBody {
     pub(crate) path: PathBuf,
 }
@@ -98,16 +114,19 @@ pub(crate) struct LinkedBody {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TypeBody {
     pub(crate) text: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct KeyBody {
     pub(crate) chord: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct MouseBody {
     pub(crate) x: i32,
     pub(crate) y: i32,
@@ -120,6 +139,7 @@ pub(crate) struct MouseBody {
 
 /// A medium for a drive: `a`, `b`, `cdrom` (the first CD-ROM drive) or `cdrom2` to `cdrom4`.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct InsertBody {
     pub(crate) drive: String,
     pub(crate) path: PathBuf,
@@ -128,6 +148,7 @@ pub(crate) struct InsertBody {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct EjectBody {
     pub(crate) drive: String,
 }
@@ -145,6 +166,12 @@ pub(crate) struct ErrorBody {
     pub(crate) error: String,
 }
 
+/// The lamps that are lit.
+fn lit(leds: board::Leds) -> Vec<String> {
+    let all = [(leds.scroll, "scroll"), (leds.num, "num"), (leds.caps, "caps")];
+    all.into_iter().filter(|(on, _)| *on).map(|(_, name)| name.to_owned()).collect()
+}
+
 /// Between two strokes of a typed text.
 const PACE: Duration = Duration::from_millis(5);
 
@@ -157,28 +184,30 @@ pub(crate) fn directory() -> PathBuf {
 }
 
 pub(crate) fn socket(name: &str) -> PathBuf {
-    directory().join(format!("{name}.sock"))
+    socket_in(&directory(), name)
+}
+
+fn socket_in(directory: &Path, name: &str) -> PathBuf {
+    directory.join(format!("{name}.sock"))
 }
 
 const MEND_DIRECTORY: &str = "set XDG_RUNTIME_DIR to a directory of your own";
 
 /// Makes the directory, for this user alone. One that belongs to somebody else is not used.
-fn make_directory() -> Result<PathBuf> {
+fn make_directory(d: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
-    let d = directory();
-    match fs::DirBuilder::new().recursive(true).mode(0o700).create(&d) {
+    match fs::DirBuilder::new().recursive(true).mode(0o700).create(d) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
         Err(e) => {
             bail!("cannot create the control directory {}: {e}; {MEND_DIRECTORY}", d.display());
         }
     }
-    let m = fs::symlink_metadata(&d).with_context(|| format!("cannot look at {}", d.display()))?;
+    let m = fs::symlink_metadata(d).with_context(|| format!("cannot look at {}", d.display()))?;
     if !m.is_dir() || m.uid() != rustix::process::getuid().as_raw() {
         bail!("the control directory {} belongs to somebody else; {MEND_DIRECTORY}", d.display());
     }
-    fs::set_permissions(&d, fs::Permissions::from_mode(0o700))?;
-    Ok(d)
+    Ok(fs::set_permissions(d, fs::Permissions::from_mode(0o700))?)
 }
 
 /// Does a machine of this name run?
@@ -207,7 +236,11 @@ fn alive(path: &Path) -> bool {
 
 /// Fails if a machine of this name runs.
 pub(crate) fn free(name: &str) -> Result<()> {
-    if alive(&socket(name)) {
+    free_in(&directory(), name)
+}
+
+fn free_in(directory: &Path, name: &str) -> Result<()> {
+    if alive(&socket_in(directory, name)) {
         bail!("a machine named {name:?} is already running; use --name");
     }
     Ok(())
@@ -215,64 +248,32 @@ pub(crate) fn free(name: &str) -> Result<()> {
 
 /// Names of running machines.
 pub(crate) fn names() -> Result<Vec<String>> {
-    let d = directory();
-    let entries = match fs::read_dir(&d) {
+    names_in(&directory())
+}
+
+fn names_in(d: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(d) {
         Ok(e) => e,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => {
             return Err(e).with_context(|| format!("cannot read the control directory {}", d.display()));
         }
     };
-    let mut names: Vec<String> = entries
-        .filter_map(|e| e.ok()?.file_name().to_str()?.strip_suffix(".sock").map(str::to_owned))
-        .filter(|n| alive(&socket(n)))
-        .collect();
+    let files: Vec<String> = entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
+    files.iter().filter(|f| is_left_over(f)).for_each(|f| drop(fs::remove_file(d.join(f))));
+    let named = |f: &String| f.strip_suffix(".sock").map(str::to_owned);
+    let mut names: Vec<String> = files.iter().filter_map(named).filter(|n| alive(&socket_in(d, n))).collect();
     names.sort();
     Ok(names)
 }
 
-/// Sends one request to a machine; the body of the answer if it is a success, else its error.
-pub(crate) fn request(name: &str, method: &str, path: &str, body: Option<Vec<u8>>) -> Result<Vec<u8>> {
-    // A character of a text to type is four strokes at most.
-    let patience = Duration::from_secs(30) + 4 * PACE * body.as_ref().map_or(0, Vec::len) as u32;
-    let at = socket(name);
-    if !alive(&at) {
-        let running = names().unwrap_or_default();
-        let others =
-            if running.is_empty() { "none is".into() } else { format!("running: {}", running.join(", ")) };
-        bail!("no machine named {name:?} is running ({others})");
-    }
-    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    rt.block_on(async {
-        let stream = tokio::net::UnixStream::connect(&at).await?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let json = body.is_some();
-        let mut r = hyper::Request::builder().method(method).uri(path).header("host", "heirloom");
-        if json {
-            r = r.header("content-type", "application/json");
-        }
-        let request = r.body(Full::new(Bytes::from(body.unwrap_or_default())))?;
-        let answer = tokio::time::timeout(patience, sender.send_request(request))
-            .await
-            .with_context(|| format!("machine {name:?} does not answer"))??;
-        let status = answer.status();
-        let bytes = answer.into_body().collect().await?.to_bytes().to_vec();
-        if status.is_success() {
-            return Ok(bytes);
-        }
-        match serde_json::from_slice::<ErrorBody>(&bytes) {
-            Ok(e) => bail!("{}", e.error),
-            Err(_) => bail!("machine {name:?} answered {status} to {method} {path}"),
-        }
-    })
+/// A socket that has no name yet (`NAME.PID.new`), of a process that was killed before it had one?
+fn is_left_over(file: &str) -> bool {
+    let pid =
+        file.strip_suffix(".new").and_then(|f| f.rsplit_once('.')).and_then(|(_, pid)| pid.parse().ok());
+    let process = pid.and_then(rustix::process::Pid::from_raw);
+    process.is_some_and(|p| rustix::process::test_kill_process(p) == Err(rustix::io::Errno::SRCH))
 }
 
-pub(crate) fn get<T: DeserializeOwned>(name: &str, path: &str) -> Result<T> {
-    Ok(serde_json::from_slice(&request(name, "GET", path, None)?)?)
-}
-
-pub(crate) fn post<T: Serialize>(name: &str, path: &str, body: &T) -> Result<Vec<u8>> {
-    request(name, "POST", path, Some(serde_json::to_vec(body)?))
-}
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! `heirloom ctl NAME ...`: the control socket's client.
 
+mod events;
 mod shutdown;
 
 use std::path::PathBuf;
@@ -11,14 +12,14 @@ use clap::Subcommand;
 use crate::Usage;
 use crate::control::{
     self, EjectBody, InsertBody, KeyBody, LinkBody, LinkedBody, MouseBody, SaveBody, SnapshotBody,
-    StatusBody, TypeBody, UnknownBody,
+    StatusBody, TypeBody, UndoAction, UndoBody, UndoDiskBody, UnknownBody,
 };
 use crate::doctor::say;
 use crate::run::state::{Frozen, partial};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  heirloom ctl accounts screenshot now.png\n  heirloom ctl accounts key ctrl-alt-del\n  heirloom ctl accounts type 'hello\\n'\n  heirloom ctl accounts insert a drivers.img\n  heirloom ctl accounts shutdown --timeout 120"
+    after_help = "Examples:\n  heirloom ctl accounts screenshot now.png\n  heirloom ctl accounts key ctrl-alt-del\n  heirloom ctl accounts type 'hello\\n'\n  heirloom ctl accounts insert a drivers.img\n  heirloom ctl accounts events --until off --json\n  heirloom ctl accounts shutdown --timeout 120"
 )]
 pub(crate) struct Args {
     /// The machine's name (see `heirloom list`)
@@ -84,8 +85,22 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// Say what becomes of undo disks when the machine is off, or list them
+    Undo {
+        action: Option<UndoAction>,
+        /// Of this disk alone, from 1 in the order of the spec
+        #[arg(long, requires = "action")]
+        disk: Option<usize>,
+        /// Print the list as JSON
+        #[arg(long, conflicts_with = "action")]
+        json: bool,
+    },
+    /// Show what happened to the machine, and what happens
+    Events(events::Args),
     /// Show counters in Prometheus text format
     Metrics,
+    /// Print the OpenAPI document of the control socket
+    Openapi,
 }
 
 pub(crate) fn run(a: Args) -> Result<ExitCode> {
@@ -189,6 +204,28 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
                     say("every access so far met a register");
                 }
             }
+        }
+        What::Undo { action: Some(action), disk, .. } => {
+            drop(control::post(name, "/v1/undo", &UndoBody { disk, action })?);
+        }
+        What::Undo { json, .. } => {
+            let all: Vec<UndoDiskBody> = control::get(name, "/v1/undo")?;
+            if json {
+                say(&serde_json::to_string_pretty(&all)?);
+            } else {
+                for d in &all {
+                    let (image, file) = (d.image.display(), d.undo_file.display());
+                    say(&format!("disk {}: {} {file}, over {image}", d.disk, d.action.name()));
+                }
+                if all.is_empty() {
+                    say("no disk has an undo disk");
+                }
+            }
+        }
+        What::Events(a) => return events::run(name, &a),
+        What::Openapi => {
+            let text = control::request(name, "GET", "/v1/openapi.json", None)?;
+            say(String::from_utf8_lossy(&text).trim_end());
         }
         What::Metrics => {
             let text = control::request(name, "GET", "/v1/metrics", None)?;

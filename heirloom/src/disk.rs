@@ -175,7 +175,9 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
 }
 
 /// Does something that takes a while.
-fn with_bar<T>(work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<T, DiskError>) -> Result<T, DiskError> {
+pub(crate) fn with_bar<T>(
+    work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<T, DiskError>,
+) -> Result<T, DiskError> {
     let mut bar = Bar::new();
     let done = work(&mut |done, total| bar.show(done, total));
     bar.clear();

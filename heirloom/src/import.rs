@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
 use vmm::spec;
-use vmm::spec::vmc::{self, Drive};
+use vmm::spec::vmc;
 
 use crate::doctor::say;
 
@@ -31,8 +31,8 @@ pub(crate) fn run(a: &Args) -> Result<ExitCode> {
     };
     let (old, new) = (folder(&a.vmc), folder(&to));
     let mut missing = Vec::new();
-    let text = v.to_spec(&machine_name(&a.vmc), |d| {
-        let (file, there) = find(d, &old);
+    let text = v.to_spec(&machine_name(&a.vmc), |absolute, relative| {
+        let (file, there) = find(absolute, relative, &old);
         if !there {
             missing.push(file.display().to_string());
         }
@@ -64,7 +64,7 @@ pub(crate) fn run(a: &Args) -> Result<ExitCode> {
 }
 
 /// The file's name, if a machine may have it.
-fn machine_name(path: &Path) -> String {
+pub(crate) fn machine_name(path: &Path) -> String {
     let stem = path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
     let name: String =
         stem.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
@@ -72,16 +72,16 @@ fn machine_name(path: &Path) -> String {
 }
 
 /// Where a drive's file is: by its relative path, its absolute one, or its name beside the configuration. False: nowhere.
-fn find(d: &Drive, folder: &Path) -> (PathBuf, bool) {
+fn find(absolute: &str, relative: &str, folder: &Path) -> (PathBuf, bool) {
     let native = |p: &str| if cfg!(windows) { p.to_owned() } else { p.replace('\\', "/") };
     let clean = |p: &str| native(p).trim_start_matches("./").to_owned();
     let last = |p: &str| p.rsplit(['\\', '/']).next().unwrap_or_default().to_owned();
-    let relative = (!d.relative.is_empty()).then(|| folder.join(clean(&d.relative)));
-    let absolute = (!d.absolute.is_empty()).then(|| PathBuf::from(native(&d.absolute)));
-    let beside = [&d.absolute, &d.relative].map(|p| folder.join(last(p)));
-    let all: Vec<PathBuf> = relative.into_iter().chain(absolute).chain(beside).collect();
+    let near = (!relative.is_empty()).then(|| folder.join(clean(relative)));
+    let far = (!absolute.is_empty()).then(|| PathBuf::from(native(absolute)));
+    let beside = [absolute, relative].map(|p| folder.join(last(p)));
+    let all: Vec<PathBuf> = near.into_iter().chain(far).chain(beside).collect();
     match all.iter().find(|p| p.is_file()) {
         Some(p) => (p.clone(), true),
-        None => (folder.join(last(if d.absolute.is_empty() { &d.relative } else { &d.absolute })), false),
+        None => (folder.join(last(if absolute.is_empty() { relative } else { absolute })), false),
     }
 }

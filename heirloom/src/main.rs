@@ -5,6 +5,7 @@ mod control;
 mod ctl;
 mod disk;
 mod doctor;
+mod export;
 mod import;
 mod list;
 mod run;
@@ -36,6 +37,8 @@ enum Sub {
     Disk(disk::Args),
     /// Make a spec of a machine of Virtual PC (.vmc)
     Import(import::Args),
+    /// Make a configuration for Virtual PC (.vmc), with VHDs, of a spec
+    Export(export::Args),
     /// List running machines
     List(list::Args),
     /// Say what this host can do for Heirloom, and what to mend
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Sub::Ctl(a) => ctl::run(a),
         Sub::Disk(a) => disk::run(a),
         Sub::Import(a) => import::run(&a),
+        Sub::Export(a) => export::run(&a),
         Sub::List(a) => list::run(&a),
         Sub::Doctor(a) => doctor::run(&a),
     };
@@ -106,7 +110,9 @@ fn one_line(e: &anyhow::Error) -> String {
 }
 
 fn log_to_stderr() {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::prelude::*;
+    use tracing_subscriber::{EnvFilter, fmt};
     let filter = EnvFilter::try_from_env("HEIRLOOM_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    let log = fmt::layer().with_writer(std::io::stderr).without_time().with_filter(filter);
+    tracing_subscriber::registry().with(log).with(run::notices::layer()).init();
 }

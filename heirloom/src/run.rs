@@ -1,11 +1,13 @@
 //! `heirloom run`: builds a machine from a spec file and flags, runs it in this process until it is off.
 
+pub(crate) mod notices;
 pub(crate) mod ports;
 pub(crate) mod state;
-mod undo;
+pub(crate) mod undo;
+pub(crate) mod watched;
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -17,10 +19,11 @@ use vmm::spec::{
     self, AudioSpec, DiskSpec, DisplaySpec, EngineSpec, FloppySpec, MachineSpec, NetSpec, ParallelSpec,
     SerialSpec,
 };
-use vmm::{BootFile, BuildError, Choice, ClockKind, LinuxBoot, Machine, Outcome, Parts};
+use vmm::{BootFile, BuildError, Choice, ClockKind, Event, Events, LinuxBoot, Machine, Outcome, Parts};
 
 use self::state::{Resumed, States};
-use crate::control::{Server, Target};
+use self::watched::Watch;
+use crate::control::{Feed, Server, Target, UndoDiskBody};
 use crate::terminal::Raw;
 use crate::{Usage, control, doctor};
 
@@ -145,6 +148,16 @@ pub(crate) enum End {
 }
 
 impl End {
+    /// As events name it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Expected => "expected",
+            Self::TimedOut => "timeout",
+            Self::Signal => "signal",
+        }
+    }
+
     fn from_u8(v: u8) -> Self {
         [Self::Guest, Self::Expected, Self::TimedOut, Self::Signal][usize::from(v & 3)]
     }
@@ -206,10 +219,13 @@ pub(crate) fn run(a: Args, begun: Instant) -> Result<ExitCode> {
     let frame = Frame::new();
     let ender = Ender::default();
     let link = ports::Link::default();
+    let events = parts.events.clone();
+    notices::tell_to(events.clone());
+    let watch = Watch::new(events.clone());
 
     let saved = resumed.as_ref().map_or_else(Vec::new, |r| r.disks.clone());
-    let opened = ports::open(&spec, &frame, &link, &ender, expect.as_deref(), saved)?;
-    let ports::Opened { ports, cdroms, terminal, viewers, control, undo } = opened;
+    let opened = ports::open(&spec, &frame, &link, &ender, expect.as_deref(), saved, &watch)?;
+    let ports::Opened { ports, cdroms, terminal, viewers, control, undo, counters } = opened;
     let mut machine = Machine::build(&parts, ports).map_err(|e| explain(e, &spec))?;
     if let Some(r) = resumed {
         r.into_machine(&mut machine, spec.clock)?;
@@ -217,7 +233,7 @@ pub(crate) fn run(a: Args, begun: Instant) -> Result<ExitCode> {
     if let Some(ns) = stop_after {
         machine.stop_after(ns);
     }
-    let states = States::new(&spec);
+    let states = States::new(&spec, watch.clone());
     let ready = Arc::new(OnceLock::new());
     let handle = machine.handle();
     link.connect(handle.clone());
@@ -229,6 +245,11 @@ pub(crate) fn run(a: Args, begun: Instant) -> Result<ExitCode> {
         pointer: Arc::clone(&pointer),
         cdroms,
         states: states.clone(),
+        undo_disks: undo_disks(&spec),
+        undo: undo.actions(),
+        feed: Feed::new(events.clone()),
+        watch,
+        counters,
         ready: Arc::clone(&ready),
     };
     let server = Server::start(control, target)?;
@@ -254,39 +275,76 @@ pub(crate) fn run(a: Args, begun: Instant) -> Result<ExitCode> {
         // The machine goes on with them.
         Ok(Outcome::Saved) => {
             undo.keep();
-            states.finish()
+            states.finish().map(|file| {
+                if let Some(path) = file {
+                    events.tell(Event::Saved { path });
+                }
+            })
         }
         _ => undo.close(matches!(outcome, Ok(Outcome::PoweredOff)) && ender.why() != End::TimedOut),
     };
-    // Last: the name is free once the disks are.
-    drop(server);
     drop(terminal);
-    if let Some(file) = &screenshot {
+    let shot = screenshot.map_or(Ok(()), |file| {
         let (mode, px) = frame.snapshot();
-        write_png(file, mode, &px)?;
-    }
+        write_png(&file, mode, &px)
+    });
     let (guest_ns, instructions) = handle.progress();
     if stats {
         doctor::say(&format!("guest time {guest_ns} ns, {instructions} instructions"));
     }
-    let outcome = outcome.context("the machine failed")?;
-    undone?;
-    match (outcome, ender.why()) {
-        (Outcome::Crashed { report }, _) => {
+    let outcome = shot
+        .map_err(anyhow::Error::from)
+        .and_then(|()| outcome.context("the machine failed"))
+        .and_then(|o| undone.map(|()| o));
+    let reason = match &outcome {
+        Ok(Outcome::PoweredOff) if ender.why() == End::Guest => match stop_after {
+            _ if switched_off(&events) => "guest",
+            Some(ns) if guest_ns >= ns => "stop-after",
+            _ => "user",
+        },
+        Ok(Outcome::PoweredOff) => ender.why().name(),
+        Ok(Outcome::Saved) => "saved",
+        Ok(Outcome::Crashed { .. }) => "crashed",
+        Err(_) => "failed",
+    };
+    let exit_code = match (&outcome, ender.why()) {
+        (Err(_), _) => 1,
+        (Ok(Outcome::Crashed { report }), _) => {
             eprintln!("heirloom: the guest crashed: {report}");
-            Ok(ExitCode::from(3))
+            3
         }
-        (Outcome::Saved, _) => Ok(ExitCode::SUCCESS),
-        (Outcome::PoweredOff, End::TimedOut) => {
+        (Ok(Outcome::Saved), _) => 0,
+        (Ok(Outcome::PoweredOff), End::TimedOut) => {
             eprintln!("heirloom: time-out after {} s", timeout.unwrap_or(0));
-            Ok(ExitCode::from(124))
+            124
         }
-        (Outcome::PoweredOff, End::Guest | End::Signal) if let Some(want) = &expect => {
+        (Ok(Outcome::PoweredOff), End::Guest | End::Signal) if let Some(want) = &expect => {
             eprintln!("heirloom: the machine was powered off before {want:?} came on COM1");
-            Ok(ExitCode::from(1))
+            1
         }
-        (Outcome::PoweredOff, _) => Ok(ExitCode::SUCCESS),
-    }
+        (Ok(Outcome::PoweredOff), _) => 0,
+    };
+    events.tell(Event::Off { reason, exit_code });
+    events.close();
+    // Last: the name is free once the disks are.
+    drop(server);
+    outcome.map(|_| ExitCode::from(exit_code))
+}
+
+/// Was that the guest's doing, just now?
+fn switched_off(events: &Events) -> bool {
+    const LATELY: u64 = 32;
+    let last = events.after(events.last().saturating_sub(LATELY), LATELY as usize);
+    last.records.iter().any(|r| matches!(r.event, Event::SwitchedOff { .. }))
+}
+
+/// The disks that have an undo disk, for who asks.
+fn undo_disks(s: &MachineSpec) -> Vec<UndoDiskBody> {
+    let of = |(n, d): (usize, &DiskSpec)| {
+        let action = d.undo?.into();
+        Some(UndoDiskBody { disk: n, image: d.path.clone(), undo_file: d.undo_file(), action })
+    };
+    (1..).zip(&s.disks).filter_map(of).collect()
 }
 
 /// Adds what the machine does not know: the file's name, what to do.
@@ -306,19 +364,20 @@ fn explain(e: BuildError, s: &MachineSpec) -> anyhow::Error {
     }
 }
 
+/// A spec file. Paths in it are relative to it.
+pub(crate) fn read_spec(p: &Path) -> Result<MachineSpec> {
+    let text = std::fs::read_to_string(p)
+        .map_err(|e| Usage(format!("cannot read spec {}: {e}; check the path", p.display())))?;
+    let mut s = MachineSpec::parse(&text, &p.display().to_string())?;
+    s.rebase(&p.parent().map(PathBuf::from).unwrap_or_default());
+    Ok(s)
+}
+
 /// The spec file with the flags laid over it.
 fn resolve(a: Args) -> Result<MachineSpec> {
     let mut s = match &a.spec {
         None => MachineSpec::default(),
-        Some(p) => {
-            let text = std::fs::read_to_string(p)
-                .map_err(|e| Usage(format!("cannot read spec {}: {e}; check the path", p.display())))?;
-            let mut s = MachineSpec::parse(&text, &p.display().to_string())?;
-            // Paths in a spec are relative to it.
-            let base = p.parent().map(PathBuf::from).unwrap_or_default();
-            s.rebase(&base);
-            s
-        }
+        Some(p) => read_spec(p)?,
     };
     fn lay<T>(to: &mut T, from: Option<T>) {
         if let Some(v) = from {
@@ -406,6 +465,7 @@ fn parts(s: &MachineSpec) -> Result<Parts> {
         vram_mib: s.video_mib,
         uuid: uuid(&s.name),
         macs: spec::macs(&s.name, &s.nets),
+        events: Events::default(),
     })
 }
 
@@ -437,10 +497,10 @@ fn start_seconds(clock: ClockKind) -> u64 {
 
 /// Shows viewers the lamps of the keyboard.
 fn show_lamps(machine: &vmm::Handle, frame: Frame) -> Result<()> {
-    let events = machine.events();
+    let events = machine.events().follow();
     std::thread::Builder::new().name("lamps".into()).spawn(move || {
-        for e in events {
-            if let vmm::Event::Leds(leds) = e {
+        for r in events {
+            if let Event::Leds(leds) = r.event {
                 frame.set_leds(leds);
             }
         }

@@ -1,13 +1,15 @@
 //! How an embedder talks to a running machine.
 
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use board::{HostEvent, Key, Lamps, Leds, Media, Pointer, SlotId};
+use board::{HostEvent, Key, Lamps, Leds, Media, Pointer, Scanout, SlotId, VideoMode};
 
 use crate::board_map::Roles;
+use crate::events::{Event, Events};
 use crate::mailbox::{Mailbox, Message};
 use crate::snapshot::live::Live;
 use crate::snapshot::{SaveError, StateSink};
@@ -65,17 +67,6 @@ pub struct NotFrozen {
     pub why: String,
     /// The old one, if it can still be used.
     pub disk: Option<Box<dyn board::Disk>>,
-}
-
-/// What a machine tells its embedder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    Phase(Phase),
-    /// The processor stopped with interrupts off: only a reset gets it going.
-    Dead,
-    Reset,
-    /// The guest lit other lamps of the keyboard.
-    Leds(Leds),
 }
 
 /// What pressing the power button led to.
@@ -179,7 +170,7 @@ pub(crate) struct Shared {
     pub(crate) phase: AtomicU8,
     pub(crate) guest_ns: AtomicU64,
     pub(crate) instructions: AtomicU64,
-    pub(crate) events: Mutex<Vec<Sender<Event>>>,
+    pub(crate) events: Events,
     /// The keyboard's lamps.
     pub(crate) leds: AtomicU8,
     /// Adapters with a message in the mailbox.
@@ -189,12 +180,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn set_phase(&self, p: Phase) {
         self.phase.store(p as u8, Ordering::Relaxed);
-        self.tell(&Event::Phase(p));
-    }
-
-    pub(crate) fn tell(&self, e: &Event) {
-        let mut all = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|s| s.send(e.clone()).is_ok());
+        self.events.tell(Event::Phase(p));
     }
 }
 
@@ -204,7 +190,32 @@ pub(crate) struct Lit(pub(crate) Arc<Shared>);
 impl Lamps for Lit {
     fn show(&mut self, leds: Leds) {
         self.0.leds.store(leds.into_bits(), Ordering::Relaxed);
-        self.0.tell(&Event::Leds(leds));
+        self.0.events.tell(Event::Leds(leds));
+    }
+}
+
+/// A display whose changes of size are told.
+pub(crate) struct Seen {
+    pub(crate) display: Box<dyn Scanout>,
+    pub(crate) events: Events,
+}
+
+impl Scanout for Seen {
+    fn mode(&mut self, m: VideoMode) {
+        self.events.tell(Event::Display(m));
+        self.display.mode(m);
+    }
+
+    fn rows(&mut self, y: Range<u32>, px: &[u32]) {
+        self.display.rows(y, px);
+    }
+
+    fn frame(&mut self) {
+        self.display.frame();
+    }
+
+    fn wanted(&self) -> bool {
+        self.display.wanted()
     }
 }
 
@@ -379,11 +390,9 @@ impl Handle {
         self.put(Message::Network(n))
     }
 
-    /// Everything that happens from now on.
-    pub fn events(&self) -> mpsc::Receiver<Event> {
-        let (tx, rx) = mpsc::channel();
-        self.shared.events.lock().unwrap_or_else(PoisonError::into_inner).push(tx);
-        rx
+    /// What happened to the machine, and what will.
+    pub fn events(&self) -> Events {
+        self.shared.events.clone()
     }
 
     /// Guest nanoseconds and instructions as of the last look; also after the machine ended.

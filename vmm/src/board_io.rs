@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use board::{
-    At, CONFIG_ADDRESS, CONFIG_DATA, Cx, Decode, Decoder, Device, DiskDone, Effects, Hit, HostEvent, HostJob,
-    IntCtl, Lines, Moment, NoDma, Power, Reset, SlotId, Tick, Width, Win,
+    At, CONFIG_ADDRESS, CONFIG_DATA, Cx, Decode, Decoder, Device, DiskDone, DiskOp, Effects, Hit, HostEvent,
+    HostJob, IntCtl, Lines, Moment, NoDma, Power, Reset, SlotId, Tick, Width, Win,
 };
 use devices::chipset::piix4::isa::Piix4Isa;
 use devices::isa::i8237::I8237;
@@ -17,8 +17,10 @@ use devices::isa::i8259::I8259;
 use hv_vcpu::{CpuidTable, GuestIo, Kicker};
 use ram::GuestRam;
 
+use crate::api::Bay;
 use crate::clock::{Clock, ClockKind};
 use crate::disks::Disks;
+use crate::events::{Event, Events};
 
 // Chips that are called in the middle of instructions or of other chips' calls are concrete fields; the rest is boxed.
 const PIC: usize = 0;
@@ -74,6 +76,7 @@ pub(crate) struct Board {
     /// When the run loop wants to look at something.
     look_at: Option<Tick>,
     stats: Stats,
+    events: Events,
 }
 
 #[derive(Default)]
@@ -107,7 +110,7 @@ impl Board {
         SlotId((n + FIRST_CHIP) as u16)
     }
 
-    pub(crate) fn new(ram: Arc<GuestRam>, clock: Clock, disks: Disks, built: Built) -> Self {
+    pub(crate) fn new(ram: Arc<GuestRam>, clock: Clock, disks: Disks, built: Built, events: Events) -> Self {
         let Built { pic, dma, isa, chips, places, lines, lazy } = built;
         let mut b = Self {
             ram,
@@ -136,6 +139,7 @@ impl Board {
             restoring: false,
             look_at: None,
             stats: Stats::default(),
+            events,
         };
         for (slot, win, to) in places {
             b.put(slot, win, Some(to));
@@ -177,9 +181,9 @@ impl Board {
         self.config_address
     }
 
-    /// The run loop looks at something at this guest time.
+    /// The run loop looks at something at this guest time, or before.
     pub(crate) fn set_look_at(&mut self, at: Tick) {
-        self.look_at = Some(at);
+        self.look_at = Some(self.look_at.map_or(at, |other| other.min(at)));
     }
 
     pub(crate) fn device_mut(&mut self, slot: SlotId) -> &mut dyn Device {
@@ -304,6 +308,9 @@ impl Board {
 
     fn start(&mut self, slot: SlotId, job: HostJob) {
         let HostJob::Disk(job) = job;
+        if job.op == DiskOp::Eject {
+            self.events.tell(Event::EjectedByGuest(Bay::Cdrom(job.unit)));
+        }
         if let Some(done) = self.disks.submit(slot, job, &self.ram) {
             self.answer(slot, done);
         }

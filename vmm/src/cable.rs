@@ -5,9 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use board::NetPort;
 
+use crate::events::{Event, Events};
+
 /// What the machine knows of a cable whose port the adapter holds.
 #[derive(Debug, Default)]
 pub(crate) struct Plug {
+    adapter: usize,
+    events: Events,
     /// Pulled out by [`crate::Handle::set_link`].
     out: AtomicBool,
     /// The adapter had a link when it last looked.
@@ -15,6 +19,10 @@ pub(crate) struct Plug {
 }
 
 impl Plug {
+    pub(crate) fn new(adapter: usize, events: Events) -> Self {
+        Self { adapter, events, ..Self::default() }
+    }
+
     pub(crate) fn pull(&self, out: bool) {
         self.out.store(out, Ordering::Relaxed);
     }
@@ -67,7 +75,9 @@ impl NetPort for Cable {
 
     fn link(&self) -> bool {
         let link = !self.is_out() && self.port.link();
-        self.plug.link.store(link, Ordering::Relaxed);
+        if self.plug.link.swap(link, Ordering::Relaxed) != link {
+            self.plug.events.tell(Event::Link { adapter: self.plug.adapter, up: link });
+        }
         link
     }
 }

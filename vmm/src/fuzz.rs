@@ -244,12 +244,15 @@ pub fn board(bytes: &[u8]) {
 /// Any bytes as a configuration of Virtual PC: is it one?
 pub fn vmc(bytes: &[u8]) -> bool {
     let Ok(v) = crate::spec::vmc::read(bytes) else { return false };
-    let text = v.to_spec("fuzz", |d| d.relative.clone());
+    let text = v.to_spec("fuzz", |_, relative| relative.to_owned());
     // It may be of no machine that can be made, but never of no text.
     if let Err(f) = crate::spec::MachineSpec::parse(&text, "fuzz.toml") {
         assert!(!f.to_string().contains("TOML"), "{text}: {f}");
     }
     drop(v.notes());
+    // What is written of it is read as the same, but for what has no equal.
+    let again = crate::spec::vmc::read(&v.write());
+    assert_eq!(again, Ok(crate::spec::vmc::Vmc { left: Vec::new(), ..v }));
     true
 }
 

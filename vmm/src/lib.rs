@@ -14,6 +14,7 @@ mod cable;
 mod clock;
 mod disks;
 mod engine;
+mod events;
 pub mod floppy;
 pub mod fuzz;
 mod linux;
@@ -24,10 +25,11 @@ pub mod snapshot;
 pub mod spec;
 
 pub use api::{
-    Bay, Command, Event, FreezeDisks, Handle, NoAnswer, NotFrozen, Outcome, Phase, Pressed, Status, Unknown,
+    Bay, Command, FreezeDisks, Handle, NoAnswer, NotFrozen, Outcome, Phase, Pressed, Status, Unknown,
 };
 pub use clock::ClockKind;
 pub use engine::{Choice, Engine, EngineReport, engines, pick};
+pub use events::{Batch, DiskTrouble, Event, Events, Follow, KEPT, Record};
 pub use firmware::BootFile;
 pub use floppy::FloppyError;
 pub use linux::LinuxBoot;

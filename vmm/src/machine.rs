@@ -8,7 +8,7 @@ use devices::isa::i82077::media::DriveKind;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Unavailable, Vcpu};
 use ram::{GuestRam, RamError};
 
-use crate::api::{Handle, Lit, Phase, Saving, Shared};
+use crate::api::{Handle, Lit, Phase, Saving, Seen, Shared};
 use crate::board_io::Board;
 use crate::board_map::{self, Roles};
 use crate::cable::{Cable, Plug};
@@ -17,6 +17,7 @@ use crate::disks::{Disks, Unit};
 use cpu::Software;
 
 use crate::engine::{self, Choice, Engine};
+use crate::events::Events;
 use crate::floppy::{self, FLOPPIES, FloppyError};
 use crate::linux::{LinuxBoot, LinuxError};
 use crate::mailbox::Mailbox;
@@ -92,6 +93,8 @@ pub struct Parts {
     pub uuid: [u8; 16],
     /// Addresses of the network adapters.
     pub macs: [[u8; 6]; NETS_MOST],
+    /// Where the machine tells what happens to it.
+    pub events: Events,
 }
 
 impl Default for Parts {
@@ -109,6 +112,7 @@ impl Default for Parts {
             vram_mib: 4,
             uuid: *b"heirloom-default",
             macs: spec::macs("heirloom", &[]),
+            events: Events::default(),
         }
     }
 }
@@ -162,6 +166,10 @@ pub struct Machine {
     pub(crate) keys_down: Vec<Key>,
     /// Shows execute disable.
     pub(crate) nx: bool,
+    /// The power button was pressed, and the guest has not taken note of it.
+    pub(crate) button_waits: bool,
+    /// The embedder has the power switched off then.
+    pub(crate) stop_at: Option<board::Tick>,
     /// A state that is to be saved as soon as it can be.
     pub(crate) saving: Option<Saving>,
     /// Cables of the network adapters.
@@ -244,12 +252,13 @@ impl Machine {
             diskettes.extend(medium.map(|d| (n, Unit::new(d, floppy_name(n), OnError::default()))));
         }
         let removable = found.each_ref().map(|f| matches!(f, Some(board_map::Found::Cdrom(_))));
-        let shared: Arc<Shared> = Arc::default();
+        let events = parts.events.clone();
+        let shared = Arc::new(Shared { events: events.clone(), ..Shared::default() });
         let mut plugs = [const { None }; NETS_MOST];
         let mut cables = [const { None }; NETS_MOST];
         for (n, port) in net.into_iter().enumerate() {
             let Some(port) = port else { continue };
-            let plug: Arc<Plug> = Arc::default();
+            let plug = Arc::new(Plug::new(n, events.clone()));
             cables[n] = Some(Box::new(Cable::new(port, plug.clone())) as Box<dyn NetPort>);
             plugs[n] = Some(plug);
         }
@@ -260,7 +269,7 @@ impl Machine {
             net: cables,
             parallel,
             sound,
-            display,
+            display: Box::new(Seen { display, events: events.clone() }),
             lamps: Box::new(Lit(shared.clone())),
         };
         let (built, roles) = board_map::build(parts, &ram, outside);
@@ -270,7 +279,8 @@ impl Machine {
                 disks.insert(slot, n, unit).map_err(BuildError::DiskThread)?;
             }
         }
-        let mut board = Board::new(ram.clone(), Clock::new(parts.clock, engine.keeps_tsc()), disks, built);
+        let clock = Clock::new(parts.clock, engine.keeps_tsc());
+        let mut board = Board::new(ram.clone(), clock, disks, built, events);
         board.wire_rtc(roles.pm);
 
         let cpuid = CpuidTable::pentium4(parts.nx);
@@ -294,6 +304,8 @@ impl Machine {
             floppies: floppy_specs.map(|f| f.map(|f| f.kind)),
             keys_down: Vec::new(),
             nx: parts.nx,
+            button_waits: false,
+            stop_at: None,
             saving: None,
             plugs,
             shadow: parts.bios.as_deref().map(board_map::low_image),
@@ -318,6 +330,7 @@ impl Machine {
 
     /// Switches the power off after so much guest time; to be called before the run.
     pub fn stop_after(&mut self, guest_ns: u64) {
+        self.stop_at = Some(guest_ns);
         self.board.set_off_at(guest_ns);
     }
 

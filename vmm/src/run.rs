@@ -6,8 +6,9 @@ use board::{At, Disk, HostEvent, Key, Leds, Media, Moment, Power, Reset, SlotId,
 use devices::chipset::piix4::pm;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Stop};
 
-use crate::api::{Bay, Command, Event, Outcome, Phase, Pressed, SaveTo, Status, Unknown};
+use crate::api::{Bay, Command, Outcome, Phase, Pressed, SaveTo, Status, Unknown};
 use crate::disks::Unit;
+use crate::events::Event;
 use crate::floppy;
 use crate::machine::{self, Machine};
 use crate::mailbox::Message;
@@ -99,7 +100,13 @@ impl Machine {
             Phase::Built | Phase::Paused | Phase::Off => self.board.clock.stop(),
         }
         self.phase = p;
+        self.note_progress();
         self.shared.set_phase(p);
+    }
+
+    fn tell(&mut self, e: Event) {
+        self.note_progress();
+        self.shared.events.tell(e);
     }
 
     fn run_on(&mut self) -> Result<Outcome, RunError> {
@@ -119,6 +126,7 @@ impl Machine {
             if self.board.ram.fetch_failed() {
                 return Err(RunError::Memory);
             }
+            self.look_at_button();
             self.keep_time_of_day();
             self.board.fire_due();
             if let Next::End(o) = self.power()? {
@@ -139,12 +147,16 @@ impl Machine {
                 Stop::Halted => self.sleep(),
                 Stop::HaltedForGood => {
                     if !std::mem::replace(&mut dead, true) {
-                        self.shared.tell(&Event::Dead);
+                        self.tell(Event::Stuck);
                     }
                     self.sleep();
                 }
-                Stop::TripleFault if self.deliberate_shutdown() => self.restart(Reset::Hard)?,
-                Stop::TripleFault => return Ok(Outcome::Crashed { report: self.crash_report() }),
+                Stop::TripleFault if self.deliberate_shutdown() => self.restart(Reset::Hard, true)?,
+                Stop::TripleFault => {
+                    let report = self.crash_report();
+                    self.tell(Event::TripleFault { report: report.clone() });
+                    return Ok(Outcome::Crashed { report });
+                }
             }
             dead &= stop == Stop::HaltedForGood;
         }
@@ -225,21 +237,37 @@ impl Machine {
     fn power(&mut self) -> Result<Next, RunError> {
         match self.board.take_power() {
             None => {}
-            Some(Power::Off | Power::S4) => return Ok(Next::End(Outcome::PoweredOff)),
-            Some(Power::Reset) => self.restart(Reset::Hard)?,
-            Some(Power::Init) => self.init_cpu()?,
-            Some(Power::S1) => self.asleep = true,
-            Some(Power::Wake) => self.asleep = false,
+            Some(p @ (Power::Off | Power::S4)) => {
+                if self.stop_at.is_none_or(|at| self.board.clock.now() < at) {
+                    self.tell(Event::SwitchedOff { hibernated: p == Power::S4 });
+                }
+                return Ok(Next::End(Outcome::PoweredOff));
+            }
+            Some(Power::Reset) => self.restart(Reset::Hard, true)?,
+            Some(Power::Init) => {
+                // With a shutdown code it is a 286 system that leaves protected mode.
+                if self.cmos_shutdown_code() == 0 {
+                    self.tell(Event::Reset { by_guest: true });
+                }
+                self.init_cpu()?;
+            }
+            Some(p @ (Power::S1 | Power::Wake)) => {
+                let asleep = p == Power::S1;
+                if std::mem::replace(&mut self.asleep, asleep) != asleep {
+                    self.tell(if asleep { Event::Asleep } else { Event::Awake });
+                }
+            }
         }
         Ok(Next::Go)
     }
 
-    fn restart(&mut self, kind: Reset) -> Result<(), RunError> {
+    fn restart(&mut self, kind: Reset, by_guest: bool) -> Result<(), RunError> {
         self.asleep = false;
+        self.button_waits = false;
         self.board.reset(kind);
         self.shadow_bios();
         self.init_cpu()?;
-        self.shared.tell(&Event::Reset);
+        self.tell(Event::Reset { by_guest });
         Ok(())
     }
 
@@ -266,7 +294,9 @@ impl Machine {
     }
 
     fn note_progress(&mut self) {
-        self.shared.guest_ns.store(self.board.clock.now(), Ordering::Relaxed);
+        let now = self.board.clock.now();
+        self.shared.guest_ns.store(now, Ordering::Relaxed);
+        self.shared.events.set_guest_ns(now);
         self.shared.instructions.store(self.board.clock.instructions(), Ordering::Relaxed);
     }
 
@@ -315,7 +345,7 @@ impl Machine {
                 done.send(()).ok();
             }
             Command::Reset(done) => {
-                self.restart(Reset::Hard)?;
+                self.restart(Reset::Hard, false)?;
                 done.send(()).ok();
             }
             Command::PowerOff => return Ok(Next::End(Outcome::PoweredOff)),
@@ -390,8 +420,25 @@ impl Machine {
         if matches!(pressed, Pressed::Woke | Pressed::Told) {
             self.power_button(true);
             self.power_button(false);
+            self.button_waits = pressed == Pressed::Told;
         }
+        self.tell(Event::Button(pressed));
         pressed
+    }
+
+    /// Has the guest taken note of the button?
+    fn look_at_button(&mut self) {
+        const AGAIN: board::Tick = 10 * board::MILLISECOND;
+        if !self.button_waits {
+            return;
+        }
+        self.button_waits = self.acpi().pwrbtn_sts;
+        if self.button_waits {
+            let now = self.board.clock.now();
+            self.board.set_look_at(now + AGAIN);
+        } else {
+            self.tell(Event::ButtonTaken);
+        }
     }
 
     /// PMSTS, PMEN and PMCNTRL, read as software would.

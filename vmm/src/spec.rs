@@ -412,6 +412,12 @@ impl MachineSpec {
         self.nets.iter_mut().for_each(|n| n.rebase(base));
     }
 
+    /// The IDE unit of the first CD-ROM drive: the secondary master, where every system looks for it, if there is room.
+    pub fn first_cdrom(&self) -> usize {
+        let behind = self.disks.len();
+        if self.cdroms.len() + behind.max(2) <= 4 { behind.max(2) } else { behind }
+    }
+
     /// What no single field shows. The command line edits a spec, then checks it again.
     pub fn check(&self) -> Result<(), Vec<String>> {
         let mut bad = Vec::new();

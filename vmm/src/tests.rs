@@ -195,8 +195,19 @@ fn with_the_warm_boot_word_a_triple_fault_is_a_reset() {
     let events = m.handle().events();
     assert!(matches!(m.run().unwrap(), Outcome::Crashed { .. }));
     assert_eq!(tape.text(), "bb");
-    let resets = events.try_iter().filter(|e| *e == Event::Reset).count();
-    assert_eq!(resets, 1);
+    let told: Vec<Event> = events.after(0, 100).records.into_iter().map(|r| r.event).collect();
+    assert!(
+        matches!(
+            told.as_slice(),
+            [
+                Event::Phase(Phase::Running),
+                Event::Reset { by_guest: true },
+                Event::TripleFault { .. },
+                Event::Phase(Phase::Off)
+            ]
+        ),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -353,6 +364,35 @@ fn a_medium_goes_into_cd_rom_drives_only_and_is_let_go_of_when_taken_out() {
     assert_eq!(Arc::strong_count(&held), 1, "the image can be moved or unmounted now");
     h.power_off().unwrap();
     thread.join().unwrap();
+}
+
+#[test]
+fn a_disc_that_the_guest_puts_out_is_told() {
+    let (mut m, _) = machine(&[0xf4], ClockKind::Instructions);
+    let disc = crate::disks::Unit::new(Box::new(Sectors(400)), "CD".into(), crate::spec::OnError::default());
+    m.board.disks.insert(m.roles.ide, 2, disc).unwrap();
+    let media = Media { sectors: 400, read_only: true };
+    m.board.host_event(m.roles.ide, board::HostEvent::Media { unit: 2, media: Some(media), forced: true });
+    // PIIX4's IDE: PCICMD.IOSE; IDETIM decodes both channels.
+    for (register, v) in [(0x04, 1), (0x40, 0x8000_8000)] {
+        m.board.pio_write(CONFIG_ADDRESS, Width::Dword, 0x8000_3900 | register);
+        m.board.pio_write(CONFIG_DATA, Width::Dword, v);
+    }
+    let told = |m: &Machine| {
+        let all = m.handle().events().after(0, 100).records;
+        all.into_iter().map(|r| r.event).filter(|e| matches!(e, Event::EjectedByGuest(_))).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&m), []);
+    // START STOP UNIT with LOEJ by PACKET, to the secondary master. The first ones only hear of the new disc.
+    for _ in 0..4 {
+        for (port, v) in [(0x176, 0xa0), (0x174, 0), (0x175, 0x10), (0x177, 0xa0)] {
+            m.board.pio_write(port, Width::Byte, v);
+        }
+        for word in [0x001b_u32, 0, 2, 0, 0, 0] {
+            m.board.pio_write(0x170, Width::Word, word);
+        }
+    }
+    assert_eq!(told(&m), [Event::EjectedByGuest(Bay::Cdrom(2))]);
 }
 
 #[test]

@@ -3,29 +3,38 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
 use axum::Router;
-use axum::extract::{Json, State};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, OptionalFromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use board::{Disk, Media};
 use host_io::display::{Frame, encode_png};
 use host_io::input::{self, PointerAt, PointerPath};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
-use vmm::{Bay, Handle, NoAnswer, Pressed};
+use vmm::{Bay, Event, Handle, NoAnswer, Pressed};
 
+use super::events::{Feed, events};
+use super::metrics::{self, HostCounters, Metrics};
+use super::openapi::openapi;
+use super::undo::{undo, undo_disks};
 use super::{
     EjectBody, ErrorBody, InsertBody, KeyBody, LinkBody, LinkedBody, MouseBody, PressedBody, SaveBody,
-    ShutdownBody, SnapshotBody, StatusBody, TypeBody, UnknownBody,
+    ShutdownBody, SnapshotBody, StatusBody, TypeBody, UndoDiskBody, UnknownBody,
 };
-use crate::run::ports::{open_diskette, point};
-use crate::run::state::States;
+use crate::run::ports::{CDROMS, open_diskette, point};
+use crate::run::state::{Freezer, States};
+use crate::run::undo::UndoActions;
+use crate::run::watched::Watch;
 
 /// What the routes act on.
 #[derive(Clone)]
@@ -37,6 +46,12 @@ pub(crate) struct Target {
     /// IDE units of the CD-ROM drives.
     pub(crate) cdroms: Vec<u8>,
     pub(crate) states: States,
+    /// Disks with undo disks, as they were started, and what shall become of them.
+    pub(crate) undo_disks: Vec<UndoDiskBody>,
+    pub(crate) undo: UndoActions,
+    pub(crate) feed: Feed,
+    pub(crate) watch: Watch,
+    pub(crate) counters: HostCounters,
     /// How long after the process's start the machine began to run.
     pub(crate) ready: Arc<OnceLock<Duration>>,
 }
@@ -59,9 +74,13 @@ pub(crate) struct Listener {
 impl Listener {
     /// Fails if a machine of that name runs.
     pub(crate) fn bind(name: &str) -> Result<Self> {
-        super::make_directory()?;
-        super::free(name)?;
-        let path = super::socket(name);
+        Self::bind_in(&super::directory(), name)
+    }
+
+    pub(super) fn bind_in(directory: &Path, name: &str) -> Result<Self> {
+        super::make_directory(directory)?;
+        super::free_in(directory, name)?;
+        let path = super::socket_in(directory, name);
         // It gets its name when it listens and is ours alone: who looks before that would take it for an orphan.
         let new = SocketFile(path.with_extension(format!("{}.new", std::process::id())));
         let _ = fs::remove_file(&new.0);
@@ -76,7 +95,7 @@ impl Listener {
                 return Err(failed(e));
             }
             // Another machine was faster, unless it is gone already.
-            super::free(name)?;
+            super::free_in(directory, name)?;
             fs::hard_link(&new.0, &path).map_err(failed)?;
         }
         let file = SocketFile(path.clone());
@@ -128,7 +147,8 @@ impl Drop for Server {
 }
 
 /// An answer that names what went wrong.
-struct Failed(StatusCode, String);
+#[derive(Debug)]
+pub(super) struct Failed(pub(super) StatusCode, pub(super) String);
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
@@ -136,8 +156,42 @@ impl IntoResponse for Failed {
     }
 }
 
+/// A JSON body. What is wrong with one that came is told as all else is.
+#[derive(Default)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+impl From<JsonRejection> for Failed {
+    fn from(e: JsonRejection) -> Self {
+        Self(e.status(), format!("{}; GET /v1/openapi.json says what a body holds", e.body_text()))
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Failed;
+
+    async fn from_request(r: Request, s: &S) -> Result<Self, Failed> {
+        let axum::Json(b) = <axum::Json<T> as FromRequest<S>>::from_request(r, s).await?;
+        Ok(Self(b))
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
+    type Rejection = Failed;
+
+    async fn from_request(r: Request, s: &S) -> Result<Option<Self>, Failed> {
+        let b = <axum::Json<T> as OptionalFromRequest<S>>::from_request(r, s).await?;
+        Ok(b.map(|axum::Json(b)| Self(b)))
+    }
+}
+
 /// The machine ended while it was asked, or has no time for an answer.
-fn gone(e: NoAnswer) -> Failed {
+pub(super) fn gone(e: NoAnswer) -> Failed {
     let status = match e {
         NoAnswer::Gone => StatusCode::GONE,
         NoAnswer::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -155,7 +209,8 @@ async fn ask<T: Send + 'static>(f: impl FnOnce() -> Result<T, Failed> + Send + '
 
 type Done = Result<StatusCode, Failed>;
 
-fn routes(t: Target) -> Router {
+/// Method and path of each route, as in the OpenAPI document, and who answers.
+pub(super) fn table() -> Vec<(&'static str, &'static str, MethodRouter<Target>)> {
     macro_rules! act {
         ($method:ident) => {
             post(|State(t): State<Target>| async move {
@@ -163,24 +218,49 @@ fn routes(t: Target) -> Router {
             })
         };
     }
-    Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/pause", act!(pause))
-        .route("/v1/resume", act!(resume))
-        .route("/v1/reset", act!(reset))
-        .route("/v1/poweroff", act!(power_off))
-        .route("/v1/shutdown", post(shutdown))
-        .route("/v1/save", post(save))
-        .route("/v1/snapshot", post(snapshot))
-        .route("/v1/link", post(link))
-        .route("/v1/screenshot", get(screenshot))
-        .route("/v1/type", post(type_text))
-        .route("/v1/key", post(key))
-        .route("/v1/mouse", post(mouse))
-        .route("/v1/insert", post(insert))
-        .route("/v1/eject", post(eject))
-        .route("/v1/unknowns", get(unknowns))
-        .route("/v1/metrics", get(metrics))
+    macro_rules! all {
+        ($($method:ident $path:literal $answer:expr;)+) => {
+            vec![$((stringify!($method), $path, $method($answer))),+]
+        };
+    }
+    let mut all = all! {
+        get "/v1/status" status;
+        post "/v1/shutdown" shutdown;
+        post "/v1/save" save;
+        post "/v1/snapshot" snapshot;
+        post "/v1/link" link;
+        get "/v1/screenshot" screenshot;
+        post "/v1/type" type_text;
+        post "/v1/key" key;
+        post "/v1/mouse" mouse;
+        post "/v1/insert" insert;
+        post "/v1/eject" eject;
+        get "/v1/undo" undo_disks;
+        post "/v1/undo" undo;
+        get "/v1/events" events;
+        get "/v1/unknowns" unknowns;
+        get "/v1/metrics" metrics;
+        get "/v1/openapi.json" openapi;
+    };
+    all.extend([
+        ("post", "/v1/pause", act!(pause)),
+        ("post", "/v1/resume", act!(resume)),
+        ("post", "/v1/reset", act!(reset)),
+        ("post", "/v1/poweroff", act!(power_off)),
+    ]);
+    all
+}
+
+pub(super) fn routes(t: Target) -> Router {
+    const MEND: &str = "GET /v1/openapi.json lists what there is";
+    table()
+        .into_iter()
+        .fold(Router::new(), |r, (_, path, answer)| r.route(path, answer))
+        .fallback(async |r: Request| Failed(StatusCode::NOT_FOUND, format!("no {}; {MEND}", r.uri().path())))
+        .method_not_allowed_fallback(async |r: Request| {
+            let (method, path) = (r.method(), r.uri().path());
+            Failed(StatusCode::METHOD_NOT_ALLOWED, format!("no {method} for {path}; {MEND}"))
+        })
         .with_state(t)
 }
 
@@ -201,11 +281,7 @@ async fn status(State(t): State<Target>) -> Result<Json<StatusBody>, Failed> {
         asleep: s.asleep,
         acpi: s.acpi,
         button_waits: s.button_waits,
-        leds: [(s.leds.scroll, "scroll"), (s.leds.num, "num"), (s.leds.caps, "caps")]
-            .into_iter()
-            .filter(|(on, _)| *on)
-            .map(|(_, name)| name.to_owned())
-            .collect(),
+        leds: super::lit(s.leds),
         links: s.links,
         reason: s.reason,
     }))
@@ -259,12 +335,13 @@ async fn shutdown(
 async fn save(State(t): State<Target>, Json(b): Json<SaveBody>) -> Done {
     ask(move || {
         let file = t.states.begin(&b.path).map_err(refused)?;
-        let saved = t.machine.save(Box::new(file));
-        if !matches!(saved, Ok(Ok(()))) {
+        t.feed.events.tell(Event::Saving { path: b.path.clone() });
+        let saved = t.machine.save(Box::new(file)).map_err(gone).and_then(|r| r.map_err(refused));
+        if let Err(e) = &saved {
             t.states.give_up();
+            t.feed.events.tell(Event::SaveFailed { path: b.path, error: e.1.clone() });
         }
-        saved.map_err(gone)?.map_err(refused)?;
-        Ok(StatusCode::NO_CONTENT)
+        saved.map(|()| StatusCode::NO_CONTENT)
     })
     .await
 }
@@ -274,23 +351,29 @@ async fn snapshot(State(t): State<Target>, Json(b): Json<SaveBody>) -> Result<Js
     let taken = ask(move || {
         let freezer = t.states.freezer(&b.path).map_err(refused)?;
         let file = t.states.begin(&b.path).map_err(refused)?;
-        let frozen = freezer.done();
-        let taken = t.machine.snapshot(Box::new(file), Box::new(freezer));
-        let frozen = std::mem::take(&mut *frozen.lock().unwrap_or_else(PoisonError::into_inner));
-        let Ok(Ok(stood)) = taken else {
-            t.states.give_up();
-            let e = taken.map_err(gone)?.err().map(|e| e.to_string()).unwrap_or_default();
-            return Err(refused(if frozen.is_empty() {
-                e
-            } else {
-                let kept: Vec<String> = frozen.iter().map(|f| f.frozen.display().to_string()).collect();
-                format!("{e} (kept all the same, and to be merged: {})", kept.join(", "))
-            }));
-        };
-        t.states.finish_frozen(&frozen).map_err(|e| refused(format!("{e:#}")))?;
-        Ok(SnapshotBody { stood_us: stood.as_micros() as u64, disks: frozen })
+        t.feed.events.tell(Event::Saving { path: b.path.clone() });
+        let taken = take_snapshot(&t, file, freezer);
+        match &taken {
+            Ok(_) => t.feed.events.tell(Event::Saved { path: b.path }),
+            Err(e) => t.feed.events.tell(Event::SaveFailed { path: b.path, error: e.1.clone() }),
+        }
+        taken
     });
     Ok(Json(taken.await?))
+}
+
+fn take_snapshot(t: &Target, file: fs::File, freezer: Freezer) -> Result<SnapshotBody, Failed> {
+    let frozen = freezer.done();
+    let taken = t.machine.snapshot(Box::new(file), Box::new(freezer));
+    let disks = std::mem::take(&mut *frozen.lock().unwrap_or_else(PoisonError::into_inner));
+    let stood = taken.map_err(gone).and_then(|r| r.map_err(refused)).map_err(|Failed(status, why)| {
+        t.states.give_up();
+        let kept: Vec<String> = disks.iter().map(|f| f.frozen.display().to_string()).collect();
+        let mend = "what disks were is kept all the same, and can be merged";
+        Failed(status, if kept.is_empty() { why } else { format!("{why} ({mend}: {})", kept.join(", ")) })
+    })?;
+    t.states.finish_frozen(&disks).map_err(|e| refused(format!("{e:#}")))?;
+    Ok(SnapshotBody { stood_us: stood.as_micros() as u64, disks })
 }
 
 async fn link(State(t): State<Target>, Json(b): Json<LinkBody>) -> Result<Json<LinkedBody>, Failed> {
@@ -359,7 +442,7 @@ async fn mouse(State(t): State<Target>, Json(b): Json<MouseBody>) -> Done {
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn refused(what: impl ToString) -> Failed {
+pub(super) fn refused(what: impl ToString) -> Failed {
     Failed(StatusCode::UNPROCESSABLE_ENTITY, what.to_string())
 }
 
@@ -368,11 +451,9 @@ impl Target {
         let nth = match drive {
             "a" => return Ok(Bay::Floppy(0)),
             "b" => return Ok(Bay::Floppy(1)),
-            "cdrom" => 0,
-            "cdrom2" => 1,
-            "cdrom3" => 2,
-            "cdrom4" => 3,
-            _ => return Err(refused(format!("no drive {drive:?}; use a, b, cdrom, or cdrom2 to cdrom4"))),
+            _ => CDROMS.iter().position(|c| *c == drive).ok_or_else(|| {
+                refused(format!("no drive {drive:?}; use a, b, cdrom, or cdrom2 to cdrom4"))
+            })?,
         };
         let unit = self.cdroms.get(nth).copied().ok_or_else(|| match self.cdroms.len() {
             0 => refused("the machine has no CD-ROM drive; start it with --cdrom none"),
@@ -396,13 +477,21 @@ async fn insert(State(t): State<Target>, Json(b): Json<InsertBody>) -> Done {
             Bay::Cdrom(_) => host_io::disk::open_iso(&b.path).map_err(refused)?,
         };
         let media = Media { sectors: disk.sectors(), read_only: disk.read_only() };
-        t.change(bay, Some((disk, media)))
+        let done = t.change(bay, Some((t.watch.over(&b.drive, &b.path, disk), media)))?;
+        let InsertBody { drive, path, .. } = b;
+        t.feed.events.tell(Event::Inserted { drive, path, read_only: media.read_only });
+        Ok(done)
     })
     .await
 }
 
 async fn eject(State(t): State<Target>, Json(b): Json<EjectBody>) -> Done {
-    ask(move || t.change(t.bay(&b.drive)?, None)).await
+    ask(move || {
+        let done = t.change(t.bay(&b.drive)?, None)?;
+        t.feed.events.tell(Event::Ejected { drive: b.drive });
+        Ok(done)
+    })
+    .await
 }
 
 async fn unknowns(State(t): State<Target>) -> Result<Json<Vec<UnknownBody>>, Failed> {
@@ -412,14 +501,15 @@ async fn unknowns(State(t): State<Target>) -> Result<Json<Vec<UnknownBody>>, Fai
     Ok(Json(all.into_iter().map(body).collect()))
 }
 
-/// The Prometheus text format.
-async fn metrics(State(t): State<Target>) -> Result<String, Failed> {
-    let ready = t.ready.get().map_or(0, Duration::as_micros);
-    let all = ask(move || t.machine.metrics().map_err(gone)).await?;
-    let mut out = format!("heirloom_process_ready_us {ready}\n");
-    for (name, v) in all {
-        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        out += &format!("heirloom_{name} {v}\n");
-    }
-    Ok(out)
+async fn metrics(State(t): State<Target>) -> Result<Response, Failed> {
+    let (h, ready) = (t.machine.clone(), t.ready.get().map_or(0, Duration::as_micros));
+    let (all, status) = ask(move || Ok((h.metrics().map_err(gone)?, h.status().map_err(gone)?))).await?;
+    let mut m = Metrics::default();
+    m.add("process.ready_us", &[], u64::try_from(ready).unwrap_or(u64::MAX));
+    m.machine(&all);
+    m.status(&status);
+    m.disks(&t.watch);
+    m.host(&t.counters);
+    m.events(&t.feed.events);
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], m.text()).into_response())
 }

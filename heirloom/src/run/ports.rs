@@ -12,7 +12,7 @@ use host_io::display::Frame;
 use host_io::display::vnc::{VncConfig, VncError, VncListener, VncServer, parse_address};
 use host_io::input::{InputEvent, PointerAt, PointerPath};
 use host_io::net::Wake;
-use host_io::net::nat::{Nat, NatOptions};
+use host_io::net::nat::{self, Nat, NatOptions};
 use host_io::serial::{Expect, Input, Port};
 use vmm::spec::{
     AudioSpec, Cache, DiskSpec, DisplaySpec, FloppySpec, MachineSpec, NETS_MOST, NetKind, ParallelSpec,
@@ -21,7 +21,9 @@ use vmm::spec::{
 use vmm::{Drive, Floppy, Handle, NoAnswer, Ports};
 
 use super::undo::UndoDisks;
+use super::watched::Watch;
 use super::{End, Ender, Terminal};
+use crate::control::HostCounters;
 use crate::terminal::{LEAVE, Raw};
 use crate::{Usage, control};
 
@@ -85,6 +87,7 @@ pub(crate) struct Opened {
     pub(crate) viewers: Vec<Viewers>,
     pub(crate) control: control::Listener,
     pub(crate) undo: UndoDisks,
+    pub(crate) counters: HostCounters,
 }
 
 /// An address for viewers, and what they have to know.
@@ -102,15 +105,17 @@ pub(crate) fn open(
     ender: &Ender,
     expect: Option<&str>,
     saved: Vec<PathBuf>,
+    watch: &Watch,
 ) -> Result<Opened> {
     let addresses = vnc_addresses(s)?;
     let mut undo = UndoDisks::new(saved);
-    let drives = drives(s, &mut undo)?;
+    let drives = drives(s, &mut undo, watch)?;
     let is_cdrom = |n: &u8| matches!(drives[usize::from(*n)], Some(Drive::Cdrom { .. }));
     let cdroms = (0..drives.len() as u8).filter(is_cdrom).collect();
     let mut floppies = [None, None];
-    for (drive, f) in floppies.iter_mut().zip(&s.floppies) {
-        *drive = Some(Floppy { medium: diskette(f)? });
+    for ((drive, f), name) in floppies.iter_mut().zip(&s.floppies).zip(["a", "b"]) {
+        let medium = diskette(f)?.zip(f.path.as_deref()).map(|(disk, path)| watch.over(name, path, disk));
+        *drive = Some(Floppy { medium });
     }
     let bind = |(at, password)| Ok(Viewers { listener: VncListener::bind(at)?, password });
     let viewers = addresses.into_iter().map(bind).collect::<Result<_, VncError>>()?;
@@ -128,7 +133,8 @@ pub(crate) fn open(
             SerialSpec::None | SerialSpec::Stdio | SerialSpec::File(_) => {}
         }
     }
-    let net = nets(s, link)?;
+    let mut counters = HostCounters::default();
+    let net = nets(s, link, &mut counters)?;
     let control = control::Listener::bind(&s.name)?;
     let mut terminal = None;
     for (n, (port, spec)) in serial.iter_mut().zip(&s.serial).enumerate() {
@@ -153,11 +159,11 @@ pub(crate) fn open(
     };
     let sound: Option<Box<dyn SoundPort>> = match &s.audio {
         AudioSpec::None => None,
-        AudioSpec::Host => Some(audio::host()?),
+        AudioSpec::Host => Some(audio::host(counters.sound.insert(Arc::default()).clone())?),
         AudioSpec::Wav(p) => Some(Box::new(audio::Wav::create(p)?)),
     };
     let ports = Ports { drives, floppies, serial, net, parallel, sound, display: Box::new(frame.scanout()) };
-    Ok(Opened { ports, cdroms, terminal, viewers, control, undo })
+    Ok(Opened { ports, cdroms, terminal, viewers, control, undo, counters })
 }
 
 fn vnc_addresses(s: &MachineSpec) -> Result<Vec<(SocketAddr, Option<String>)>, Usage> {
@@ -173,23 +179,29 @@ fn vnc_addresses(s: &MachineSpec) -> Result<Vec<(SocketAddr, Option<String>)>, U
 }
 
 /// The cables of the network adapters.
-fn nets(s: &MachineSpec, link: &Link) -> Result<[Option<Box<dyn NetPort>>; NETS_MOST]> {
+fn nets(
+    s: &MachineSpec,
+    link: &Link,
+    counters: &mut HostCounters,
+) -> Result<[Option<Box<dyn NetPort>>; NETS_MOST]> {
     let mut ports = [const { None }; NETS_MOST];
     for (n, (port, spec)) in ports.iter_mut().zip(&s.nets).enumerate() {
         let to = link.clone();
         let wake: Wake = Arc::new(move || to.network(n));
-        *port = Some(cable(&spec.kind, wake)?);
+        *port = Some(cable(&spec.kind, wake, |c| counters.nets.push((n + 1, c)))?);
     }
     Ok(ports)
 }
 
 /// Every kind of network has its arm here.
-fn cable(kind: &NetKind, wake: Wake) -> Result<Box<dyn NetPort>> {
+fn cable(kind: &NetKind, wake: Wake, counted: impl FnOnce(Arc<nat::Counters>)) -> Result<Box<dyn NetPort>> {
     Ok(match kind {
         NetKind::None => Box::new(NoCable),
         NetKind::Nat(options) => {
             let options = NatOptions::parse(&options.join(",")).map_err(|e| Usage(e.to_string()))?;
-            Box::new(Nat::new(options, wake)?)
+            let nat = Nat::new(options, wake)?;
+            counted(nat.metrics());
+            Box::new(nat)
         }
         #[cfg(target_os = "linux")]
         NetKind::Tap(name) => Box::new(host_io::net::tap::Tap::open(name, wake)?),
@@ -198,17 +210,19 @@ fn cable(kind: &NetKind, wake: Wake) -> Result<Box<dyn NetPort>> {
     })
 }
 
+/// What the drives are called for CDs, in the order of the spec.
+pub(crate) const CDROMS: [&str; 4] = ["cdrom", "cdrom2", "cdrom3", "cdrom4"];
+
 /// IDE order: disks first, then CD-ROMs, and a CD-ROM alone or after one disk goes to the secondary channel's
 /// master, where every system looks for it.
-fn drives(s: &MachineSpec, undo: &mut UndoDisks) -> Result<[Option<Drive>; 4]> {
+fn drives(s: &MachineSpec, undo: &mut UndoDisks, watch: &Watch) -> Result<[Option<Drive>; 4]> {
     let mut drives = [const { None }; 4];
     for (i, d) in s.disks.iter().enumerate() {
+        // The file that takes the writes.
+        let file = if d.undo.is_some() { d.undo_file() } else { d.path.clone() };
+        let disk = watch.over(&format!("disk{}", i + 1), &file, open_disk(d, undo)?);
         let name = d.path.display().to_string();
-        drives[i] = Some(Drive::Disk { disk: open_disk(d, undo)?, name, on_error: d.on_error });
-    }
-    let mut unit = s.disks.len();
-    if s.cdroms.len() + unit.max(2) <= 4 {
-        unit = unit.max(2);
+        drives[i] = Some(Drive::Disk { disk, name, on_error: d.on_error });
     }
     // A disc that the machine has to start from must be able to.
     let only_cd = s.disks.is_empty()
@@ -218,7 +232,7 @@ fn drives(s: &MachineSpec, undo: &mut UndoDisks) -> Result<[Option<Drive>; 4]> {
         && !s.boot.contains('n');
     let mut hopeless = None;
     let mut bootable = false;
-    for c in &s.cdroms {
+    for (unit, (c, name)) in (s.first_cdrom()..).zip(s.cdroms.iter().zip(CDROMS)) {
         let medium = match c {
             None => None,
             Some(p) => {
@@ -226,11 +240,10 @@ fn drives(s: &MachineSpec, undo: &mut UndoDisks) -> Result<[Option<Drive>; 4]> {
                 bootable |= info.boot.is_some();
                 let fault = info.faults.into_iter().find(|f| !f.fatal());
                 hopeless = hopeless.or(fault.map(|fault| DiskError::Iso { path: p.clone(), fault }));
-                Some(image.into_disk())
+                Some(watch.over(name, p, image.into_disk()))
             }
         };
         drives[unit] = Some(Drive::Cdrom { medium });
-        unit += 1;
     }
     match hopeless {
         Some(e) if only_cd && !bootable => Err(e.into()),

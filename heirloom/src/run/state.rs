@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use super::ports::reopen_disk;
+use super::watched::Watch;
 use anyhow::{Context, Result, anyhow, bail};
 use board::Disk;
 use host_io::disk;
@@ -81,6 +82,7 @@ pub(crate) struct States {
     refused: Option<String>,
     /// Disks that can be written to, by IDE unit.
     writable: Arc<BTreeMap<u8, DiskSpec>>,
+    watch: Watch,
     /// The file that is wanted, while it is being written under another name.
     under_way: Arc<Mutex<Option<PathBuf>>>,
 }
@@ -93,7 +95,7 @@ pub(crate) fn partial(file: &Path) -> PathBuf {
 }
 
 impl States {
-    pub(crate) fn new(s: &MachineSpec) -> Self {
+    pub(crate) fn new(s: &MachineSpec, watch: Watch) -> Self {
         let overlay = s.disks.iter().find(|d| d.overlay).map(|d| d.path.display());
         let refused = overlay.map(|d| {
             format!(
@@ -102,7 +104,7 @@ impl States {
             )
         });
         let writable = (0..).zip(s.disks.clone()).filter(|(_, d)| !d.read_only).collect();
-        Self { disks: disk_files(s), refused, writable: Arc::new(writable), under_way: Arc::default() }
+        Self { disks: disk_files(s), refused, writable: Arc::new(writable), watch, under_way: Arc::default() }
     }
 
     /// Makes the file that the machine writes to.
@@ -164,23 +166,23 @@ impl States {
             let _ = File::open(path).and_then(|f| f.sync_data());
             disks.insert(*unit, (spec.clone(), Frozen { disk: path.clone(), frozen }));
         }
-        Ok(Freezer { disks, done: Arc::default() })
+        Ok(Freezer { disks, watch: self.watch.clone(), done: Arc::default() })
     }
 
-    /// The machine's disks are closed: the state gets to know them, and its name.
-    pub(crate) fn finish(&self) -> Result<()> {
+    /// The machine's disks are closed: the state gets to know them, and its name, which is returned.
+    pub(crate) fn finish(&self) -> Result<Option<PathBuf>> {
         self.finish_with(&self.disks)
     }
 
     /// The machine goes on, and the disks of the state are what was frozen.
-    pub(crate) fn finish_frozen(&self, frozen: &[Frozen]) -> Result<()> {
+    pub(crate) fn finish_frozen(&self, frozen: &[Frozen]) -> Result<Option<PathBuf>> {
         let kept = |d: &PathBuf| frozen.iter().find(|f| f.disk == *d).map_or(d, |f| &f.frozen).clone();
         self.finish_with(&self.disks.iter().map(kept).collect::<Vec<_>>())
     }
 
-    fn finish_with(&self, disks: &[PathBuf]) -> Result<()> {
+    fn finish_with(&self, disks: &[PathBuf]) -> Result<Option<PathBuf>> {
         let Some(file) = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return Ok(());
+            return Ok(None);
         };
         let part = partial(&file);
         let done = tie(&part, disks).and_then(|()| Ok(fs::rename(&part, &file)?));
@@ -191,7 +193,7 @@ impl States {
             )
         })?;
         disk::sync_folder(&file);
-        Ok(())
+        Ok(Some(file))
     }
 }
 
@@ -214,6 +216,7 @@ pub(crate) struct Frozen {
 pub(crate) struct Freezer {
     /// By IDE unit.
     disks: BTreeMap<u8, (DiskSpec, Frozen)>,
+    watch: Watch,
     done: Arc<Mutex<Vec<Frozen>>>,
 }
 
@@ -230,7 +233,9 @@ impl FreezeDisks for Freezer {
         let Some((spec, both)) = self.disks.get(&unit) else { return Ok(disk) };
         drop(disk);
         let kept = disk::freeze(&both.disk, &both.frozen).map_err(|e| e.to_string());
-        match (kept, reopen_disk(spec, &both.disk)) {
+        let again = reopen_disk(spec, &both.disk)
+            .map(|d| self.watch.over(&format!("disk{}", unit + 1), &both.disk, d));
+        match (kept, again) {
             (Ok(()), Ok(disk)) => {
                 self.done.lock().unwrap_or_else(PoisonError::into_inner).push(both.clone());
                 Ok(disk)

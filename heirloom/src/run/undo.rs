@@ -1,6 +1,7 @@
 //! Undo disks, as Virtual PC's .vud: differencing VHDs that take a machine's writes, and what becomes of them when it is off.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use board::Disk;
@@ -10,6 +11,7 @@ use vmm::spec::UndoClose;
 /// The undo disks of a machine. Dropped before the machine ran, they leave no new file.
 pub(crate) struct UndoDisks {
     all: Vec<Undo>,
+    actions: UndoActions,
     /// The machine goes on from a state, and with these, which it had then.
     saved: Vec<PathBuf>,
 }
@@ -17,13 +19,37 @@ pub(crate) struct UndoDisks {
 struct Undo {
     image: PathBuf,
     file: PathBuf,
-    close: UndoClose,
     new: bool,
+}
+
+/// What becomes of the undo disks when the machine is off; may be changed until then.
+#[derive(Clone, Default)]
+pub(crate) struct UndoActions(Arc<Mutex<Vec<UndoClose>>>);
+
+impl UndoActions {
+    /// In the order of the disks that have one.
+    pub(crate) fn all(&self) -> Vec<UndoClose> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// False: there is no such disk.
+    pub(crate) fn set(&self, n: usize, close: UndoClose) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get_mut(n).map(|c| *c = close).is_some()
+    }
+
+    fn push(&self, close: UndoClose) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(close);
+    }
 }
 
 impl UndoDisks {
     pub(crate) fn new(saved: Vec<PathBuf>) -> Self {
-        Self { all: Vec::new(), saved }
+        Self { all: Vec::new(), actions: UndoActions::default(), saved }
+    }
+
+    pub(crate) fn actions(&self) -> UndoActions {
+        self.actions.clone()
     }
 
     /// Opens the undo disk of `image`, or makes one.
@@ -45,7 +71,8 @@ impl UndoDisks {
         if new {
             disk::create_child(&file, image)?;
         }
-        self.all.push(Undo { image: image.into(), file: file.clone(), close, new });
+        self.all.push(Undo { image: image.into(), file: file.clone(), new });
+        self.actions.push(close);
         Ok(disk::open_child(&file, image, cache)?.into_disk())
     }
 
@@ -57,7 +84,8 @@ impl UndoDisks {
     /// When the machine is off and its disks are closed. `clean`: it came to its end by itself or was switched off; else
     /// nothing is committed.
     pub(crate) fn close(mut self, clean: bool) -> Result<()> {
-        for Undo { image, file, close, .. } in std::mem::take(&mut self.all) {
+        let actions = self.actions.all();
+        for (Undo { image, file, .. }, close) in std::mem::take(&mut self.all).into_iter().zip(actions) {
             let file_name = file.display();
             match close {
                 UndoClose::Keep => {}

@@ -8,6 +8,8 @@ mod wav;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use board::SoundPort;
 
@@ -39,21 +41,40 @@ pub enum AudioError {
     Output { name: String, why: String },
 }
 
+/// What became of the sound on its way to the host's output.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Nothing came in time, so often.
+    pub dry: AtomicU64,
+    /// Too much came, so often.
+    pub cut: AtomicU64,
+    /// 1 while the output is away.
+    pub gone: AtomicU64,
+}
+
+impl Counters {
+    /// Names and values, for a table.
+    pub fn list(&self) -> [(&'static str, u64); 3] {
+        let of = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        [("dry", of(&self.dry)), ("cut", of(&self.cut)), ("gone", of(&self.gone))]
+    }
+}
+
 /// The host's default output.
 #[cfg(target_os = "linux")]
-pub fn host() -> Result<Box<dyn SoundPort>, AudioError> {
-    output("default")
+pub fn host(counters: Arc<Counters>) -> Result<Box<dyn SoundPort>, AudioError> {
+    output("default", counters)
 }
 
 /// An output by ALSA's name for it.
 #[cfg(target_os = "linux")]
-fn output(name: &'static str) -> Result<Box<dyn SoundPort>, AudioError> {
+fn output(name: &'static str, counters: Arc<Counters>) -> Result<Box<dyn SoundPort>, AudioError> {
     let open = move || Ok(Box::new(alsa::Alsa::open(name)?) as Box<dyn player::Device>);
-    Ok(Box::new(player::Player::start(Box::new(open))?))
+    Ok(Box::new(player::Player::start(Box::new(open), counters)?))
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn host() -> Result<Box<dyn SoundPort>, AudioError> {
+pub fn host(_: Arc<Counters>) -> Result<Box<dyn SoundPort>, AudioError> {
     Err(AudioError::NoHost)
 }
 

@@ -1,13 +1,14 @@
 //! A port that plays on a device: the machine only puts frames into a queue; a thread of its own feeds the device.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use board::{SOUND_HZ, SoundPort};
 
-use super::AudioError;
 use super::feed::Feed;
+use super::{AudioError, Counters};
 
 /// Frames that a device is given at once: 5 ms.
 pub(super) const PERIOD: usize = (SOUND_HZ / 200) as usize;
@@ -66,7 +67,7 @@ pub(super) struct Player {
 
 impl Player {
     /// Opens the device once here, so that its absence is told at once.
-    pub(super) fn start(mut open: Open) -> Result<Self, AudioError> {
+    pub(super) fn start(mut open: Open, counters: Arc<Counters>) -> Result<Self, AudioError> {
         let shared = Shared::default();
         let inbox = shared.clone();
         let (to, from) = std::sync::mpsc::channel();
@@ -77,7 +78,7 @@ impl Player {
                 Err(e) => return drop(to.send(Err(e))),
             };
             let _ = to.send(Ok(()));
-            feed_device(&inbox, device, open);
+            feed_device(&inbox, device, open, &counters);
         };
         let thread =
             std::thread::Builder::new().name("sound".into()).spawn(run).map_err(AudioError::Thread)?;
@@ -86,7 +87,7 @@ impl Player {
     }
 }
 
-fn feed_device(inbox: &Shared, device: Box<dyn Device>, mut open: Open) {
+fn feed_device(inbox: &Shared, device: Box<dyn Device>, mut open: Open, counters: &Counters) {
     let mut device = Some(device);
     let mut feed = Feed::default();
     let mut period = [[0; 2]; PERIOD];
@@ -105,6 +106,9 @@ fn feed_device(inbox: &Shared, device: Box<dyn Device>, mut open: Open) {
             (std::mem::take(&mut i.frames), std::mem::take(&mut i.rests))
         };
         feed.push(frames);
+        counters.dry.store(feed.dry, Ordering::Relaxed);
+        counters.cut.store(feed.cut, Ordering::Relaxed);
+        counters.gone.store(u64::from(device.is_none()), Ordering::Relaxed);
         if rests {
             feed.rest();
         }

@@ -83,3 +83,74 @@ fn a_machine_of_virtual_pc_is_imported_and_runs() {
     assert!(out.status.success() && said(&out).contains("Old Disk.vhd is not there"), "{}", said(&out));
     let _ = fs::remove_dir_all(at);
 }
+
+#[test]
+fn a_spec_is_exported_and_what_is_imported_of_that_is_the_same_machine() {
+    let at = folder("export");
+    let ok = |words: &[&str]| {
+        let out = heirloom_in(&at, words);
+        assert!(out.status.success(), "{words:?}: {}", said(&out));
+        said(&out)
+    };
+    let mut raw = vec![0; 8 << 20];
+    raw[..7].copy_from_slice(b"hello, ");
+    fs::write(at.join("raw.img"), raw).expect("an image");
+    fs::write(at.join("dos.img"), vec![7; 1440 << 10]).expect("a diskette");
+    ok(&["disk", "create", "fixed.vhd", "20M", "--format", "vhd-fixed"]);
+    ok(&["disk", "create", "base.vhd", "20M"]);
+    ok(&["disk", "create", "child.vhd", "--parent", "base.vhd"]);
+    let spec = "name = \"old\"\nmemory = 96\nvideo = 2\naudio = \"host\"\nnx = true\n\n[[disk]]\npath = \"raw.img\"\nundo = \"commit\"\n\
+        \n[[disk]]\npath = \"fixed.vhd\"\n\n[[disk]]\npath = \"child.vhd\"\n\n[[cdrom]]\n\n[[floppy]]\npath = \"dos.img\"\n\
+        \n[[net]]\nkind = \"nat\"\n\n[[net]]\nkind = \"none\"\nmac = \"00:03:ff:00:00:07\"\n";
+    fs::write(at.join("old.toml"), spec).expect("a spec");
+    let told = ok(&["export", "old.toml", "--out", "there"]);
+    assert!(told.starts_with("there/old.vmc: written from old.toml"), "{told}");
+    assert!(told.contains("execute disable (nx) has no equal there"), "{told}");
+    assert!(told.contains("there/child.vhd: its parents' data is in the copy"), "{told}");
+    let files = |d: &str| {
+        let mut all: Vec<String> = fs::read_dir(at.join(d))
+            .expect("a folder")
+            .map(|e| e.expect("a file").file_name().to_string_lossy().into_owned())
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(files("there"), ["child.vhd", "dos.img", "fixed.vhd", "old.vmc", "raw.vhd"]);
+    for (name, format) in [("raw", "vhd-dynamic"), ("fixed", "vhd-fixed"), ("child", "vhd-dynamic")] {
+        let told = ok(&["disk", "info", &format!("there/{name}.vhd")]);
+        assert!(told.contains(format), "{told}");
+    }
+    ok(&["disk", "diff", "fixed.vhd", "there/fixed.vhd"]);
+    ok(&["disk", "convert", "there/raw.vhd", "back.img"]);
+    assert!(fs::read(at.join("back.img")).expect("a copy").starts_with(b"hello, "));
+
+    let told = ok(&["import", "there/old.vmc"]);
+    assert!(!told.contains("note:"), "{told}");
+    let again = fs::read_to_string(at.join("there/old.toml")).expect("a spec");
+    for part in [
+        "name = \"old\"\nmemory = 96\nvideo = 2\naudio = \"host\"\n\n[[disk]]\npath = \"raw.vhd\"\nundo = \"commit\"\n\n\
+         [[disk]]\npath = \"fixed.vhd\"\n\n[[disk]]\npath = \"child.vhd\"\n\n[[cdrom]]\n\n[[floppy]]\npath = \"dos.img\"\n\n\
+         [[net]]\nkind = \"nat\"\nmac = \"00:03:ff:",
+        "[[net]]\nkind = \"none\"\nmac = \"00:03:ff:00:00:07\"\n",
+    ] {
+        assert!(again.contains(part), "{part} is not in\n{again}");
+    }
+    ok(&["run", "there/old.toml", "--audio", "none", "--engine", "software", "--stop-after", "0.2"]);
+
+    // Nothing is written over.
+    let vmc = fs::read(at.join("there/old.vmc")).expect("a configuration");
+    let out = heirloom_in(&at, &["export", "old.toml", "--out", "there"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(said(&out).contains("is there; choose another folder") && said(&out).lines().count() == 1);
+    assert_eq!(fs::read(at.join("there/old.vmc")).expect("a configuration"), vmc);
+    let out = heirloom_in(&at, &["export", "old.toml", "--out", "raw.img"]);
+    assert!(out.status.code() == Some(1) && said(&out).contains("raw.img"), "{}", said(&out));
+    assert!(said(&out).contains("choose another name"), "{}", said(&out));
+    // What fails leaves nothing.
+    fs::write(at.join("bad.toml"), spec.replace("child.vhd", "gone.vhd")).expect("a spec");
+    let out = heirloom_in(&at, &["export", "bad.toml", "--out", "nowhere"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(said(&out).contains("gone.vhd") && said(&out).lines().count() == 1, "{}", said(&out));
+    assert!(!at.join("nowhere").exists());
+    let _ = fs::remove_dir_all(at);
+}

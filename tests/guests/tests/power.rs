@@ -101,6 +101,14 @@ fn a_power_button_that_nobody_acts_on_is_told_apart() {
     let paused = vm.ctl(["shutdown"]).expect_err("it is paused");
     assert!(paused.contains("paused") && paused.contains("resume"), "{paused}");
     ctl(&vm, &["resume"]);
+    let events = ctl(&vm, &["events"]);
+    let of_the_button: Vec<&str> =
+        events.lines().filter_map(|l| l.split_once(" power-button").map(|(_, rest)| rest)).collect();
+    assert_eq!(
+        of_the_button,
+        [" result=\"told\"", "-taken", " result=\"deaf\"", " result=\"paused\""],
+        "{events}"
+    );
     off(vm, &mut t);
 }
 
@@ -132,6 +140,10 @@ fn linux_reboots_in_each_way_that_a_pc_has() {
     ctl(&vm, &["reset"]);
     ready(&mut t);
     all_met(&vm);
+    let events = ctl(&vm, &["events"]);
+    let resets: Vec<&str> =
+        events.lines().filter_map(|l| l.split_once(" reset by=")).map(|(_, by)| by).collect();
+    assert_eq!(resets, ["\"guest\"", "\"guest\"", "\"guest\"", "\"guest\"", "\"user\""], "{events}");
     // One without is a crash.
     t.output("echo triple > /sys/kernel/reboot/type; echo cold > /sys/kernel/reboot/mode");
     t.send("reboot -f\n");
@@ -166,6 +178,10 @@ fn the_clock_and_the_power_button_wake_linux_from_s1() {
     t.expect("awake 0", 60);
     let log = t.output("dmesg | grep -i -e 'call trace' -e error -e fail | grep -v MMCONFIG; echo looked");
     assert_eq!(log, "looked");
+    let events = ctl(&vm, &["events"]);
+    let all = events.lines().filter_map(|l| l.split(' ').nth(1));
+    let slept: Vec<&str> = all.filter(|e| ["asleep", "awake"].contains(e)).collect();
+    assert_eq!(slept, ["asleep", "awake", "asleep", "awake"], "{events}");
     // And all is well: time, keyboard, SMBus.
     assert!(t.output("i2cget -y 0 0x50 2").contains("0x04"));
     off(vm, &mut t);

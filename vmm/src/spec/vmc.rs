@@ -1,11 +1,17 @@
-//! Virtual PC's configuration files (.vmc): a spec of the same machine, and what has no equal here.
+//! Virtual PC's configuration files (.vmc): a spec of the same machine, and what has no equal here; and back (write.rs).
 //!
-//! UTF-16 (or UTF-8) XML: `<preferences>`, settings as leaves with a `type`, list items with an `id`. Page: docs/spec.md.
+//! UTF-16 (or UTF-8) XML: `<preferences>`, settings as leaves with a `type`, list items with an `id`. Page:
+//! docs/import-export.md.
+
+mod write;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::{MEMORY_MIB, VIDEO_MIB, show_mac};
+use crate::floppy::FLOPPIES;
+
+pub use write::missing;
 
 /// A file is no longer than this: Virtual PC's have some KiB.
 pub const LONGEST: usize = 4 << 20;
@@ -25,6 +31,17 @@ pub enum VmcError {
     Root(String),
     #[error("{field} is {value:?}: {why}; mend it in the file")]
     Value { field: String, value: String, why: String },
+}
+
+/// Names of networks that are none of a card of the host's.
+const SHARED: &str = "Shared Networking (NAT)";
+const NOT_CONNECTED: &str = "Not connected";
+
+/// A diskette, as the file names it: Windows' paths. Empty: nothing is in the drive.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Medium {
+    pub absolute: String,
+    pub relative: String,
 }
 
 /// A disk or CD, as the file names it.
@@ -54,7 +71,11 @@ pub struct Vmc {
     pub video_mib: Option<u32>,
     /// In the order of controllers and locations.
     pub drives: Vec<Drive>,
+    /// Diskette drives A: and B:.
+    pub floppies: Vec<Medium>,
     pub adapters: Vec<Adapter>,
+    /// The sound card can be heard.
+    pub sound: Option<bool>,
     /// What becomes of undo disks: 0 discard, 1 keep, 2 commit.
     pub undo_action: Option<u32>,
     /// What has no equal here: the setting and its value.
@@ -130,6 +151,7 @@ pub fn read(bytes: &[u8]) -> Result<Vmc, VmcError> {
     let mut v = Vmc::default();
     let mut drives: BTreeMap<(u32, u32), Drive> = BTreeMap::new();
     let mut adapters: BTreeMap<u32, Adapter> = BTreeMap::new();
+    let mut floppies: BTreeMap<u32, Medium> = BTreeMap::new();
     let mut count: Option<usize> = None;
     let leaves = leaves(root).ok_or_else(|| VmcError::Xml("settings within settings without end".into()))?;
     for (path, value) in leaves {
@@ -200,10 +222,29 @@ pub fn read(bytes: &[u8]) -> Result<Vmc, VmcError> {
                     },
                     ["pathname", "absolute"] => d.absolute = value,
                     ["pathname", "relative"] => d.relative = value,
-                    ["undo_pathname", "absolute"] => d.undo |= !value.is_empty(),
-                    ["undo_pathname", "relative"] => {}
+                    ["undo_pathname", "absolute" | "relative"] => d.undo |= !value.is_empty(),
                     _ => v.left.push((path, value)),
                 }
+            }
+            ["hardware", "super_io", floppy, field @ ..]
+                if index(floppy, "floppy").is_some_and(|n| (n as usize) < FLOPPIES) =>
+            {
+                let f = floppies.entry(index(floppy, "floppy").unwrap_or_default()).or_default();
+                match field {
+                    ["pathname", "absolute"] => f.absolute = value,
+                    ["pathname", "relative"] => f.relative = value,
+                    // Another diskette is found as it is put in.
+                    ["auto_detect"] => {}
+                    _ if value.is_empty() => {}
+                    _ => v.left.push((path, value)),
+                }
+            }
+            ["settings", "sound", "sound_adapter", "enable"] => {
+                v.sound = match value.as_str() {
+                    "true" => Some(true),
+                    "false" => Some(false),
+                    _ => return Err(value_error("it is neither true nor false".into())),
+                };
             }
             ["settings", "undo_drives", "default_action"] => v.undo_action = Some(number(&path, &value)?),
             _ if value.is_empty() => {}
@@ -215,6 +256,7 @@ pub fn read(bytes: &[u8]) -> Result<Vmc, VmcError> {
         .into_values()
         .filter(|d| d.cdrom || !(d.absolute.is_empty() && d.relative.is_empty()))
         .collect();
+    v.floppies = floppies.into_values().collect();
     v.adapters = adapters.into_values().collect();
     if let Some(n) = count {
         v.adapters.truncate(n);
@@ -228,8 +270,8 @@ fn quoted(s: &str) -> String {
 }
 
 impl Vmc {
-    /// The spec's text. `find`: where the file of a drive is now, as the spec shall name it.
-    pub fn to_spec(&self, name: &str, mut find: impl FnMut(&Drive) -> String) -> String {
+    /// The spec's text. `find`: where a file is now, by its absolute and its relative path, as the spec shall name it.
+    pub fn to_spec(&self, name: &str, mut find: impl FnMut(&str, &str) -> String) -> String {
         let mut t = format!("name = {}\n", quoted(name));
         // Writing to a string does not fail.
         let mut line = |l: String| {
@@ -241,8 +283,11 @@ impl Vmc {
         if let Some(m) = self.video_mib {
             line(format!("video = {m}"));
         }
+        if self.sound == Some(true) {
+            line("audio = \"host\"".into());
+        }
         for d in self.drives.iter().filter(|d| !d.cdrom) {
-            line(format!("\n[[disk]]\npath = {}", quoted(&find(d))));
+            line(format!("\n[[disk]]\npath = {}", quoted(&find(&d.absolute, &d.relative))));
             if d.undo {
                 line(format!(
                     "undo = \"{}\"",
@@ -253,7 +298,13 @@ impl Vmc {
         for d in self.drives.iter().filter(|d| d.cdrom) {
             line("\n[[cdrom]]".into());
             if !(d.absolute.is_empty() && d.relative.is_empty()) {
-                line(format!("path = {}", quoted(&find(d))));
+                line(format!("path = {}", quoted(&find(&d.absolute, &d.relative))));
+            }
+        }
+        for f in &self.floppies {
+            line("\n[[floppy]]".into());
+            if !(f.absolute.is_empty() && f.relative.is_empty()) {
+                line(format!("path = {}", quoted(&find(&f.absolute, &f.relative))));
             }
         }
         for a in &self.adapters {
@@ -280,7 +331,10 @@ impl Vmc {
                     "network adapter {n} was bridged to {:?}; here it has a network of its own (nat), or use kind = \"tap\"",
                     a.network
                 ));
-            } else if !a.is_shared() && !a.network.is_empty() {
+            } else if !a.is_shared()
+                && !a.network.is_empty()
+                && !a.network.eq_ignore_ascii_case(NOT_CONNECTED)
+            {
                 all.push(format!(
                     "network adapter {n} was in {:?}, which is not here: it is not plugged in",
                     a.network
@@ -319,7 +373,7 @@ impl Adapter {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::{MachineSpec, NetKind, UndoClose};
+    use super::super::{AudioSpec, MachineSpec, NetKind, UndoClose};
     use super::*;
 
     pub(crate) const FILE: &str = r#"<?xml version="1.0" encoding="UTF-16"?>
@@ -364,9 +418,20 @@ pub(crate) mod tests {
         </ide_controller>
       </ide_adapter>
     </pci_bus>
+    <super_io>
+      <floppy id="0">
+        <auto_detect type="boolean">true</auto_detect>
+        <pathname><absolute type="string" /><relative type="string">.\dos.vfd</relative></pathname>
+      </floppy>
+      <floppy id="1"><pathname><absolute type="string" /><relative type="string" /></pathname></floppy>
+      <serial_port id="0"><port_type type="integer">3</port_type></serial_port>
+    </super_io>
     <usb><count type="integer">1</count></usb>
   </hardware>
-  <settings><undo_drives><default_action type="integer">2</default_action></undo_drives></settings>
+  <settings>
+    <sound><sound_adapter><enable type="boolean">true</enable></sound_adapter></sound>
+    <undo_drives><default_action type="integer">2</default_action></undo_drives>
+  </settings>
 </preferences>
 "#;
 
@@ -379,12 +444,15 @@ pub(crate) mod tests {
     fn a_machine_of_virtual_pc_becomes_a_spec() {
         for bytes in [utf16(FILE, false), utf16(FILE, true), FILE.into(), utf16(FILE, false)[2..].to_vec()] {
             let v = read(&bytes).unwrap();
-            let t = v.to_spec("old one", |d| d.relative.replace(".\\", ""));
+            let t = v.to_spec("old one", |_, relative| relative.replace(".\\", ""));
             let s = MachineSpec::parse(&t, "s.toml").unwrap_or_else(|e| panic!("{e}\n{t}"));
             assert_eq!((s.name.as_str(), s.memory_mib, s.video_mib), ("old one", 512, 8));
             assert_eq!(s.disks[0].path.to_str(), Some("R&D \"old\".vhd"));
             assert_eq!((s.disks.len(), s.disks[0].undo), (1, Some(UndoClose::Commit)));
             assert_eq!(s.cdroms, [None]);
+            let floppies: Vec<_> = s.floppies.iter().map(|f| f.path.as_deref()).collect();
+            assert_eq!(floppies, [Some(std::path::Path::new("dos.vfd")), None]);
+            assert_eq!(s.audio, AudioSpec::Host);
             let nets: Vec<_> = s.nets.iter().map(|n| n.kind != NetKind::None).collect();
             assert_eq!(nets, [true, false, true]);
             assert_eq!(s.nets[0].mac, Some([0, 3, 0xff, 0x7c, 0xa8, 0x3f]));
@@ -394,6 +462,7 @@ pub(crate) mod tests {
                 "adapter 3 was bridged to \"Some Gigabit Adapter\"",
                 "alerts/notifications/no_boot_disk = true has no equal here",
                 "hardware/usb/count = 1 has no equal",
+                "hardware/super_io/serial_port[0]/port_type = 3 has no equal",
             ] {
                 assert!(notes.contains(told), "{told}: {notes}");
             }
@@ -409,6 +478,11 @@ pub(crate) mod tests {
             (">512<", ">9999<", "ram_size is \"9999\": a machine has 4 to 3712 MiB"),
             ("0003FF7CA83F", "0003FF7CA83", "ethernet_card_address is \"0003FF7CA83\""),
             ("0003FF7CA83F", "0103FF7CA83F", "no address of one adapter"),
+            (
+                "<enable type=\"boolean\">true",
+                "<enable type=\"boolean\">yes",
+                "sound_adapter/enable is \"yes\": it is neither",
+            ),
             ("preferences>", "vm_description>", "its root is <vm_description>"),
             ("</preferences>", "", "no XML"),
         ] {

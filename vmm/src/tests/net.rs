@@ -81,6 +81,8 @@ fn a_cable_is_pulled_and_put_back() {
     assert_eq!(m.set_link(2, true), Some(false), "nothing is at the other end");
     assert_eq!(m.set_link(0, true), None);
     assert_eq!(m.set_link(4, true), None);
+    let told: Vec<_> = m.handle().events().after(0, 100).records.into_iter().map(|r| r.event).collect();
+    assert_eq!(told, [true, false, true].map(|up| crate::Event::Link { adapter: 1, up }));
     // What is sent and comes meanwhile is lost.
     let plug: Arc<crate::cable::Plug> = Arc::default();
     let mut c = crate::cable::Cable::new(Box::new(Wire(Arc::clone(&sent))), plug.clone());

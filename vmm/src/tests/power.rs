@@ -51,6 +51,28 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[test]
+fn it_is_told_when_the_guest_takes_note_of_the_button() {
+    // cli; mov dx, 400h; in ax, dx; test ah, 1; jz in; mov ax, 100h; out dx, ax; hlt
+    let takes = [0xfa, 0xba, 0, 4, 0xed, 0xf6, 0xc4, 1, 0x74, 0xfa, 0xb8, 0, 1, 0xef, 0xf4];
+    let (mut m, _) = with_pm(&takes);
+    out(&mut m, PM + 4, 1);
+    out(&mut m, PM + 2, 0x100);
+    let events = m.handle().events();
+    let (h, running) = start(m);
+    assert_eq!(h.press_power_button(), Ok(Pressed::Told));
+    let told = || -> Vec<Event> { events.after(0, 100).records.into_iter().map(|r| r.event).collect() };
+    until("the guest does not take the button", || told().contains(&Event::ButtonTaken));
+    let told_but_for_the_halt: Vec<Event> = told().into_iter().filter(|e| *e != Event::Stuck).collect();
+    assert_eq!(
+        told_but_for_the_halt,
+        [Event::Phase(Phase::Running), Event::Button(Pressed::Told), Event::ButtonTaken]
+    );
+    h.power_off().unwrap();
+    running.join().unwrap();
+    assert_eq!(told().last(), Some(&Event::Phase(Phase::Off)));
+}
+
+#[test]
 fn the_button_says_who_listens() {
     let (mut m, _) = with_pm(&[0xfa, 0xf4]);
     assert_eq!(m.press_power_button(), Pressed::NoAcpi);

@@ -1,10 +1,11 @@
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use board::SoundPort;
 
-use crate::audio::AudioError;
 use crate::audio::player::{Device, PERIOD, Player};
+use crate::audio::{AudioError, Counters};
 
 #[derive(Default)]
 struct Log {
@@ -17,7 +18,7 @@ struct Log {
 
 /// A device that takes what it is given at once, as ALSA's "null" does.
 #[derive(Clone, Default)]
-struct Fake(Arc<Mutex<Log>>);
+struct Fake(Arc<Mutex<Log>>, Arc<Counters>);
 
 impl Fake {
     fn log(&self) -> std::sync::MutexGuard<'_, Log> {
@@ -30,7 +31,7 @@ impl Fake {
             f.log().opened += 1;
             Ok(Box::new(f.clone()) as Box<dyn Device>)
         };
-        Player::start(Box::new(open)).expect("a player")
+        Player::start(Box::new(open), self.1.clone()).expect("a player")
     }
 
     fn wait(&self, what: &str, mut until: impl FnMut(&Log) -> bool) {
@@ -91,7 +92,9 @@ fn a_device_that_goes_away_is_looked_for_again() {
     let fake = Fake::default();
     let mut p = fake.player();
     fake.log().breaks = true;
+    fake.wait("a device that is gone", |_| fake.1.gone.load(Ordering::Relaxed) == 1);
     fake.wait("a second opening", |l| l.opened == 2);
+    fake.wait("a device that is back", |_| fake.1.gone.load(Ordering::Relaxed) == 0);
     p.play(0, &[[1000; 2]; 4800]);
     p.rest();
     fake.wait("sound", |l| l.frames.iter().any(|v| *v != 0));
@@ -100,7 +103,7 @@ fn a_device_that_goes_away_is_looked_for_again() {
 #[test]
 fn a_device_that_is_not_there_is_an_error_at_once() {
     let open = || Err(AudioError::Output { name: "default".into(), why: "No such device".into() });
-    let said = Player::start(Box::new(open)).err().map(|e| e.to_string()).unwrap_or_default();
+    let said = Player::start(Box::new(open), Arc::default()).err().map(|e| e.to_string()).unwrap_or_default();
     assert!(said.contains("\"default\": No such device; check") && said.contains("--audio none"), "{said}");
 }
 
@@ -108,7 +111,7 @@ fn a_device_that_is_not_there_is_an_error_at_once() {
 #[cfg(target_os = "linux")]
 #[test]
 fn alsas_null_output_plays() {
-    match crate::audio::output("null") {
+    match crate::audio::output("null", Arc::default()) {
         Ok(mut p) => {
             for n in 0..40 {
                 p.play(n * 240, &[[1000; 2]; 240]);
@@ -119,6 +122,7 @@ fn alsas_null_output_plays() {
         Err(AudioError::NoAlsa { .. }) => eprintln!("skipped: this host has no ALSA"),
         Err(e) => panic!("{e}"),
     }
-    let said = crate::audio::output("no-such-output").err().map(|e| e.to_string()).unwrap_or_default();
+    let said = crate::audio::output("no-such-output", Arc::default());
+    let said = said.err().map(|e| e.to_string()).unwrap_or_default();
     assert!(said.contains("no-such-output") || said.contains("no ALSA"), "{said}");
 }
