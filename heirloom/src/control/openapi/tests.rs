@@ -149,13 +149,14 @@ fn round<T: DeserializeOwned + Serialize>(v: &Value) -> Value {
 type Round = fn(&Value) -> Value;
 
 /// The types behind the schemas.
-const TYPES: [(&str, Round); 16] = [
+const TYPES: [(&str, Round); 17] = [
     ("Status", round::<StatusBody>),
     ("Shutdown", round::<ShutdownBody>),
     ("Pressed", round::<PressedBody>),
     ("Link", round::<LinkBody>),
     ("Linked", round::<LinkedBody>),
     ("Save", round::<SaveBody>),
+    ("Snapshot", round::<SnapshotBody>),
     ("Type", round::<TypeBody>),
     ("Key", round::<KeyBody>),
     ("Mouse", round::<MouseBody>),
