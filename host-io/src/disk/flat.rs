@@ -41,9 +41,10 @@ impl<S: Store> Flat<S> {
         let mut buf = vec![0; len.min(LOOK)];
         for from in (0..len).step_by(LOOK) {
             let part = &mut buf[..LOOK.min(len - from)];
-            self.store.read_at(at + from as u64, part)?;
-            if !zero(part) {
-                return Ok(false);
+            match self.store.read_at(at + from as u64, part) {
+                Ok(()) if zero(part) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(e),
+                _ => return Ok(false),
             }
         }
         Ok(true)

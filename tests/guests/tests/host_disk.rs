@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use guest_tests::{Console, Images, Vm, alone, machine};
+use guest_tests::{Console, Images, Vm, alone, heirloom, machine};
 
 fn ready(vm: &mut Vm) -> Console {
     let mut t = vm.console();
@@ -65,6 +65,7 @@ fn linux_on_a_full_host_waits_and_loses_nothing() {
         status.contains("small.vhd: write at sector") && status.contains("make room on the host"),
         "{status}"
     );
+    assert!(vm.said().contains("the machine is paused: "), "{}", vm.said());
     let told = vm.ctl(["status"]).expect("the machine answers");
     assert!(told.contains("full paused by itself: ") && told.contains("No space left on device"), "{told}");
     let told = vm.ctl(["save".as_ref(), images.0.join("state").as_os_str()]).unwrap_err();
@@ -86,6 +87,32 @@ fn linux_on_a_full_host_waits_and_loses_nothing() {
     assert_eq!(complaints(&mut t), "", "the kernel noticed");
     t.send("poweroff -f\n");
     assert_eq!(vm.wait(120).code(), Some(0), "{}", vm.said());
+}
+
+/// ramfs is nothing but cache.
+const CACHE: &str = "mount -t ramfs ramfs \"$1\" && truncate -s 1M \"$1/a.img\" && shift && exec \"$@\"";
+
+#[test]
+fn a_file_system_that_is_all_cache_is_refused_with_the_mend() {
+    let images = Images::new("ramfs-images");
+    let dir = &images.0;
+    if !may_mount(dir) {
+        eprintln!("skipped: no file system can be mounted here; run it as root");
+        return;
+    }
+    let mut c = Command::new("unshare");
+    c.args(["-m", "sh", "-c", CACHE, "sh"])
+        .arg(dir)
+        .arg(heirloom())
+        .args(["run", "--name", "ramfs", "--disk"]);
+    let out = c.arg(format!("{}/a.img,cache=none", dir.display())).output().expect("heirloom starts");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("a.img can't be used with cache=none: ") && said.contains("use cache=writeback"),
+        "{said}"
+    );
+    assert_eq!(said.trim().lines().count(), 1, "{said}");
 }
 
 fn taken(path: &Path) -> u64 {

@@ -100,14 +100,17 @@ impl Unit {
             Err(Failure::Fault(f)) => Err(f),
             Err(Failure::Host(e)) => {
                 let what = format!("{}: {} failed: {e}", self.name, describe(&job.op));
-                tracing::error!("{what}");
                 let again = !Lost::is(&e);
                 if self.on_error.pauses(&e) {
                     let told = if again { "" } else { "the guest is told of it; " };
-                    pause = Some(format!("{what}; {told}{}, then resume the machine", mend(&e)));
+                    let why = format!("{what}; {told}{}, then resume the machine", mend(&e));
+                    tracing::error!("the machine is paused: {why}");
+                    pause = Some(why);
                     if again {
                         return Served { done: None, pause };
                     }
+                } else {
+                    tracing::error!("{what}");
                 }
                 // The guest is told of this job now; of what it wrote before, with a FLUSH CACHE.
                 self.lost = !flush && (self.lost || !again);
