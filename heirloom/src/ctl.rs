@@ -137,7 +137,7 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
             }
         }
         What::Pause => plain("/v1/pause")?,
-        What::Resume => plain("/v1/resume")?,
+        What::Resume => resume(name)?,
         What::Reset => plain("/v1/reset")?,
         What::Save { file } => {
             let path = std::path::absolute(&file)?;
@@ -233,6 +233,20 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lets a machine go on. One that paused for a failure of its host, and does so again at once, is told of.
+fn resume(name: &str) -> Result<()> {
+    let trouble = || control::get::<StatusBody>(name, "/v1/status").ok().and_then(|s| s.reason);
+    let failed = trouble().is_some();
+    drop(control::request(name, "POST", "/v1/resume", None)?);
+    for _ in 0..if failed { 25 } else { 0 } {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        if let Some(why) = trouble() {
+            bail!("{name} paused again: {why}");
+        }
+    }
+    Ok(())
 }
 
 fn list(all: &[String]) -> String {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -43,20 +43,33 @@ fn may_mount(dir: &Path) -> bool {
     c.status().is_ok_and(|s| s.success())
 }
 
-#[test]
-fn linux_on_a_full_host_waits_and_loses_nothing() {
-    let _one = alone();
-    let images = Images::new("full-images");
+/// The file system is the machine's process's.
+fn make_room(vm: &Vm, small: &Path) {
+    let root = Path::new("/proc").join(vm.pid().to_string()).join("root");
+    let ballast = root.join(small.strip_prefix("/").expect("an absolute path")).join("ballast");
+    fs::remove_file(ballast).expect("the ballast goes");
+}
+
+/// A machine whose disk lies on that file system; `None`: none can be mounted here.
+fn on_small(test: &str, images: &Images, options: &str) -> Option<(Vm, PathBuf)> {
     images.disk(["create", "base.vhd", "64M"]);
     let (base, small) = (images.0.join("base.vhd"), images.0.join("small"));
     fs::create_dir(&small).expect("a folder");
     if !may_mount(&small) {
         eprintln!("skipped: no file system can be mounted here; run it as root");
-        return;
+        return None;
     }
-    let [small_dir, base] = [&small, &base].map(|p| p.to_str().expect("a path of text"));
-    let outer = ["unshare", "-m", "sh", "-c", SMALL, "sh", small_dir, base];
-    let mut vm = Vm::start_by(&outer, "full", &machine("linux").with("--disk", small.join("small.vhd")));
+    let [dir, base] = [&small, &base].map(|p| p.to_str().expect("a path of text"));
+    let outer = ["unshare", "-m", "sh", "-c", SMALL, "sh", dir, base];
+    let args = machine("linux").with("--disk", format!("{dir}/small.vhd{options}"));
+    Some((Vm::start_by(&outer, test, &args), small))
+}
+
+#[test]
+fn linux_on_a_full_host_waits_and_loses_nothing() {
+    let _one = alone();
+    let images = Images::new("full-images");
+    let Some((mut vm, small)) = on_small("full", &images, "") else { return };
     let mut t = ready(&mut vm);
     t.output("dd if=/dev/urandom of=/r bs=64k count=192 2>/dev/null");
     t.send("dd if=/r of=/dev/sda bs=64k conv=fsync 2>/dev/null && echo writ\"\"ten\n");
@@ -72,12 +85,11 @@ fn linux_on_a_full_host_waits_and_loses_nothing() {
     assert!(told.contains("not as the guest has them") && told.contains("then save again"), "{told}");
     assert!(!images.0.join("state").exists());
     // Nothing is mended yet.
-    vm.ctl(["resume"]).expect("it goes on");
+    let told = vm.ctl(["resume"]).unwrap_err();
+    assert!(told.contains("full paused again: ") && told.contains("make room on the host"), "{told}");
     wait_for_phase(&vm, "paused", 60);
     assert!(!t.has("written"));
-    let ballast = Path::new("/proc").join(vm.pid().to_string()).join("root");
-    let ballast = ballast.join(small.strip_prefix("/").expect("an absolute path")).join("ballast");
-    fs::remove_file(ballast).expect("the ballast goes");
+    make_room(&vm, &small);
     vm.ctl(["resume"]).expect("it goes on");
     t.expect("written", 120);
     let status = wait_for_phase(&vm, "running", 10);
@@ -85,6 +97,26 @@ fn linux_on_a_full_host_waits_and_loses_nothing() {
     let same = "echo 3 > /proc/sys/vm/drop_caches; dd if=/dev/sda bs=64k count=192 2>/dev/null | cmp - /r && echo same";
     assert_eq!(t.output(same), "same");
     assert_eq!(complaints(&mut t), "", "the kernel noticed");
+    t.send("poweroff -f\n");
+    assert_eq!(vm.wait(120).code(), Some(0), "{}", vm.said());
+}
+
+#[test]
+fn linux_is_told_of_a_full_host_where_the_user_wants_that() {
+    let _one = alone();
+    let images = Images::new("told-images");
+    let Some((mut vm, small)) = on_small("told", &images, ",on-error=report") else { return };
+    let mut t = ready(&mut vm);
+    t.output("dd if=/dev/urandom of=/r bs=64k count=192 2>/dev/null");
+    let write = "dd if=/r of=/dev/sda bs=64k conv=fsync 2>/dev/null || echo failed";
+    assert_eq!(t.output(write), "failed");
+    let log = t.output("dmesg | grep -c 'I/O error, dev sda'");
+    assert!(log.parse::<u32>().is_ok_and(|n| n > 0), "{log}");
+    wait_for_phase(&vm, "running", 10);
+    make_room(&vm, &small);
+    assert_eq!(t.output(write), "", "there is room");
+    let same = "echo 3 > /proc/sys/vm/drop_caches; dd if=/dev/sda bs=64k count=192 2>/dev/null | cmp - /r && echo same";
+    assert_eq!(t.output(same), "same");
     t.send("poweroff -f\n");
     assert_eq!(vm.wait(120).code(), Some(0), "{}", vm.said());
 }
