@@ -50,6 +50,8 @@ pub(crate) struct Live {
     /// What of main RAM this pass still has to copy; before the first, nothing.
     left: std::vec::IntoIter<Range<u32>>,
     passes: u32,
+    /// The guest time of the next slice.
+    next: Tick,
 }
 
 impl Live {
@@ -66,18 +68,21 @@ impl Live {
             // Whoever asked may have gone away.
             let _ = done.send(write(file, &parts, &waits));
         })?;
-        Ok(Self { writer, queued, disks, left: Vec::new().into_iter(), passes: 0 })
+        Ok(Self { writer, queued, disks, left: Vec::new().into_iter(), passes: 0, next: 0 })
     }
 
     /// Copies some of memory. False: it is time to end.
-    pub(crate) fn copy_ahead(&mut self, m: &Machine) -> bool {
+    pub(crate) fn copy_ahead(&mut self, m: &mut Machine) -> bool {
         // The processor of another engine doesn't tell which pages it writes.
         if m.engine != Engine::Software {
             return false;
         }
-        if self.queued.load(Ordering::Relaxed) > QUEUE {
+        // The loop comes here whenever something happens, too.
+        let now = m.board.clock.now();
+        if now < self.next || self.queued.load(Ordering::Relaxed) > QUEUE {
             return true;
         }
+        self.next = now + STEP;
         let ram = &m.board.ram;
         let mut room = SLICE;
         while room > 0 {
