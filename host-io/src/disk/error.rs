@@ -130,6 +130,14 @@ pub enum DiskError {
     NoChildren { path: PathBuf, format: Format },
     #[error("CD image {path}: {fault}; {}", fault.mend())]
     Iso { path: PathBuf, fault: IsoFault },
+    #[error(
+        "the repair of {path} was interrupted; run `heirloom disk check` with --repair again, which begins anew"
+    )]
+    HalfRepaired { path: PathBuf },
+    #[error("{path} has no {path}.before-repair, which a repair leaves; there is nothing to take back")]
+    NoUndo { path: PathBuf },
+    #[error("{path}: {why}; it cannot take the repair back, restore the image from a backup")]
+    Undo { path: PathBuf, why: String },
     #[error("{path} already exists; choose another name or remove it first")]
     Exists { path: PathBuf },
     #[error("cannot create {path}: {source}; check that its directory exists and is writable")]

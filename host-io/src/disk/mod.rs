@@ -17,6 +17,7 @@ mod info;
 pub mod iso;
 mod layers;
 mod overlay;
+mod repair;
 mod store;
 #[cfg(target_os = "linux")]
 mod vectored;
@@ -34,10 +35,11 @@ pub use self::child::{create_child, open_child, relink};
 pub use self::convert::{convert, create};
 pub use self::error::{DiskError, Finding, Medium};
 use self::flat::Flat;
-pub use self::fuzz::{fuzz_iso, fuzz_open};
+pub use self::fuzz::{fuzz_iso, fuzz_open, fuzz_repair};
 pub use self::info::{CheckReport, ImageInfo, VhdInfo, check, info};
 pub use self::layers::{Compacted, compact, diff, merge, sync_folder};
 pub use self::overlay::Overlay;
+pub use self::repair::{Repaired, repair, undo_repair};
 use self::store::{FileStore, Store};
 pub use self::vhd::VhdType;
 
@@ -107,6 +109,14 @@ fn zero(b: &[u8]) -> bool {
 
 /// Opens and locks a file. The lock is the file's: it goes when the store is dropped or the process ends.
 fn open_file(path: &Path, medium: Medium) -> Result<FileStore, DiskError> {
+    if medium == Medium::Disk(Mode::ReadWrite) && repair::working(path).exists() {
+        return Err(DiskError::HalfRepaired { path: path.into() });
+    }
+    open_any(path, medium)
+}
+
+/// The same, also of an image whose repair was interrupted.
+fn open_any(path: &Path, medium: Medium) -> Result<FileStore, DiskError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => DiskError::Missing { path: path.into(), medium },
         _ => DiskError::Open { path: path.into(), medium, source },

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::super::{Format, Mode, check, convert, create, info, open_disk};
+use super::super::{Format, Mode, check, convert, create, info, open_disk, repair};
 use super::{Dir, pattern};
 
 /// Runs qemu-img; None if there is none.
@@ -110,4 +110,37 @@ fn we_write_to_qemus_image_and_qemu_still_agrees() {
     create(&raw, Format::Raw, size).unwrap();
     scatter(&raw);
     assert!(must(&["compare", "-f", "vpc", "-F", "raw", str(&vhd), str(&raw)]).contains("identical"));
+}
+
+#[test]
+fn qemu_reads_what_we_repaired() {
+    if !have() {
+        return;
+    }
+    let dir = Dir::new("qemu-repaired");
+    let (vhd, raw) = (dir.file("q.vhd"), dir.file("r.img"));
+    // What is damaged, from the beginning or the end: footers, the header's checksum, each with its place.
+    for (subformat, damages) in [
+        (
+            "dynamic",
+            &[(false, 40..60), (true, 0..512), (false, 512 + 36..512 + 40), (false, 512 + 600..512 + 700)][..],
+        ),
+        ("fixed", &[(true, 0..20), (true, 48..64), (true, 60..80)][..]),
+    ] {
+        for (end, bytes) in damages {
+            must(&["create", "-f", "vpc", "-o", &format!("subformat={subformat}"), str(&vhd), "64M"]);
+            scatter(&vhd);
+            must(&["convert", "-f", "vpc", "-O", "raw", str(&vhd), str(&raw)]);
+            let mut b = fs::read(&vhd).unwrap();
+            let from = if *end { b.len() - 512 } else { 0 };
+            b[from + bytes.start..from + bytes.end].fill(0xd5);
+            fs::write(&vhd, b).unwrap();
+            let r = repair(&vhd, false).unwrap();
+            assert!(r.after.findings.is_empty() && !r.done.is_empty(), "{subformat}, {bytes:?}: {r:?}");
+            let out = must(&["compare", "-f", "vpc", "-F", "raw", str(&vhd), str(&raw)]);
+            assert!(out.contains("identical"), "{subformat}, {bytes:?}: {out}");
+            fs::remove_file(r.undo.unwrap()).unwrap();
+            fs::remove_file(&vhd).unwrap();
+        }
+    }
 }

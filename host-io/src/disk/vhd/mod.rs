@@ -26,12 +26,11 @@ mod rewrite;
 pub use create::BLOCK;
 pub(crate) use create::{format_child, format_dynamic, format_fixed};
 pub(crate) use dynamic::Dynamic;
-#[cfg(test)]
-pub(crate) use footer::Footer;
-pub(crate) use footer::{COOKIE, checksum, stamp};
+pub(crate) use footer::{COOKIE, FOOTER, Footer, HEADER, Header, UNUSED, checksum, stamp};
 pub use footer::{Uuid, VhdType};
+pub(crate) use geometry::covered;
 pub use geometry::{geometry, round_up};
 pub use layout::VhdFault;
-pub(crate) use layout::{Blocks, Layout, examine};
+pub(crate) use layout::{Blocks, Layout, MAX_BLOCK, MIN_BLOCK, Parts, bitmap_bytes, examine, examine_parts};
 pub(crate) use parent::{Link, Parent};
 pub(crate) use rewrite::Rewrite;
