@@ -243,6 +243,9 @@ fn tell(i: &ImageInfo) {
     line("format", &i.format.to_string());
     line("size", &human(i.virtual_size));
     line("file", &human(i.file_size));
+    for p in &i.pieces {
+        line("and", &p.display().to_string());
+    }
     if let Some(n) = i.allocated {
         line("on the host", &human(n));
     }

@@ -134,6 +134,22 @@ pub enum DiskError {
         "the repair of {path} was interrupted; run `heirloom disk check` with --repair again, which begins anew"
     )]
     HalfRepaired { path: PathBuf },
+    #[error(
+        "{path} ends before its blocks do: {piece}, the next piece of a split disk, is missing, or the file was cut off; \
+         put all pieces into one folder, or restore it from a backup"
+    )]
+    PieceMissing { path: PathBuf, piece: PathBuf },
+    #[error(
+        "{piece}, a piece of the split disk {path}, has {got} bytes, where all but the last have {want}: it was cut off or \
+         is another disk's; copy it again"
+    )]
+    PieceSize { path: PathBuf, piece: PathBuf, got: u64, want: u64 },
+    #[error("{path} is a piece of a split disk; give {first}, its first piece")]
+    IsPiece { path: PathBuf, first: PathBuf },
+    #[error(
+        "{path} is split into several files and is not compacted; make one file of it with `heirloom disk convert` first"
+    )]
+    IsSplit { path: PathBuf },
     #[error("{path} has no {path}.before-repair, which a repair leaves; there is nothing to take back")]
     NoUndo { path: PathBuf },
     #[error("{path}: {why}; it cannot take the repair back, restore the image from a backup")]

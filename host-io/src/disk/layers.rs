@@ -9,6 +9,7 @@ use board::Disk;
 use super::chain::{Chain, Found, check_parent, find};
 use super::child::Layer;
 use super::convert::{give_up, new_file};
+use super::split::{self, Files};
 use super::store::{FileStore, Store};
 use super::vhd::{self, Dynamic, Rewrite};
 use super::{DiskError, Extents, Format, Mode, SECTOR, open_disk, zero};
@@ -56,11 +57,7 @@ pub fn merge(child: &Path, mut progress: impl FnMut(u64, u64)) -> Result<PathBuf
     }
     target.flush().map_err(at_parent)?;
     drop((target, own));
-    std::fs::remove_file(child).map_err(|source| DiskError::Io {
-        path: child.into(),
-        doing: "removing",
-        source,
-    })?;
+    split::remove(child).map_err(|source| DiskError::Io { path: child.into(), doing: "removing", source })?;
     Ok(parent)
 }
 
@@ -78,6 +75,9 @@ pub fn compact(path: &Path, progress: impl FnMut(u64, u64)) -> Result<Compacted,
     let Some(blocks) = layout.dynamic.clone() else {
         return Err(DiskError::NotDynamic { path: path.into(), format: layout.kind().into() });
     };
+    if matches!(store, Files::Split(_)) {
+        return Err(DiskError::IsSplit { path: path.into() });
+    }
     let parent = match &layout.parent {
         Some(link) => Some(Chain::at(path).parent(path, &layout, link)?),
         None => None,
@@ -112,7 +112,7 @@ pub fn sync_folder(path: &Path) {
 }
 
 fn copy_needed(
-    mut own: Dynamic<FileStore>,
+    mut own: Dynamic<Files>,
     layout: &vhd::Layout,
     mut parent: Option<Box<dyn Extents>>,
     to: &mut FileStore,

@@ -18,6 +18,7 @@ pub mod iso;
 mod layers;
 mod overlay;
 mod repair;
+mod split;
 mod store;
 #[cfg(target_os = "linux")]
 mod vectored;
@@ -40,6 +41,7 @@ pub use self::info::{CheckReport, ImageInfo, VhdInfo, check, info};
 pub use self::layers::{Compacted, compact, diff, merge, sync_folder};
 pub use self::overlay::Overlay;
 pub use self::repair::{Repaired, repair, undo_repair};
+use self::split::Files;
 use self::store::{FileStore, Store};
 pub use self::vhd::VhdType;
 
@@ -108,15 +110,15 @@ fn zero(b: &[u8]) -> bool {
 }
 
 /// Opens and locks a file. The lock is the file's: it goes when the store is dropped or the process ends.
-fn open_file(path: &Path, medium: Medium) -> Result<FileStore, DiskError> {
+fn open_file(path: &Path, medium: Medium) -> Result<Files, DiskError> {
     if medium == Medium::Disk(Mode::ReadWrite) && repair::working(path).exists() {
         return Err(DiskError::HalfRepaired { path: path.into() });
     }
-    open_any(path, medium)
+    Files::open(path, medium)
 }
 
-/// The same, also of an image whose repair was interrupted.
-fn open_any(path: &Path, medium: Medium) -> Result<FileStore, DiskError> {
+/// Opens and locks one file, of an image or of a part of it.
+fn open_one(path: &Path, medium: Medium) -> Result<FileStore, DiskError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => DiskError::Missing { path: path.into(), medium },
         _ => DiskError::Open { path: path.into(), medium, source },

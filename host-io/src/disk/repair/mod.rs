@@ -19,11 +19,12 @@ pub(crate) use self::undo::working;
 use super::chain::{Chain, Found, find};
 use super::error::Medium;
 use super::info::{CheckReport, check};
+use super::split::Files;
 use super::store::Store;
 use super::vhd::{
     self, Blocks, FOOTER, Footer, HEADER, Header, Parts, UNUSED, VhdFault, VhdType, examine_parts,
 };
-use super::{DiskError, Mode, SECTOR, absolute, ends_as_vhd, named_vhd, open_any};
+use super::{DiskError, Mode, SECTOR, absolute, ends_as_vhd, named_vhd};
 
 /// What a repair did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,7 +46,7 @@ fn now() -> u64 {
 
 /// Mends what can be mended. `lose`: also what costs blocks. An image of which nothing is wrong is not touched.
 pub fn repair(path: &Path, lose: bool) -> Result<Repaired, DiskError> {
-    let mut s = open_any(path, Medium::Disk(Mode::ReadWrite))?;
+    let mut s = Files::open(path, Medium::Disk(Mode::ReadWrite))?;
     let io = |source| DiskError::Io { path: path.into(), doing: "reading", source };
     let mut done = Vec::new();
     if undo::recover(path, &mut s)? {
@@ -79,7 +80,7 @@ pub fn repair(path: &Path, lose: bool) -> Result<Repaired, DiskError> {
 
 /// Takes the last repair back. Returns the file that told how, which is removed.
 pub fn undo_repair(path: &Path) -> Result<PathBuf, DiskError> {
-    let mut s = open_any(path, Medium::Disk(Mode::ReadWrite))?;
+    let mut s = Files::open(path, Medium::Disk(Mode::ReadWrite))?;
     undo::undo(path, &mut s)
 }
 
@@ -290,7 +291,7 @@ fn of_header(f: &VhdFault) -> bool {
 }
 
 fn of_table(f: &VhdFault) -> bool {
-    matches!(f, VhdFault::BatRange { .. } | VhdFault::Overlap { .. })
+    matches!(f, VhdFault::BatRange { .. } | VhdFault::CutOff { .. } | VhdFault::Overlap { .. })
 }
 
 fn tables_end(b: &Blocks) -> u64 {

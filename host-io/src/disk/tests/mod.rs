@@ -7,6 +7,7 @@ mod files;
 mod iso;
 mod model;
 mod qemu;
+mod split;
 
 use std::path::{Path, PathBuf};
 

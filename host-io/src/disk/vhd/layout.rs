@@ -52,6 +52,8 @@ pub enum VhdFault {
     TableOffset(u64),
     #[error("BAT entry {entry} names sector {sector}, its block would lie outside of {first}..{end}")]
     BatRange { entry: u32, sector: u32, first: u64, end: u64 },
+    #[error("blocks go on up to byte {need}, the file ends at {have}")]
+    CutOff { need: u64, have: u64 },
     #[error("BAT entries {a} and {b} name overlapping blocks at sectors {at_a} and {at_b}")]
     Overlap { a: u32, b: u32, at_a: u32, at_b: u32 },
     #[error("the parent locator {code:?} lies outside of the file, or within a block")]
@@ -85,6 +87,9 @@ impl VhdFault {
     pub fn mend(&self) -> &'static str {
         match self {
             Self::Truncated { .. } => "the file is cut off: copy it again from where it came",
+            Self::CutOff { .. } => {
+                "the file was cut off, or further pieces of a split disk (.v01) are missing: copy it again with all of them"
+            }
             Self::NoFooter => {
                 "the file is cut off or no VHD: copy it again, or try `heirloom disk check` with --repair"
             }
@@ -357,6 +362,11 @@ fn read_blocks<S: Store + ?Sized>(
     let bat: Vec<u32> = (0..need as usize).map(|n| be32(&raw, n * 4)).collect();
     let first = table_end.max(header_end).div_ceil(SECTOR);
     let mut blocks = Blocks { table, block_size, bat, end, first, header };
+    let reach = blocks.bat.iter().filter(|s| **s != UNUSED).max();
+    let reach = reach.map_or(0, |s| u64::from(*s) * SECTOR + blocks.whole());
+    if faults.contains(&VhdFault::LastFooter) && reach > end {
+        faults.push(VhdFault::CutOff { need: reach, have: s.len() });
+    }
     check_bat(&blocks, faults);
     if faults.contains(&VhdFault::LastFooter) {
         // The footer's place is the file's last 512 bytes, unless the file was cut right behind a block.

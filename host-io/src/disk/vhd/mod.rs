@@ -12,8 +12,6 @@
 //! nothing but zeros is where a block will be; a block's bitmap and table entry say no more than what is on the disk,
 //! or reads as before without it. docs/disk-images.md has it in full. Zeros written where there is no block
 //! allocate none. A footer that is missing while its copy is good is written anew with the first change.
-//!
-//! Not supported: disks split into .v01 files.
 
 mod create;
 mod dynamic;
