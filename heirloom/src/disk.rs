@@ -15,7 +15,7 @@ use crate::doctor::say;
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  heirloom disk create accounts.vhd 20G\n  heirloom disk info accounts.vhd\n  \
-                  heirloom disk convert accounts.vhd accounts.img\n  heirloom disk check accounts.vhd --json\n  \
+                  heirloom disk convert accounts.qcow2 accounts.vhd\n  heirloom disk check accounts.vhd --json\n  \
                   heirloom disk create anna.vhd --parent accounts.vhd\n  \
                   heirloom disk merge anna.vhd"
 )]
@@ -47,7 +47,7 @@ enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Copy an image to a new file of another format; the original stays as it is
+    /// Copy an image to a new file of another format; the original stays as it is, and may be QCOW2, VMDK or VHDX, too
     Convert {
         from: PathBuf,
         /// The file to make; its ending says the format: .vhd or another for raw

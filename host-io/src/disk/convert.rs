@@ -9,8 +9,9 @@ use board::Disk;
 
 use super::chain::Chain;
 use super::flat::Flat;
+use super::foreign::open_to_read;
 use super::store::{FileStore, Store};
-use super::{DiskError, Format, Mode, SECTOR, open_disk, vhd, zero};
+use super::{DiskError, Format, Mode, SECTOR, vhd, zero};
 
 /// One read of a copy: a VHD's block.
 const CHUNK: u64 = 2 << 20;
@@ -71,7 +72,7 @@ pub fn convert(
     format: Format,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<(), DiskError> {
-    let mut source = open_disk(from, Mode::ReadOnly)?.disk;
+    let mut source = open_to_read(from)?;
     let sectors = source.sectors();
     if !(1..=MAX_BYTES / SECTOR).contains(&sectors) {
         return Err(DiskError::Size { bytes: sectors.saturating_mul(SECTOR) });

@@ -79,8 +79,12 @@ pub enum DiskError {
          copy it again, or pad it with `truncate -s %512`"
     )]
     Ragged { path: PathBuf, got: u64 },
-    #[error("{path} is a {what} image, which is not supported; convert it with `qemu-img convert -O vpc`")]
+    #[error("{path} is a {what} image, which no machine uses; {} makes a VHD of it", mend_foreign(what))]
     Foreign { path: PathBuf, what: &'static str },
+    #[error("{what} image {path}: {why}; it is damaged or cut off, copy it again")]
+    ForeignBad { path: PathBuf, what: &'static str, why: String },
+    #[error("{what} image {path} is not supported: {why}; `qemu-img convert -O vpc` may make a VHD of it")]
+    ForeignUnknown { path: PathBuf, what: &'static str, why: String },
     #[error("{path} is a CD image without a partition table; attach it with --cdrom")]
     IsCd { path: PathBuf },
     #[error("diskette image {path}: {why}")]
@@ -162,6 +166,10 @@ pub enum DiskError {
     Size { bytes: u64 },
     #[error("{doing} {path}: {source}; check the host's disk for errors and free space")]
     Io { path: PathBuf, doing: &'static str, source: io::Error },
+}
+
+fn mend_foreign(what: &str) -> &'static str {
+    if what == "VDI" { "`qemu-img convert -O vpc`" } else { "`heirloom disk convert`" }
 }
 
 /// One thing that `check` found.

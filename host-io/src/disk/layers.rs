@@ -9,10 +9,11 @@ use board::Disk;
 use super::chain::{Chain, Found, check_parent, find};
 use super::child::Layer;
 use super::convert::{give_up, new_file};
+use super::foreign::open_to_read;
 use super::split::{self, Files};
 use super::store::{FileStore, Store};
 use super::vhd::{self, Dynamic, Rewrite};
-use super::{DiskError, Extents, Format, Mode, SECTOR, open_disk, zero};
+use super::{DiskError, Extents, Format, Mode, SECTOR, zero};
 
 /// One read of a comparison.
 const CHUNK: u64 = 2 << 20;
@@ -167,7 +168,7 @@ fn runs_of(numbers: impl Iterator<Item = u64>) -> Vec<Range<u64>> {
 
 /// Where two disks differ, in sectors. What only the larger one has counts if it isn't zeros.
 pub fn diff(a: &Path, b: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Vec<Range<u64>>, DiskError> {
-    let mut disks = [open_disk(a, Mode::ReadOnly)?.disk, open_disk(b, Mode::ReadOnly)?.disk];
+    let mut disks = [open_to_read(a)?, open_to_read(b)?];
     let sizes = disks.each_ref().map(|d| d.sectors());
     let total = sizes[0].max(sizes[1]);
     let mut differ: Vec<Range<u64>> = Vec::new();
