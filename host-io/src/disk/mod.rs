@@ -80,6 +80,8 @@ pub enum Mode {
 
 /// Which sectors may hold something else than zeros: for copies that leave holes as holes.
 pub(crate) trait Extents: Disk {
+    /// So many bytes will be written soon, where there may have been nothing.
+    fn expect(&mut self, _bytes: u64) {}
     /// The first such sector at or behind `lba`.
     fn next_data(&mut self, lba: u64) -> Option<u64>;
 }

@@ -20,6 +20,7 @@ mod geometry;
 mod layout;
 mod parent;
 mod rewrite;
+mod sequence;
 
 pub use create::BLOCK;
 pub(crate) use create::{format_child, format_dynamic, format_fixed};
@@ -31,4 +32,5 @@ pub use geometry::{geometry, round_up};
 pub use layout::VhdFault;
 pub(crate) use layout::{Blocks, Layout, MAX_BLOCK, MIN_BLOCK, Parts, bitmap_bytes, examine, examine_parts};
 pub(crate) use parent::{Link, Parent};
-pub(crate) use rewrite::Rewrite;
+pub(crate) use rewrite::{Rewrite, Side};
+pub(crate) use sequence::PIECE;
