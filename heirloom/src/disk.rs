@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
-use host_io::disk::{self, CheckReport, DiskError, Format, ImageInfo};
+use host_io::disk::{self, CheckReport, DiskError, Format, ImageInfo, Repaired};
 
 use crate::Usage;
 use crate::doctor::say;
@@ -15,7 +15,7 @@ use crate::doctor::say;
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  heirloom disk create accounts.vhd 20G\n  heirloom disk info accounts.vhd\n  \
-                  heirloom disk convert accounts.vhd accounts.img\n  heirloom disk check accounts.vhd --json\n  \
+                  heirloom disk convert accounts.qcow2 accounts.vhd\n  heirloom disk check accounts.vhd --json\n  \
                   heirloom disk create anna.vhd --parent accounts.vhd\n  \
                   heirloom disk merge anna.vhd"
 )]
@@ -47,7 +47,7 @@ enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Copy an image to a new file of another format; the original stays as it is
+    /// Copy an image to a new file of another format; the original stays as it is, and may be QCOW2, VMDK or VHDX, too
     Convert {
         from: PathBuf,
         /// The file to make; its ending says the format: .vhd or another for raw
@@ -78,6 +78,15 @@ enum What {
     /// List all that is wrong with an image; changes nothing. Exit code 1 if it can't be used
     Check {
         path: PathBuf,
+        /// Mend what can be mended without loss; what is overwritten is kept in FILE.before-repair
+        #[arg(long)]
+        repair: bool,
+        /// With --repair: give up blocks that the file hasn't, or that lie over others; they read as zeros then
+        #[arg(long, requires = "repair")]
+        lose_blocks: bool,
+        /// Take the last repair back, if the image was not changed since
+        #[arg(long, conflicts_with = "repair")]
+        undo_repair: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -159,7 +168,24 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
             let parent = disk::relink(&child, parent.as_deref())?;
             say(&format!("{} lies over {}", child.display(), parent.display()));
         }
-        What::Check { path, json } => {
+        What::Check { path, repair: true, lose_blocks, json, .. } => {
+            let r = disk::repair(&path, lose_blocks)?;
+            if json {
+                say(&serde_json::to_string_pretty(&r)?);
+            } else {
+                tell_repair(&r);
+            }
+            if !r.after.usable() {
+                return Ok(ExitCode::from(1));
+            }
+        }
+        What::Check { path, undo_repair, json, .. } => {
+            if undo_repair {
+                let by = disk::undo_repair(&path)?;
+                if !json {
+                    say(&format!("{} is as it was before the repair, by {}", path.display(), by.display()));
+                }
+            }
             let r = disk::check(&path)?;
             if json {
                 say(&serde_json::to_string_pretty(&r)?)
@@ -219,6 +245,9 @@ fn tell(i: &ImageInfo) {
     line("format", &i.format.to_string());
     line("size", &human(i.virtual_size));
     line("file", &human(i.file_size));
+    for p in &i.pieces {
+        line("and", &p.display().to_string());
+    }
     if let Some(n) = i.allocated {
         line("on the host", &human(n));
     }
@@ -247,6 +276,19 @@ fn tell(i: &ImageInfo) {
     for n in &i.notes {
         line("note", &format!("{}; {}", n.what, n.mend));
     }
+}
+
+fn tell_repair(r: &Repaired) {
+    for what in &r.done {
+        say(&format!("mended: {what}"));
+    }
+    for what in &r.would_lose {
+        say(&format!("needs --lose-blocks: {what}"));
+    }
+    if let Some(undo) = &r.undo {
+        say(&format!("kept: what was overwritten, in {}; --undo-repair takes it back", undo.display()));
+    }
+    list(&r.after);
 }
 
 fn list(r: &CheckReport) {

@@ -6,6 +6,7 @@
 //! error only with `--strict`; a wrong checksum is always one.
 
 mod host;
+mod images;
 mod io;
 mod lines;
 mod load;
@@ -66,6 +67,8 @@ pub(crate) enum What {
     Screen(screen::Screen),
     /// Saving a busy machine, going on from its state, and many machines from one
     State(state::State),
+    /// Conversions, compaction and merges of disk images beside a plain copy and qemu-img
+    Images(images::Images),
     /// Half an hour with all devices busy: interrupts, clocks, memory
     Soak(soak::Soak),
 }
@@ -131,6 +134,7 @@ pub(crate) fn run(what: What) -> Result<()> {
         What::Load(args) => load::run(&args),
         What::Screen(args) => screen::run(&args),
         What::State(args) => state::run(&args),
+        What::Images(args) => images::run(&args),
         What::Soak(args) => soak::run(&args),
     }
 }

@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 use super::error::Medium;
 use super::policy::Cache;
 use super::store::Store;
-use super::vhd::{self, Layout, Parent};
+use super::vhd::{self, Layout, Parent, VhdFault};
 use super::{DiskError, Extents, Image, Mode, SECTOR, absolute, open_file, open_store, tell};
 
 /// The files of a chain that is being opened, the child first.
@@ -62,7 +62,14 @@ impl Chain {
         if self.cache == Cache::None {
             store.go_direct().map_err(|source| DiskError::Direct { path: path.into(), source })?;
         }
-        self.open_on(store, path, mode)
+        let next = store.next_piece(path);
+        self.open_on(store, path, mode).map_err(|e| match (e, next) {
+            // Its blocks go on where it ends.
+            (DiskError::Vhd { fault: VhdFault::CutOff { .. }, .. }, Some(piece)) => {
+                DiskError::PieceMissing { path: path.into(), piece }
+            }
+            (e, _) => e,
+        })
     }
 
     pub(crate) fn open_on<S: Store + 'static>(

@@ -6,7 +6,8 @@ use super::chain::{Chain, Found, Opened, find, stamp};
 use super::convert::{give_up, new_file};
 use super::error::Medium;
 use super::policy::Cache;
-use super::store::{FileStore, Store};
+use super::split::Files;
+use super::store::Store;
 use super::vhd::{self, Layout, Link};
 use super::{DiskError, Format, Image, Mode, SECTOR, absolute, open_file, tell};
 
@@ -52,7 +53,7 @@ fn link_to(parent: &Path, child: &Path, layout: &Layout) -> Result<Link, DiskErr
 
 /// What is only in this file of a chain: to work on it, not through it.
 pub(crate) struct Layer {
-    pub(crate) store: FileStore,
+    pub(crate) store: Files,
     pub(crate) layout: Layout,
     pub(crate) faults: Vec<vhd::VhdFault>,
 }

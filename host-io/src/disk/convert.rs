@@ -5,15 +5,11 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use board::Disk;
-
-use super::chain::Chain;
-use super::flat::Flat;
+use super::foreign::open_to_read;
 use super::store::{FileStore, Store};
-use super::{DiskError, Format, Mode, SECTOR, open_disk, vhd, zero};
+use super::vhd::{self, PIECE, Rewrite, Side};
+use super::{DiskError, Format, SECTOR, zero};
 
-/// One read of a copy: a VHD's block.
-const CHUNK: u64 = 2 << 20;
 const MIN_BYTES: u64 = 1 << 20;
 const MAX_BYTES: u64 = 2040 << 30;
 
@@ -50,7 +46,9 @@ fn new_image(path: &Path, format: Format) -> Result<FileStore, DiskError> {
 
 pub(crate) fn new_file(path: &Path) -> Result<FileStore, DiskError> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(path);
-    file.and_then(FileStore::new).map_err(|source| match source.kind() {
+    // Nobody is to use a half-made image. It is ours alone already where a file system has no locks.
+    let locked = file.inspect(|f| drop(f.try_lock()));
+    locked.and_then(FileStore::new).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => DiskError::Exists { path: path.into() },
         _ => DiskError::Create { path: path.into(), source },
     })
@@ -71,39 +69,68 @@ pub fn convert(
     format: Format,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<(), DiskError> {
-    let mut source = open_disk(from, Mode::ReadOnly)?.disk;
+    let mut source = open_to_read(from)?;
     let sectors = source.sectors();
     if !(1..=MAX_BYTES / SECTOR).contains(&sectors) {
         return Err(DiskError::Size { bytes: sectors.saturating_mul(SECTOR) });
     }
     let mut s = new_image(to, format)?;
     let at_to = |source| give_up(to, "writing", source);
-    empty(&mut s, format, sectors).map_err(at_to)?;
-    let mut target: Box<dyn Disk> = match format {
-        Format::VhdFixed | Format::VhdDynamic => {
-            // What we made ourselves has no faults.
-            Chain::default().open_on(s, to, Mode::ReadWrite)?.image.into_disk()
+    let mut target = match format {
+        Format::VhdDynamic => {
+            Target::Blocks(Box::new(Rewrite::new(vhd::round_up(sectors) * SECTOR, &mut s).map_err(at_to)?))
         }
-        _ => Box::new(Flat::raw(s, false)),
+        _ => {
+            empty(&mut s, format, sectors).map_err(at_to)?;
+            Target::Flat
+        }
     };
     let total = sectors * SECTOR;
     progress(0, total);
-    let (mut lba, mut buf) = (0, vec![0; CHUNK as usize]);
+    let (mut lba, mut buf) = (0, vec![0; PIECE]);
     while let Some(at) = source.next_data(lba) {
-        // Chunks end where blocks do, so that each block is looked at as a whole.
-        let n = (CHUNK / SECTOR - at % (CHUNK / SECTOR)).min(sectors - at);
-        let part = &mut buf[..(n * SECTOR) as usize];
-        source.read(at, part).map_err(|e| give_up_reading(from, to, e))?;
-        write_data(target.as_mut(), at, part).map_err(at_to)?;
+        // Blocks are looked at as a whole. What a fixed VHD and a raw image hold lies where it does on the disk.
+        let chunk = if matches!(target, Target::Flat) {
+            PIECE as u64 / SECTOR
+        } else {
+            u64::from(vhd::BLOCK) / SECTOR
+        };
+        let at = at - at % chunk;
+        let n = chunk.min(sectors - at);
+        let copied = match &mut target {
+            Target::Blocks(new) => {
+                new.whole_block(&mut s, (at / chunk) as usize, n * SECTOR, &mut buf, |from, part| {
+                    source.read(at + from / SECTOR, part)
+                })
+            }
+            Target::Flat => {
+                let part = &mut buf[..(n * SECTOR) as usize];
+                let read = source.read(at, part).map_err(Side::Read);
+                read.and_then(|()| write_data(&mut s, at * SECTOR, part).map_err(Side::Write))
+            }
+        };
+        copied.map_err(|e| match e {
+            Side::Read(e) => give_up_reading(from, to, e),
+            Side::Write(e) => at_to(e),
+        })?;
         lba = at + n;
         progress(lba * SECTOR, total);
         if lba >= sectors {
             break;
         }
     }
-    target.flush().map_err(at_to)?;
+    if let Target::Blocks(new) = target {
+        new.end(&mut s).map_err(at_to)?;
+    }
+    s.sync().map_err(at_to)?;
     progress(total, total);
     Ok(())
+}
+
+/// How a copy is written.
+enum Target {
+    Flat,
+    Blocks(Box<Rewrite>),
 }
 
 fn give_up_reading(from: &Path, to: &Path, source: io::Error) -> DiskError {
@@ -112,8 +139,8 @@ fn give_up_reading(from: &Path, to: &Path, source: io::Error) -> DiskError {
 }
 
 /// Writes the 64 KiB pieces that hold something.
-fn write_data(target: &mut dyn Disk, lba: u64, data: &[u8]) -> io::Result<()> {
-    data_of(data).try_for_each(|part| target.write(lba + part.start as u64 / SECTOR, &data[part]))
+fn write_data(s: &mut FileStore, at: u64, data: &[u8]) -> io::Result<()> {
+    data_of(data).try_for_each(|part| s.write_at(at + part.start as u64, &data[part]))
 }
 
 /// The runs of pieces of 64 KiB that are not all zeros.

@@ -79,8 +79,12 @@ pub enum DiskError {
          copy it again, or pad it with `truncate -s %512`"
     )]
     Ragged { path: PathBuf, got: u64 },
-    #[error("{path} is a {what} image, which is not supported; convert it with `qemu-img convert -O vpc`")]
+    #[error("{path} is a {what} image, which no machine uses; {} makes a VHD of it", mend_foreign(what))]
     Foreign { path: PathBuf, what: &'static str },
+    #[error("{what} image {path}: {why}; it is damaged or cut off, copy it again")]
+    ForeignBad { path: PathBuf, what: &'static str, why: String },
+    #[error("{what} image {path} is not supported: {why}; `qemu-img convert -O vpc` may make a VHD of it")]
+    ForeignUnknown { path: PathBuf, what: &'static str, why: String },
     #[error("{path} is a CD image without a partition table; attach it with --cdrom")]
     IsCd { path: PathBuf },
     #[error("diskette image {path}: {why}")]
@@ -135,6 +139,30 @@ pub enum DiskError {
     NoChildren { path: PathBuf, format: Format },
     #[error("CD image {path}: {fault}; {}", fault.mend())]
     Iso { path: PathBuf, fault: IsoFault },
+    #[error(
+        "the repair of {path} was interrupted; run `heirloom disk check` with --repair again, which begins anew"
+    )]
+    HalfRepaired { path: PathBuf },
+    #[error(
+        "{path} ends before its blocks do: {piece}, the next piece of a split disk, is missing, or the file was cut off; \
+         put all pieces into one folder, or restore it from a backup"
+    )]
+    PieceMissing { path: PathBuf, piece: PathBuf },
+    #[error(
+        "{piece}, a piece of the split disk {path}, has {got} bytes, where all but the last have {want}: it was cut off or \
+         is another disk's; copy it again"
+    )]
+    PieceSize { path: PathBuf, piece: PathBuf, got: u64, want: u64 },
+    #[error("{path} is a piece of a split disk; give {first}, its first piece")]
+    IsPiece { path: PathBuf, first: PathBuf },
+    #[error(
+        "{path} is split into several files and is not compacted; make one file of it with `heirloom disk convert` first"
+    )]
+    IsSplit { path: PathBuf },
+    #[error("{path} has no {path}.before-repair, which a repair leaves; there is nothing to take back")]
+    NoUndo { path: PathBuf },
+    #[error("{path}: {why}; it cannot take the repair back, restore the image from a backup")]
+    Undo { path: PathBuf, why: String },
     #[error("{path} already exists; choose another name or remove it first")]
     Exists { path: PathBuf },
     #[error("cannot create {path}: {source}; check that its directory exists and is writable")]
@@ -148,6 +176,10 @@ pub enum DiskError {
     Direct { path: PathBuf, source: io::Error },
     #[error("{doing} {path}: {source}; check the host's disk for errors and free space")]
     Io { path: PathBuf, doing: &'static str, source: io::Error },
+}
+
+fn mend_foreign(what: &str) -> &'static str {
+    if what == "VDI" { "`qemu-img convert -O vpc`" } else { "`heirloom disk convert`" }
 }
 
 /// One thing that `check` found.

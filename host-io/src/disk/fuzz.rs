@@ -6,7 +6,7 @@ use board::Disk;
 
 use super::flat::Flat;
 use super::store::MemStore;
-use super::{DiskError, Extents, Mode, SECTOR, iso, open_store, vhd};
+use super::{DiskError, Extents, Mode, SECTOR, iso, open_store, repair, vhd};
 
 /// Reads and writes here and there, and reads back what was written.
 fn use_it(disk: &mut dyn Disk) {
@@ -58,6 +58,35 @@ pub fn fuzz_open(bytes: &[u8]) {
         }
         // As a raw or foreign image, by content alone.
         let _ = open_store(MemStore(bytes.to_vec()), Path::new("fuzz"), mode, &mut parent);
+    }
+}
+
+/// Any bytes as a VHD to repair: nothing is changed without a word, a disk that could be used reads as before, and there is
+/// an end to it.
+pub fn fuzz_repair(bytes: &[u8]) {
+    repair::fuzz_undo(bytes);
+    for bytes in [Some(bytes.to_vec()), summed(bytes)].into_iter().flatten() {
+        let read = |bytes: &[u8]| {
+            let opened =
+                open_store(MemStore(bytes.to_vec()), Path::new("fuzz.vhd"), Mode::ReadOnly, &mut parent);
+            let mut disk = opened.ok()?.image.disk;
+            let mut all = vec![0; (disk.sectors().min(8192) * SECTOR) as usize];
+            disk.read(0, &mut all).ok().map(|()| all)
+        };
+        let before = read(&bytes);
+        for lose in [false, true] {
+            let mut s = MemStore(bytes.clone());
+            let Ok(done) = repair::repair_store(&mut s, lose) else { continue };
+            assert!(!done.is_empty() || s.0 == bytes, "changed without a word");
+            if before.is_some() {
+                assert!(read(&s.0) == before, "a disk that could be used is another now: {done:?}");
+            }
+            // Once blocks are given up, what lies behind the last is junk.
+            let second = repair::repair_store(&mut s, false);
+            let once = s.0.clone();
+            let third = repair::repair_store(&mut s, false);
+            assert!(third.is_err() || s.0 == once, "it never ends: {done:?}, {second:?}, {third:?}");
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::chain::{Chain, Opened};
 use super::error::Finding;
 use super::iso::{self, IsoInfo};
+use super::split::{self, Files};
 use super::store::Store;
 use super::vhd::VhdType;
 use super::{DiskError, Format, Medium, Mode, SECTOR, absolute, ends_as_vhd, named_vhd, open_file, vhd};
@@ -25,6 +26,9 @@ pub struct ImageInfo {
     pub vhd: Option<VhdInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iso: Option<IsoInfo>,
+    /// The files of a split disk behind the first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pieces: Vec<PathBuf>,
     /// What a differencing disk lies over, the nearest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<PathBuf>,
@@ -108,6 +112,7 @@ fn vhd_info(l: &vhd::Layout) -> VhdInfo {
 pub fn info(path: &Path) -> Result<ImageInfo, DiskError> {
     let s = open_file(path, Medium::Disk(Mode::ReadOnly))?;
     let (file_size, allocated) = (s.len(), s.allocated());
+    let pieces = if matches!(s, Files::Split(_)) { split::others(path)? } else { Vec::new() };
     let base = |format, virtual_size| ImageInfo {
         path: absolute(path),
         format,
@@ -116,6 +121,7 @@ pub fn info(path: &Path) -> Result<ImageInfo, DiskError> {
         allocated,
         vhd: None,
         iso: None,
+        pieces: pieces.clone(),
         parents: Vec::new(),
         notes: Vec::new(),
     };

@@ -9,9 +9,11 @@ use board::Disk;
 use super::chain::{Chain, Found, check_parent, find};
 use super::child::Layer;
 use super::convert::{give_up, new_file};
+use super::foreign::open_to_read;
+use super::split::{self, Files};
 use super::store::{FileStore, Store};
 use super::vhd::{self, Dynamic, Rewrite};
-use super::{DiskError, Extents, Format, Mode, SECTOR, open_disk, zero};
+use super::{DiskError, Extents, Format, Mode, SECTOR};
 
 /// One read of a comparison.
 const CHUNK: u64 = 2 << 20;
@@ -40,27 +42,28 @@ pub fn merge(child: &Path, mut progress: impl FnMut(u64, u64)) -> Result<PathBuf
     let total = blocks.used() as u64 * u64::from(blocks.block_size);
     let used: Vec<usize> = blocks.in_order();
     let mut own = Dynamic::new(store, layout, blocks, &faults, true, None);
-    let mut buf = Vec::new();
+    target.expect(total);
+    let mut buf = vec![0; vhd::PIECE];
     let mut done = 0;
     progress(done, total);
     for block in used {
         for (first, count) in own.own(block).map_err(at_child)? {
             let (lba, count) = own.on_disk(block, first, count);
-            let count = count.min(sectors.saturating_sub(lba));
-            buf.resize((count * SECTOR) as usize, 0);
-            own.read(lba, &mut buf).map_err(at_child)?;
-            target.write(lba, &buf).map_err(at_parent)?;
+            let end = (lba + count).min(sectors);
+            // Each piece stays in the processor's cache.
+            for lba in (lba..end).step_by(buf.len() / SECTOR as usize) {
+                let part = (end - lba).min(buf.len() as u64 / SECTOR) * SECTOR;
+                let part = &mut buf[..part as usize];
+                own.read(lba, part).map_err(at_child)?;
+                target.write(lba, part).map_err(at_parent)?;
+            }
         }
         done += own.block_bytes();
         progress(done, total);
     }
     target.flush().map_err(at_parent)?;
     drop((target, own));
-    std::fs::remove_file(child).map_err(|source| DiskError::Io {
-        path: child.into(),
-        doing: "removing",
-        source,
-    })?;
+    split::remove(child).map_err(|source| DiskError::Io { path: child.into(), doing: "removing", source })?;
     Ok(parent)
 }
 
@@ -78,6 +81,9 @@ pub fn compact(path: &Path, progress: impl FnMut(u64, u64)) -> Result<Compacted,
     let Some(blocks) = layout.dynamic.clone() else {
         return Err(DiskError::NotDynamic { path: path.into(), format: layout.kind().into() });
     };
+    if matches!(store, Files::Split(_)) {
+        return Err(DiskError::IsSplit { path: path.into() });
+    }
     let parent = match &layout.parent {
         Some(link) => Some(Chain::at(path).parent(path, &layout, link)?),
         None => None,
@@ -112,7 +118,7 @@ pub fn sync_folder(path: &Path) {
 }
 
 fn copy_needed(
-    mut own: Dynamic<FileStore>,
+    mut own: Dynamic<Files>,
     layout: &vhd::Layout,
     mut parent: Option<Box<dyn Extents>>,
     to: &mut FileStore,
@@ -121,25 +127,24 @@ fn copy_needed(
     let mut new = Rewrite::begin(&mut own, layout, to)?;
     let used = own.blocks().in_order();
     let total = used.len() as u64 * own.block_bytes();
-    let (mut buf, mut under) = (Vec::new(), Vec::new());
+    let (mut buf, mut under, mut piece) = (Vec::new(), Vec::new(), vec![0; vhd::PIECE]);
     for (n, block) in used.into_iter().enumerate() {
         progress(n as u64 * own.block_bytes(), total);
         let (lba, count) = own.on_disk(block, 0, own.block_sectors() as u32);
         let count = count.min(layout.sectors.saturating_sub(lba));
+        let Some(p) = &mut parent else {
+            let read = |at: u64, part: &mut [u8]| own.read(lba + at / SECTOR, part);
+            let copied = new.whole_block(to, block, count * SECTOR, &mut piece, read);
+            copied.map_err(|(vhd::Side::Read(e) | vhd::Side::Write(e))| e)?;
+            continue;
+        };
         buf.resize((count * SECTOR) as usize, 0);
         own.read(lba, &mut buf)?;
-        let marked: Vec<Range<u64>> = match &mut parent {
-            None if zero(&buf) => continue,
-            None => std::iter::once(0..count).collect(),
-            Some(p) => {
-                under.resize(buf.len(), 0);
-                p.read(lba, &mut under)?;
-                let runs = own.own(block)?;
-                let own = runs.iter().flat_map(|(first, n)| u64::from(*first)..u64::from(first + n));
-                let other = own.filter(|s| *s < count && sector(&buf, *s) != sector(&under, *s));
-                runs_of(other)
-            }
-        };
+        under.resize(buf.len(), 0);
+        p.read(lba, &mut under)?;
+        let runs = own.own(block)?;
+        let there = runs.iter().flat_map(|(first, n)| u64::from(*first)..u64::from(first + n));
+        let marked = runs_of(there.filter(|s| *s < count && sector(&buf, *s) != sector(&under, *s)));
         if !marked.is_empty() {
             new.block(to, block, &marked, &buf)?;
         }
@@ -167,7 +172,7 @@ fn runs_of(numbers: impl Iterator<Item = u64>) -> Vec<Range<u64>> {
 
 /// Where two disks differ, in sectors. What only the larger one has counts if it isn't zeros.
 pub fn diff(a: &Path, b: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Vec<Range<u64>>, DiskError> {
-    let mut disks = [open_disk(a, Mode::ReadOnly)?.disk, open_disk(b, Mode::ReadOnly)?.disk];
+    let mut disks = [open_to_read(a)?, open_to_read(b)?];
     let sizes = disks.each_ref().map(|d| d.sectors());
     let total = sizes[0].max(sizes[1]);
     let mut differ: Vec<Range<u64>> = Vec::new();

@@ -14,6 +14,7 @@ mod convert;
 mod direct;
 mod error;
 mod flat;
+mod foreign;
 mod freeze;
 mod fuzz;
 mod info;
@@ -21,6 +22,8 @@ pub mod iso;
 mod layers;
 mod overlay;
 mod policy;
+mod repair;
+mod split;
 mod store;
 #[cfg(target_os = "linux")]
 mod vectored;
@@ -38,12 +41,15 @@ pub use self::child::{create_child, open_child, relink};
 pub use self::convert::{convert, create};
 pub use self::error::{DiskError, Finding, Medium};
 use self::flat::Flat;
+pub use self::foreign::fuzz_foreign;
 pub use self::freeze::{empty_over, freeze, frozen_name, is_vhd, revert, straight_over};
-pub use self::fuzz::{fuzz_iso, fuzz_open};
+pub use self::fuzz::{fuzz_iso, fuzz_open, fuzz_repair};
 pub use self::info::{CheckReport, ImageInfo, VhdInfo, check, info};
 pub use self::layers::{Compacted, compact, diff, merge, sync_folder};
 pub use self::overlay::Overlay;
 pub use self::policy::{Cache, Policy};
+pub use self::repair::{Repaired, repair, undo_repair};
+use self::split::Files;
 use self::store::{FileStore, Store};
 pub use self::vhd::VhdType;
 
@@ -80,6 +86,8 @@ pub enum Mode {
 
 /// Which sectors may hold something else than zeros: for copies that leave holes as holes.
 pub(crate) trait Extents: Disk {
+    /// So many bytes will be written soon, where there may have been nothing.
+    fn expect(&mut self, _bytes: u64) {}
     /// The first such sector at or behind `lba`.
     fn next_data(&mut self, lba: u64) -> Option<u64>;
 }
@@ -112,7 +120,15 @@ fn zero(b: &[u8]) -> bool {
 }
 
 /// Opens and locks a file. The lock is the file's: it goes when the store is dropped or the process ends.
-fn open_file(path: &Path, medium: Medium) -> Result<FileStore, DiskError> {
+fn open_file(path: &Path, medium: Medium) -> Result<Files, DiskError> {
+    if medium == Medium::Disk(Mode::ReadWrite) && repair::working(path).exists() {
+        return Err(DiskError::HalfRepaired { path: path.into() });
+    }
+    Files::open(path, medium)
+}
+
+/// Opens and locks one file, of an image or of a part of it.
+fn open_one(path: &Path, medium: Medium) -> Result<FileStore, DiskError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => DiskError::Missing { path: path.into(), medium },
         _ => DiskError::Open { path: path.into(), medium, source },

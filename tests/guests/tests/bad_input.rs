@@ -132,6 +132,33 @@ fn disks_over_disks() {
 }
 
 #[test]
+fn a_damaged_disk_is_repaired() {
+    let at = folder("bad-repaired");
+    vhd(&at, "a.vhd");
+    let good = fs::read(at.join("a.vhd")).expect("a VHD");
+    let mut b = good.clone();
+    b[100] ^= 1;
+    let end = b.len() - 512;
+    b[end..].fill(0);
+    b[512 + 200] ^= 1;
+    fs::write(at.join("a.vhd"), &b).expect("a damaged VHD");
+    let run = |args: &[&str]| {
+        let out = heirloom_in(&at, [&["disk", "check", "a.vhd"], args].concat());
+        (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned())
+    };
+    assert_eq!(run(&[]).0, Some(1));
+    let (code, text) = run(&["--repair"]);
+    assert!(code == Some(0) && text.contains("mended: ") && text.contains("a.vhd.before-repair"), "{text}");
+    assert!(fs::read(at.join("a.vhd")).expect("a VHD") == good);
+    let (code, text) = run(&["--repair", "--json"]);
+    assert!(code == Some(0) && text.contains("\"done\": []"), "{text}");
+    assert_eq!(run(&["--undo-repair"]).0, Some(1));
+    assert!(fs::read(at.join("a.vhd")).expect("a VHD") == b);
+    assert_eq!(run(&["--lose-blocks"]).0, Some(2));
+    let _ = fs::remove_dir_all(at);
+}
+
+#[test]
 fn the_same_disk_twice() {
     let at = folder("bad-twice");
     vhd(&at, "a.vhd");

@@ -43,13 +43,32 @@ fn series(release: &str) -> String {
     format!("Linux {}", release.split('.').take(2).collect::<Vec<_>>().join("."))
 }
 
+/// Of a bench without a guest.
+pub(crate) fn describe_images(heirloom: &Path) -> Value {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    json!({
+        "date": first_line("date", &["-u", "+%F"]),
+        "cpu": cpu(&info),
+        "cores": info.lines().filter(|l| l.starts_with("processor")).count(),
+        "kernel": first_line("uname", &["-r"]).map(|r| series(&r)),
+        "heirloom": first_line(&heirloom.to_string_lossy(), &["--version"]),
+        "commit": commit(),
+        "copy": first_line("cp", &["--version"]),
+        "qemu": first_line("qemu-img", &["--version"]),
+    })
+}
+
+/// What was built, and if it was all of that.
+fn commit() -> Option<String> {
+    let commit = first_line("git", &["rev-parse", "--short=10", "HEAD"])?;
+    let changed = quiet(&mut command("git", ["status", "--porcelain", "--untracked-files=no"]));
+    Some(if changed.is_ok_and(|o| !o.is_empty()) { format!("{commit} and changes") } else { commit })
+}
+
 /// Date, processor, versions.
 pub(crate) fn describe(m: &Machines, guest: &Path) -> Value {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cores = info.lines().filter(|l| l.starts_with("processor")).count();
-    let commit = first_line("git", &["rev-parse", "--short=10", "HEAD"]);
-    let changed = quiet(&mut command("git", ["status", "--porcelain", "--untracked-files=no"]));
-    let changed = changed.is_ok_and(|o| !o.is_empty());
     let heirloom = first_line(&m.heirloom.to_string_lossy(), &["--version"]);
     let (cc, _) = guests::bench::compiler();
     json!({
@@ -58,7 +77,7 @@ pub(crate) fn describe(m: &Machines, guest: &Path) -> Value {
         "cores": cores,
         "kernel": first_line("uname", &["-r"]).map(|r| series(&r)),
         "heirloom": heirloom,
-        "commit": commit.map(|c| if changed { format!("{c} and changes") } else { c }),
+        "commit": commit(),
         "qemu": if m.qemu { first_line("qemu-system-i386", &["--version"]) } else { None },
         "guest_kernel": fs::read(guest.join("vmlinuz")).ok().and_then(|b| kernel_version(&b)),
         "compiler": first_line(cc, &["--version"]),

@@ -225,7 +225,7 @@ fn other_formats_are_named() {
         let mut b = magic.to_vec();
         b.resize(4096, 0);
         let e = open_named(MemStore(b), "x.img", Mode::ReadOnly).err().unwrap().to_string();
-        assert!(e.contains(name) && e.contains("x.img") && e.contains("qemu-img convert"), "{e}");
+        assert!(e.contains(name) && e.contains("x.img") && e.contains(" convert"), "{e}");
     }
     let e = open_named(MemStore(vec![1; 700]), "x.img", Mode::ReadOnly).err().unwrap();
     assert!(matches!(e, DiskError::Ragged { got: 700, .. }));

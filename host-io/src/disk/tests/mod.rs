@@ -9,6 +9,7 @@ mod iso;
 mod model;
 mod policy;
 mod qemu;
+mod split;
 
 use std::path::{Path, PathBuf};
 

@@ -23,8 +23,15 @@ pub(crate) fn format_fixed<S: Store + ?Sized>(s: &mut S, bytes: u64) -> io::Resu
 }
 
 pub(crate) fn format_dynamic<S: Store + ?Sized>(s: &mut S, bytes: u64, block: u32) -> io::Result<()> {
-    let footer = Footer::new(VhdType::Dynamic, bytes, geometry(bytes / SECTOR), Uuid::random(), now());
+    let (footer, _) = new_dynamic(bytes, block);
     format(s, &footer, block, None)
+}
+
+/// Footer and header of a new disk without a parent.
+pub(super) fn new_dynamic(bytes: u64, block: u32) -> (Footer, Header) {
+    let footer = Footer::new(VhdType::Dynamic, bytes, geometry(bytes / SECTOR), Uuid::random(), now());
+    let header = Header::new(bytes.div_ceil(u64::from(block)) as u32, block);
+    (footer, header)
 }
 
 /// A disk without blocks over the one that `parent` is the footer of.

@@ -32,6 +32,8 @@ pub(crate) struct Dynamic<S: Store> {
     /// Blocks whose bitmap in memory says more than the file's. True: nor is it in the file's table.
     unsettled: BTreeMap<usize, bool>,
     parent: Option<Box<dyn Extents>>,
+    /// Blocks that the file grows by at once: each growth is synced.
+    growth: u64,
 }
 
 /// Bitmaps to keep; 512 bytes each with the usual block size.
@@ -49,8 +51,9 @@ fn alike(bitmap: &[u8], first: u32, count: u32) -> (bool, u32) {
     (as_first, n as u32)
 }
 
-/// Blocks that the file grows by at once: each growth is synced.
+/// What [`Dynamic::growth`] is, and what it is at most if more is expected.
 const GROWTH: u64 = 16;
+const MOST_GROWTH: u64 = 256;
 
 impl<S: Store> Dynamic<S> {
     pub(crate) fn new(
@@ -87,6 +90,7 @@ impl<S: Store> Dynamic<S> {
             partial: HashMap::new(),
             unsettled: BTreeMap::new(),
             parent,
+            growth: GROWTH,
             blocks: Blocks { end: if foreign { used } else { reach }, ..blocks },
         }
     }
@@ -249,7 +253,7 @@ impl<S: Store> Dynamic<S> {
         let whole = u64::from(self.blocks.block_size + self.blocks.bitmap_bytes());
         if place + whole > self.reach {
             // The old footer stands where a block begins, so its bitmap writes over it.
-            let reach = place + GROWTH * whole;
+            let reach = place + self.growth * whole;
             self.store.write_at(reach, &self.footer.bytes)?;
             self.store.sync()?;
             self.reach = reach;
@@ -447,6 +451,10 @@ impl<S: Store> Disk for Dynamic<S> {
 }
 
 impl<S: Store> Extents for Dynamic<S> {
+    fn expect(&mut self, bytes: u64) {
+        self.growth = (bytes / self.block_bytes()).clamp(GROWTH, MOST_GROWTH);
+    }
+
     fn next_data(&mut self, lba: u64) -> Option<u64> {
         let per = self.block_sectors();
         let from = (lba / per) as usize;

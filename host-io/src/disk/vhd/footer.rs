@@ -171,6 +171,11 @@ impl Footer {
         self.sum();
     }
 
+    pub(crate) fn clear_merging(&mut self) {
+        self.bytes[MERGING..MERGING + MERGE_MARK.len()].fill(0);
+        self.sum();
+    }
+
     /// A new disk's footer.
     pub(crate) fn new(kind: VhdType, bytes: u64, geometry: Geometry, uuid: Uuid, now: u64) -> Self {
         let mut b = [0; FOOTER];
@@ -254,6 +259,12 @@ impl Header {
         let mut h = Self { bytes: b };
         h.sum();
         h
+    }
+
+    /// The time of the parent that it lies over.
+    pub(crate) fn set_parent_stamp(&mut self, stamp: u32) {
+        self.bytes[56..60].copy_from_slice(&stamp.to_be_bytes());
+        self.sum();
     }
 
     pub(crate) fn set_table(&mut self, at: u64, entries: u32) {

@@ -12,8 +12,8 @@ use crate::disk::store::Store;
 
 /// 2040 GiB: the format's 32-bit sector offsets end there.
 pub(crate) const MAX_BYTES: u64 = 2040 << 30;
-const MIN_BLOCK: u32 = 4096;
-const MAX_BLOCK: u32 = 256 << 20;
+pub(crate) const MIN_BLOCK: u32 = 4096;
+pub(crate) const MAX_BLOCK: u32 = 256 << 20;
 
 /// One thing wrong with a VHD.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,12 +52,16 @@ pub enum VhdFault {
     TableOffset(u64),
     #[error("BAT entry {entry} names sector {sector}, its block would lie outside of {first}..{end}")]
     BatRange { entry: u32, sector: u32, first: u64, end: u64 },
+    #[error("blocks go on up to byte {need}, the file ends at {have}")]
+    CutOff { need: u64, have: u64 },
     #[error("BAT entries {a} and {b} name overlapping blocks at sectors {at_a} and {at_b}")]
     Overlap { a: u32, b: u32, at_a: u32, at_b: u32 },
     #[error("the parent locator {code:?} lies outside of the file, or within a block")]
     Locator { code: String },
     #[error("the disk belongs to a saved machine state (saved state byte set)")]
     SavedState,
+    #[error("merging it into its parent was interrupted")]
+    Merging,
 }
 
 impl VhdFault {
@@ -65,7 +69,12 @@ impl VhdFault {
     pub fn fatal(&self) -> bool {
         !matches!(
             self,
-            Self::LastFooter | Self::FooterCopy | Self::CopyDiffers | Self::Locator { .. } | Self::SavedState
+            Self::LastFooter
+                | Self::FooterCopy
+                | Self::CopyDiffers
+                | Self::Locator { .. }
+                | Self::SavedState
+                | Self::Merging
         )
     }
 
@@ -77,29 +86,38 @@ impl VhdFault {
     /// What to do about it.
     pub fn mend(&self) -> &'static str {
         match self {
-            Self::NoFooter | Self::Truncated { .. } => {
-                "the file is cut off or no VHD: copy it again from where it came"
+            Self::Truncated { .. } => "the file is cut off: copy it again from where it came",
+            Self::CutOff { .. } => {
+                "the file was cut off, or further pieces of a split disk (.v01) are missing: copy it again with all of them"
+            }
+            Self::NoFooter => {
+                "the file is cut off or no VHD: copy it again, or try `heirloom disk check` with --repair"
             }
             Self::FooterSum { .. } | Self::HeaderSum { .. } => {
-                "the file is damaged: restore it from a backup, or copy it again"
+                "the file is damaged: restore it from a backup, or try `heirloom disk check` with --repair"
             }
-            Self::LastFooter | Self::FooterCopy => "it can be used, the first write to the disk mends it",
-            Self::CopyDiffers => "it can be used; `heirloom disk convert` to a new VHD mends it",
+            Self::LastFooter | Self::FooterCopy => {
+                "it can be used; the first write to the disk mends it, or `heirloom disk check` with --repair"
+            }
+            Self::CopyDiffers => "it can be used; `heirloom disk check` with --repair mends it",
             Self::Version(_) | Self::HeaderVersion(_) | Self::Type(_) => {
                 "convert it with the program that made it to a VHD of version 1.0"
             }
-            Self::Size(_)
-            | Self::HeaderOffset(_)
-            | Self::NoHeader(_)
-            | Self::BlockSize(_)
-            | Self::Entries { .. }
-            | Self::TableOffset(_) => "the field is damaged: restore the file from a backup",
+            Self::Size(_) | Self::HeaderOffset(_) => "the field is damaged: restore the file from a backup",
+            Self::NoHeader(_) | Self::BlockSize(_) | Self::Entries { .. } | Self::TableOffset(_) => {
+                "the field is damaged: restore the file from a backup, or try `heirloom disk check` with --repair"
+            }
             Self::BatRange { .. } | Self::Overlap { .. } => {
-                "the table is damaged: restore the file from a backup, `heirloom disk check` lists all faults"
+                "the table is damaged: restore the file from a backup, or give up such blocks with `heirloom disk \
+                 check` and --repair --lose-blocks"
             }
             Self::Locator { .. } => "`heirloom disk relink` with --parent writes its link anew",
             Self::SavedState => {
                 "resume that machine and shut it down before the disk is written to elsewhere"
+            }
+            Self::Merging => {
+                "it can be used; do it again with `heirloom disk merge`, or keep the disk with `heirloom disk check` \
+                 and --repair"
             }
         }
     }
@@ -136,12 +154,19 @@ pub(crate) struct Blocks {
     pub(crate) bat: Vec<u32>,
     /// Where the next block goes: the last footer's place.
     pub(crate) end: u64,
+    /// The first sector behind the tables.
+    pub(crate) first: u64,
     pub(crate) header: Header,
 }
 
 impl Blocks {
     pub(crate) fn bitmap_bytes(&self) -> u32 {
         bitmap_bytes(self.block_size)
+    }
+
+    /// Bytes of a block and its bitmap.
+    pub(crate) fn whole(&self) -> u64 {
+        u64::from(self.block_size + self.bitmap_bytes())
     }
 }
 
@@ -213,8 +238,33 @@ fn find_footer<S: Store + ?Sized>(
     Ok(None)
 }
 
+/// As much of a structure as can be made out.
+pub(crate) struct Parts {
+    pub(crate) footer: Footer,
+    /// Where its place is.
+    pub(crate) at: u64,
+    pub(crate) sectors: u64,
+    pub(crate) kind: Option<VhdType>,
+    pub(crate) blocks: Option<Blocks>,
+    pub(crate) parent: Option<Parent>,
+}
+
 /// Reads the structure and lists what is wrong. The layout is whole if no fault is fatal.
 pub(crate) fn examine<S: Store + ?Sized>(s: &mut S) -> io::Result<(Option<Layout>, Vec<VhdFault>)> {
+    let (parts, faults) = examine_parts(s)?;
+    let whole = !faults.iter().any(VhdFault::fatal);
+    let layout = parts.filter(|_| whole).map(|p| Layout {
+        geometry: p.footer.geometry(),
+        footer: p.footer,
+        sectors: p.sectors,
+        dynamic: p.blocks,
+        parent: p.parent,
+    });
+    Ok((layout, faults))
+}
+
+/// The same, also of a file that cannot be used.
+pub(crate) fn examine_parts<S: Store + ?Sized>(s: &mut S) -> io::Result<(Option<Parts>, Vec<VhdFault>)> {
     let mut faults = Vec::new();
     let Some((footer, at)) = find_footer(s, &mut faults)? else { return Ok((None, faults)) };
     if footer.version() >> 16 != 1 {
@@ -227,38 +277,35 @@ pub(crate) fn examine<S: Store + ?Sized>(s: &mut S) -> io::Result<(Option<Layout
     if footer.in_saved_state() {
         faults.push(VhdFault::SavedState);
     }
+    let sectors = visible_sectors(&footer);
     let kind = match footer.disk_type() {
-        2 => VhdType::Fixed,
-        3 => VhdType::Dynamic,
-        4 => VhdType::Differencing,
+        2 => Some(VhdType::Fixed),
+        3 => Some(VhdType::Dynamic),
+        4 => Some(VhdType::Differencing),
         n => {
             faults.push(VhdFault::Type(n));
-            return Ok((None, faults));
-        }
-    };
-    let sectors = visible_sectors(&footer);
-    let dynamic = match kind {
-        VhdType::Fixed => {
-            if size > at && size <= MAX_BYTES {
-                faults.push(VhdFault::Truncated {
-                    field: "the footer's current size",
-                    need: size.saturating_add(FOOTER as u64),
-                    have: s.len(),
-                });
-            }
             None
         }
-        VhdType::Dynamic | VhdType::Differencing => {
-            read_blocks(s, &footer, sectors, at.next_multiple_of(SECTOR), &mut faults)?
+    };
+    let mut parts = Parts { footer, at, sectors, kind, blocks: None, parent: None };
+    match kind {
+        Some(VhdType::Fixed) if size > at && size <= MAX_BYTES => faults.push(VhdFault::Truncated {
+            field: "the footer's current size",
+            need: size.saturating_add(FOOTER as u64),
+            have: s.len(),
+        }),
+        Some(VhdType::Dynamic | VhdType::Differencing) => {
+            parts.blocks = read_blocks(s, &parts.footer, sectors, at.next_multiple_of(SECTOR), &mut faults)?;
         }
-    };
-    let parent = match &dynamic {
-        Some(blocks) if kind == VhdType::Differencing => Some(read_parent(s, blocks, &mut faults)?),
-        _ => None,
-    };
-    let whole = !faults.iter().any(VhdFault::fatal);
-    let geometry = footer.geometry();
-    Ok((whole.then_some(Layout { footer, sectors, geometry, dynamic, parent }), faults))
+        _ => {}
+    }
+    if let Some(blocks) = parts.blocks.as_ref().filter(|_| kind == Some(VhdType::Differencing)) {
+        if parts.footer.merging() {
+            faults.push(VhdFault::Merging);
+        }
+        parts.parent = Some(read_parent(s, blocks, &mut faults)?);
+    }
+    Ok((Some(parts), faults))
 }
 
 fn read_blocks<S: Store + ?Sized>(
@@ -314,13 +361,18 @@ fn read_blocks<S: Store + ?Sized>(
     s.read_at(table, &mut raw)?;
     let bat: Vec<u32> = (0..need as usize).map(|n| be32(&raw, n * 4)).collect();
     let first = table_end.max(header_end).div_ceil(SECTOR);
-    let mut blocks = Blocks { table, block_size, bat, end, header };
-    check_bat(&blocks, first, faults);
+    let mut blocks = Blocks { table, block_size, bat, end, first, header };
+    let reach = blocks.bat.iter().filter(|s| **s != UNUSED).max();
+    let reach = reach.map_or(0, |s| u64::from(*s) * SECTOR + blocks.whole());
+    if faults.contains(&VhdFault::LastFooter) && reach > end {
+        faults.push(VhdFault::CutOff { need: reach, have: s.len() });
+    }
+    check_bat(&blocks, faults);
     if faults.contains(&VhdFault::LastFooter) {
         // The footer's place is the file's last 512 bytes, unless the file was cut right behind a block.
         let last = s.len().saturating_sub(FOOTER as u64).next_multiple_of(SECTOR);
         let used = blocks.bat.iter().filter(|s| **s != UNUSED).max();
-        let used = used.map_or(0, |s| u64::from(*s) * SECTOR + u64::from(block_size + blocks.bitmap_bytes()));
+        let used = used.map_or(0, |s| u64::from(*s) * SECTOR + blocks.whole());
         blocks.end = last.max(used).max(first * SECTOR);
     }
     Ok(Some(blocks))
@@ -332,7 +384,7 @@ fn read_parent<S: Store + ?Sized>(
     faults: &mut Vec<VhdFault>,
 ) -> io::Result<Parent> {
     let mut parent = Parent::of(&blocks.header);
-    let len = u64::from(blocks.block_size + blocks.bitmap_bytes());
+    let len = blocks.whole();
     for l in &mut parent.locators {
         let there = l.offset..l.offset.saturating_add(u64::from(l.len));
         let mut starts = blocks.bat.iter().filter(|b| **b != UNUSED).map(|b| u64::from(*b) * SECTOR);
@@ -348,9 +400,8 @@ fn read_parent<S: Store + ?Sized>(
 }
 
 /// Every block lies between the tables and the footer, and no two overlap.
-fn check_bat(b: &Blocks, first: u64, faults: &mut Vec<VhdFault>) {
-    let len = u64::from(b.block_size + b.bitmap_bytes()) / SECTOR;
-    let end = b.end / SECTOR;
+fn check_bat(b: &Blocks, faults: &mut Vec<VhdFault>) {
+    let (len, first, end) = (b.whole() / SECTOR, b.first, b.end / SECTOR);
     let mut placed: Vec<(u32, u32)> = Vec::new();
     for (entry, &sector) in (0..).zip(&b.bat).filter(|(_, s)| **s != UNUSED) {
         if u64::from(sector) < first || u64::from(sector) + len > end {
@@ -383,7 +434,7 @@ impl Blocks {
 
     /// Where what the disk needs ends.
     pub(crate) fn used_end(&self, link: Option<&Parent>) -> u64 {
-        let len = u64::from(self.block_size + self.bitmap_bytes());
+        let len = self.whole();
         let blocks = self.bat.iter().filter(|s| **s != UNUSED).map(|s| u64::from(*s) * SECTOR + len);
         let locators = link.into_iter().flat_map(|p| &p.locators).map(|l| l.offset.saturating_add(l.room));
         let tables = self.table + u64::from(self.header.entries()) * 4;
@@ -393,7 +444,7 @@ impl Blocks {
 
     /// Bytes that belong to no block: what a killed process may leave.
     pub(crate) fn leaked(&self, link: Option<&Parent>) -> u64 {
-        let blocks = self.used() as u64 * u64::from(self.block_size + self.bitmap_bytes());
+        let blocks = self.used() as u64 * self.whole();
         let first = (self.table + self.bat.len() as u64 * 4).next_multiple_of(SECTOR);
         let links: u64 = link.map_or(0, |p| p.locators.iter().map(|l| l.room).sum());
         // Up to a block's worth is alignment and other programs' tables.

@@ -12,8 +12,6 @@
 //! nothing but zeros is where a block will be; a block's bitmap and table entry say no more than what is on the disk,
 //! or reads as before without it. docs/disk-images.md has it in full. Zeros written where there is no block
 //! allocate none. A footer that is missing while its copy is good is written anew with the first change.
-//!
-//! Not supported: disks split into .v01 files.
 
 mod create;
 mod dynamic;
@@ -22,16 +20,17 @@ mod geometry;
 mod layout;
 mod parent;
 mod rewrite;
+mod sequence;
 
 pub use create::BLOCK;
 pub(crate) use create::{format_child, format_dynamic, format_fixed};
 pub(crate) use dynamic::Dynamic;
-#[cfg(test)]
-pub(crate) use footer::Footer;
-pub(crate) use footer::{COOKIE, checksum, stamp};
+pub(crate) use footer::{COOKIE, FOOTER, Footer, HEADER, Header, UNUSED, checksum, stamp};
 pub use footer::{Uuid, VhdType};
+pub(crate) use geometry::covered;
 pub use geometry::{geometry, round_up};
 pub use layout::VhdFault;
-pub(crate) use layout::{Blocks, Layout, examine};
+pub(crate) use layout::{Blocks, Layout, MAX_BLOCK, MIN_BLOCK, Parts, bitmap_bytes, examine, examine_parts};
 pub(crate) use parent::{Link, Parent};
-pub(crate) use rewrite::Rewrite;
+pub(crate) use rewrite::{Rewrite, Side};
+pub(crate) use sequence::PIECE;
