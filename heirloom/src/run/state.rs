@@ -157,7 +157,7 @@ impl States {
             }
             if !disk::is_vhd(path).map_err(|e| e.to_string())? {
                 return Err(format!(
-                    "disk {} is no VHD, so nothing can be put over it; convert it with `heirloom disk convert`, or save the \
+                    "disk {} is no VHD of one file, so nothing can be put over it; convert it with `heirloom disk convert`, or save the \
                      state and end the machine",
                     path.display()
                 ));
