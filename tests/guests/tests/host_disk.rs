@@ -93,7 +93,7 @@ fn linux_on_a_full_host_waits_and_loses_nothing() {
     vm.ctl(["resume"]).expect("it goes on");
     t.expect("written", 120);
     let status = wait_for_phase(&vm, "running", 10);
-    assert!(status.contains("\"reason\": null"), "{status}");
+    assert!(!status.contains("reason"), "{status}");
     let same = "echo 3 > /proc/sys/vm/drop_caches; dd if=/dev/sda bs=64k count=192 2>/dev/null | cmp - /r && echo same";
     assert_eq!(t.output(same), "same");
     assert_eq!(complaints(&mut t), "", "the kernel noticed");
