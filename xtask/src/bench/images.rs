@@ -48,7 +48,7 @@ struct Task {
     name: &'static str,
     /// Copies to make first: from, to.
     before: Vec<(PathBuf, PathBuf)>,
-    commands: [Option<(Command, Vec<PathBuf>)>; 3],
+    commands: [Option<(Vec<Command>, Vec<PathBuf>)>; 3],
     /// Ours gives the same disk as this file.
     result: Option<(PathBuf, PathBuf)>,
 }
@@ -158,6 +158,14 @@ fn copy(from: &Path, to: &Path) -> Command {
     c
 }
 
+/// What a copy takes the place of has to go, as it does with ours.
+fn then(first: Command, words: &[&str], files: &[&Path]) -> Vec<Command> {
+    let (program, words) = words.split_first().unwrap_or((&"true", &[]));
+    let mut second = command(program, words);
+    second.args(files);
+    vec![first, second]
+}
+
 fn qemu(words: &[&str], files: &[&Path]) -> Option<Command> {
     has("qemu-img").then(|| {
         let mut c = command("qemu-img", words);
@@ -175,7 +183,8 @@ fn tasks(b: &Bench, size: u64) -> Result<Vec<Task>> {
     quiet(&mut b.heirloom(&["convert"], &[&raw, &dynamic]))?;
     let other_vhd = b.file("b.vhd");
     quiet(&mut b.heirloom(&["convert"], &[&other, &other_vhd]))?;
-    let with = |c: Option<Command>, f: &Path| c.map(|c| (c, vec![f.to_path_buf()]));
+    let after = |c: Option<Vec<Command>>, f: &Path| c.map(|c| (c, vec![f.to_path_buf()]));
+    let with = |c: Option<Command>, f: &Path| after(c.map(|c| vec![c]), f);
     let ours = |words: &[&str], from: &Path| with(Some(b.heirloom(words, &[from, &out])), &out);
     let convert = |name, words: &[&str], from: &Path, words_of_qemu: &[&str]| Task {
         name,
@@ -216,8 +225,12 @@ fn tasks(b: &Bench, size: u64) -> Result<Vec<Task>> {
         before: vec![(full.clone(), work.clone())],
         commands: [
             with(Some(b.heirloom(&["compact"], &[&work])), &work),
-            with(Some(copy(&full, &copied)), &copied),
-            with(qemu(&[&vpc[..], &["subformat=dynamic"]].concat(), &[&full, &theirs]), &theirs),
+            after(Some(then(copy(&full, &copied), &["mv", "-f"], &[&copied, &work])), &work),
+            after(
+                qemu(&[&vpc[..], &["subformat=dynamic"]].concat(), &[&full, &theirs])
+                    .map(|c| then(c, &["mv", "-f"], &[&theirs, &work])),
+                &work,
+            ),
         ],
         result: Some((raw.clone(), work)),
     });
@@ -242,8 +255,8 @@ fn tasks(b: &Bench, size: u64) -> Result<Vec<Task>> {
         before,
         commands: [
             with(Some(b.heirloom(&["merge"], &[&child])), &base),
-            with(Some(copy(&kept[1], &copied)), &copied),
-            with(commit, &q_base),
+            after(Some(then(copy(&kept[1], &copied), &["rm"], &[&child])), &copied),
+            after(commit.map(|c| then(c, &["rm"], &[&q_top])), &q_base),
         ],
         result: Some((other, base)),
     });
@@ -251,7 +264,7 @@ fn tasks(b: &Bench, size: u64) -> Result<Vec<Task>> {
         name: "check",
         before: Vec::new(),
         commands: [
-            Some((b.heirloom(&["check"], &[&full]), Vec::new())),
+            Some((vec![b.heirloom(&["check"], &[&full])], Vec::new())),
             with(Some(copy(&full, &copied)), &copied),
             None,
         ],
@@ -261,9 +274,11 @@ fn tasks(b: &Bench, size: u64) -> Result<Vec<Task>> {
 }
 
 /// Seconds until what it wrote is on the disk.
-fn time(c: &mut Command, files: &[PathBuf]) -> Result<f64> {
+fn time(commands: &mut [Command], files: &[PathBuf]) -> Result<f64> {
     let begun = Instant::now();
-    quiet(c)?;
+    for c in commands {
+        quiet(c)?;
+    }
     for f in files {
         fs::File::open(f)?.sync_all()?;
     }
@@ -279,12 +294,13 @@ fn fill(scratch: &Path, size: u64) -> Result<()> {
     Ok(fs::remove_file(scratch)?)
 }
 
-fn once(b: &Bench, t: &mut Task, took: &mut [Vec<f64>; 3], size: u64, first: bool) -> Result<()> {
-    for (from, to) in &t.before {
-        quiet(&mut copy(from, to))?;
-    }
-    for (column, took) in t.commands.iter_mut().zip(took) {
-        let Some((c, files)) = column else { continue };
+fn once(b: &Bench, t: &mut Task, took: &mut [Vec<f64>; 3], size: u64, n: usize) -> Result<()> {
+    // Who is first has what was done before at its back, so all are in turn.
+    for column in (0..COLUMNS.len()).map(|c| (c + n) % COLUMNS.len()) {
+        let Some((c, files)) = &mut t.commands[column] else { continue };
+        for (from, to) in &t.before {
+            quiet(&mut copy(from, to))?;
+        }
         if t.before.is_empty() {
             files.iter().for_each(|f| drop(fs::remove_file(f)));
         }
@@ -294,11 +310,11 @@ fn once(b: &Bench, t: &mut Task, took: &mut [Vec<f64>; 3], size: u64, first: boo
         // find first: what was just freed is there.
         quiet(&mut command("sync", [] as [&str; 0]))?;
         fill(&b.file("scratch"), size)?;
-        took.push(time(c, files)?);
-    }
-    if let Some((want, got)) = t.result.as_ref().filter(|_| first) {
-        quiet(&mut b.heirloom(&["diff"], &[want, got]))
-            .with_context(|| format!("{} gives another disk", t.name))?;
+        took[column].push(time(c, files)?);
+        if let Some((want, got)) = t.result.as_ref().filter(|_| n == 0 && column == 0) {
+            let diff = quiet(&mut b.heirloom(&["diff"], &[want, got]));
+            diff.with_context(|| format!("{} gives another disk", t.name))?;
+        }
     }
     Ok(())
 }
@@ -316,7 +332,7 @@ pub(crate) fn run(args: &Images) -> Result<()> {
     for n in 0..args.repeats {
         say(&format!("bench: {} of {}", n + 1, args.repeats));
         for (t, took) in tasks.iter_mut().zip(&mut took) {
-            once(&b, t, took, args.size, n == 0)?;
+            once(&b, t, took, args.size, n as usize)?;
         }
     }
     let mut r = Report::default();
