@@ -104,7 +104,7 @@ pub(crate) struct Cpu {
 }
 
 /// What becomes of readings.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Keep {
     /// Write the readings to this file, too
     #[arg(long, value_name = "FILE")]

@@ -40,6 +40,14 @@ pub(crate) struct Images {
     keep: Keep,
 }
 
+impl Images {
+    /// As without flags.
+    pub(crate) fn as_usual(keep: Keep) -> Self {
+        // One file can't hold both readings.
+        Self { repeats: 3, size: 1024, only: None, folder: None, keep: Keep { json: None, ..keep } }
+    }
+}
+
 /// Who does it.
 const COLUMNS: [&str; 3] = ["Heirloom", "copy", "qemu-img"];
 

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::report::{Bar, Report};
 use super::stats::median;
-use super::{Keep, host, machines::Machines, text_of};
+use super::{Keep, host, images, machines::Machines, text_of};
 use crate::shell::{build_heirloom, root, say};
 use crate::{guests, setup};
 
@@ -31,6 +31,9 @@ pub(crate) struct State {
     /// Machines that go on from one state at once
     #[arg(long, default_value_t = 50)]
     machines: usize,
+    /// Leave out what is done with images, which `bench images` measures by itself
+    #[arg(long)]
+    without_images: bool,
     #[command(flatten)]
     keep: Keep,
 }
@@ -193,6 +196,9 @@ pub(crate) fn run(args: &State) -> Result<()> {
     let text = text_of(&about) + &r.text();
     say(&text);
     args.keep.write("state", &about, &text, &json!({ "about": about, "readings": r.json() }))?;
+    if !args.without_images {
+        images::run(&images::Images::as_usual(args.keep.clone()))?;
+    }
     if args.keep.strict && r.missed() > 0 {
         bail!("{} of the bars were missed", r.missed());
     }
