@@ -15,7 +15,7 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use board::{Disk, DiskDone, DiskFault, DiskJob, DiskOp, SlotId};
+use board::{Disk, DiskDone, DiskFault, DiskJob, DiskOp, Media, SlotId};
 
 use ram::GuestRam;
 
@@ -93,6 +93,14 @@ impl Disks {
             Ok(t) => self.leaving.push(t),
             Err(e) => tracing::error!("no thread to close a disk: {e}"),
         }
+    }
+
+    /// What lies in a drive.
+    pub(crate) fn media(&self, slot: SlotId, number: u8) -> Option<Media> {
+        Some(match self.units.get(&(slot, number))? {
+            Server::Inline { unit, .. } => unit.media(),
+            Server::Thread { common, .. } => common.unit().media(),
+        })
     }
 
     /// Units of a controller whose disks can be written to.

@@ -476,6 +476,15 @@ impl Machine {
         }
     }
 
+    /// Another medium lies in a drive than the guest has in mind: it is told. For states that go on.
+    pub fn medium_changed(&mut self, bay: Bay) {
+        if let Ok((slot, unit)) = self.drive(bay)
+            && let Some(media) = self.board.disks.media(slot, unit)
+        {
+            self.board.host_event(slot, HostEvent::Media { unit, media: Some(media), forced: true });
+        }
+    }
+
     fn insert(&mut self, bay: Bay, disk: Box<dyn Disk>, media: Media) -> Result<(), String> {
         let (slot, unit) = self.drive(bay)?;
         let name = match bay {

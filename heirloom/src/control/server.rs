@@ -478,6 +478,7 @@ async fn insert(State(t): State<Target>, Json(b): Json<InsertBody>) -> Done {
         };
         let media = Media { sectors: disk.sectors(), read_only: disk.read_only() };
         let done = t.change(bay, Some((t.watch.over(&b.drive, &b.path, disk), media)))?;
+        t.states.media.put(&b.drive, &b.path);
         let InsertBody { drive, path, .. } = b;
         t.feed.events.tell(Event::Inserted { drive, path, read_only: media.read_only });
         Ok(done)
@@ -488,6 +489,7 @@ async fn insert(State(t): State<Target>, Json(b): Json<InsertBody>) -> Done {
 async fn eject(State(t): State<Target>, Json(b): Json<EjectBody>) -> Done {
     ask(move || {
         let done = t.change(t.bay(&b.drive)?, None)?;
+        t.states.media.take(&b.drive);
         t.feed.events.tell(Event::Ejected { drive: b.drive });
         Ok(done)
     })

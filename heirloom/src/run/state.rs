@@ -7,20 +7,25 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
-use super::ports::reopen_disk;
-use super::watched::Watch;
 use anyhow::{Context, Result, anyhow, bail};
 use board::Disk;
 use host_io::disk;
 use serde::{Deserialize, Serialize};
 use vmm::snapshot::{self, LoadError};
 use vmm::spec::{DiskSpec, MachineSpec, UndoClose};
-use vmm::{ClockKind, FreezeDisks, Machine, NotFrozen, Parts, Saved};
+use vmm::{Bay, ClockKind, FreezeDisks, Machine, NotFrozen, Parts, Saved};
 
-/// The disks of a state, in the order of the spec.
+use super::media::{InDrives, Medium, changed};
+use super::ports::reopen_disk;
+use super::watched::Watch;
+
+/// What goes with a state: its disks, in the order of the spec, and what lay in other drives.
 #[derive(Debug, Serialize, Deserialize)]
 struct Extra {
     disks: Vec<Stamp>,
+    /// None: it is of an older version, which did not tell.
+    #[serde(default)]
+    media: Option<Vec<Medium>>,
 }
 
 impl Extra {
@@ -42,7 +47,7 @@ impl Extra {
 
 /// A disk's file when the state was saved. Written to since then, it is not what the guest has in mind.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Stamp {
+pub(super) struct Stamp {
     path: PathBuf,
     bytes: u64,
     /// Nanoseconds since 1970.
@@ -50,7 +55,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> io::Result<Self> {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
         let m = path.metadata()?;
         let changed = m.modified()?.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
         let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
@@ -58,7 +63,7 @@ impl Stamp {
     }
 
     /// Is it the same content, whatever its name?
-    fn same(&self, other: &Self) -> bool {
+    pub(super) fn same(&self, other: &Self) -> bool {
         (self.bytes, self.changed) == (other.bytes, other.changed)
     }
 
@@ -83,6 +88,7 @@ pub(crate) struct States {
     /// Disks that can be written to, by IDE unit.
     writable: Arc<BTreeMap<u8, DiskSpec>>,
     watch: Watch,
+    pub(crate) media: InDrives,
     /// The file that is wanted, while it is being written under another name.
     under_way: Arc<Mutex<Option<PathBuf>>>,
 }
@@ -104,7 +110,14 @@ impl States {
             )
         });
         let writable = (0..).zip(s.disks.clone()).filter(|(_, d)| !d.read_only).collect();
-        Self { disks: disk_files(s), refused, writable: Arc::new(writable), watch, under_way: Arc::default() }
+        Self {
+            disks: disk_files(s),
+            refused,
+            writable: Arc::new(writable),
+            watch,
+            media: InDrives::of(s),
+            under_way: Arc::default(),
+        }
     }
 
     /// Makes the file that the machine writes to.
@@ -185,7 +198,7 @@ impl States {
             return Ok(None);
         };
         let part = partial(&file);
-        let done = tie(&part, disks).and_then(|()| Ok(fs::rename(&part, &file)?));
+        let done = self.tie(&part, disks).and_then(|()| Ok(fs::rename(&part, &file)?));
         done.with_context(|| {
             format!(
                 "the state was not saved to {}; check the host's disk for errors and free space",
@@ -195,13 +208,14 @@ impl States {
         disk::sync_folder(&file);
         Ok(Some(file))
     }
-}
 
-fn tie(part: &Path, disks: &[PathBuf]) -> Result<()> {
-    let disks = disks.iter().map(|d| Stamp::of(d)).collect::<io::Result<_>>()?;
-    let mut f = OpenOptions::new().read(true).write(true).open(part)?;
-    snapshot::set_extra(&mut f, &serde_json::to_vec(&Extra { disks })?)?;
-    Ok(f.sync_all()?)
+    fn tie(&self, part: &Path, disks: &[PathBuf]) -> Result<()> {
+        let disks = disks.iter().map(|d| Stamp::of(d)).collect::<io::Result<_>>()?;
+        let extra = Extra { disks, media: Some(self.media.media()) };
+        let mut f = OpenOptions::new().read(true).write(true).open(part)?;
+        snapshot::set_extra(&mut f, &serde_json::to_vec(&extra)?)?;
+        Ok(f.sync_all()?)
+    }
 }
 
 /// A disk that goes on over what it was.
@@ -291,6 +305,8 @@ pub(crate) struct Resumed {
     saved: Saved,
     /// The files of the disks that it was saved with.
     pub(crate) disks: Vec<PathBuf>,
+    /// Drives in which another medium lies now.
+    changed: Vec<Bay>,
 }
 
 impl Resumed {
@@ -325,7 +341,8 @@ impl Resumed {
                  restore the disk as it was, or start the machine without the state"
             );
         }
-        Ok(Self { path: path.into(), file, saved, disks: own })
+        let changed = extra.media.map_or_else(Vec::new, |then| changed(s, &then));
+        Ok(Self { path: path.into(), file, saved, disks: own, changed })
     }
 
     /// Makes the machine what it was.
@@ -335,7 +352,9 @@ impl Resumed {
             ClockKind::Host => now.saturating_sub(self.saved.saved_at()),
             ClockKind::Instructions => 0,
         };
-        machine.restore_from(&self.saved, self.file, away).map_err(|e| explain(&self.path, e))
+        machine.restore_from(&self.saved, self.file, away).map_err(|e| explain(&self.path, e))?;
+        self.changed.into_iter().for_each(|bay| machine.medium_changed(bay));
+        Ok(())
     }
 }
 

@@ -121,6 +121,29 @@ fn a_diskette_is_read_and_written_through_saves() {
     assert!(after[..from] == bytes[..from] && after[to..to + from] == bytes[..from], "the copy");
 }
 
+/// While the machine is not there somebody puts another diskette of the same size into the drive, or the same one back.
+#[test]
+fn a_diskette_that_was_changed_meanwhile_is_not_taken_for_the_old_one() {
+    let _one = alone();
+    let images = Images::new("state-swapped");
+    let [old, new] = ["old", "new"]
+        .map(|v| images.make(&format!("{v}.img"), format!("{v}\n").repeat(360 << 10).as_bytes()));
+    let state = images.0.join("state");
+    let args = |image: &Path| machine("floppy").with("--floppy", image);
+    let mut vm = Vm::start("swapped", &args(&old));
+    let mut t = vm.console();
+    t.expect("heirloom floppy guest ready", 400);
+    t.expect("# ", 60);
+    t.output("dmesg -n 1");
+    // Linux looks at the drive's change line when its last look is 3 s ago, and until then keeps what it read.
+    let first = "sleep 4; dd if=/dev/fd0 bs=512 count=1 2>/dev/null | head -n 1";
+    assert_eq!(t.output(first), "old");
+    let (vm, mut t) = go_on("swapped", vm, &args(&old), &state);
+    assert_eq!(t.output(first), "old");
+    let (_vm, mut t) = go_on("swapped", vm, &args(&new), &state);
+    assert_eq!(t.output(first), "new");
+}
+
 /// While it works, three snapshots are taken; then it is off, and each of them works on from where it was.
 #[test]
 fn snapshots_of_a_guest_at_work_are_gone_back_to_in_any_order() {

@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use board::{Disk, DiskDone, DiskFault, DiskJob, DiskOp, Lost};
+use board::{Disk, DiskDone, DiskFault, DiskJob, DiskOp, Lost, Media};
 use ram::GuestRam;
 
 use crate::api::NotFrozen;
@@ -128,6 +128,10 @@ impl Unit {
             tracing::error!("{}: {e}; what was written stays in memory for now", self.name);
         }
         false
+    }
+
+    pub(super) fn media(&self) -> Media {
+        Media { sectors: self.disk.sectors(), read_only: self.disk.read_only() }
     }
 
     pub(super) fn read_only(&self) -> bool {
