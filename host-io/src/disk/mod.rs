@@ -10,6 +10,7 @@
 mod chain;
 mod child;
 mod convert;
+mod early;
 mod error;
 mod flat;
 mod foreign;
