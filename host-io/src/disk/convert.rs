@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+use super::early::Early;
 use super::foreign::open_to_read;
 use super::store::{FileStore, Store};
 use super::vhd::{self, PIECE, Rewrite, Side};
@@ -87,6 +88,7 @@ pub fn convert(
     };
     let total = sectors * SECTOR;
     progress(0, total);
+    let mut early = Early::new(&s);
     let (mut lba, mut buf) = (0, vec![0; PIECE]);
     while let Some(at) = source.next_data(lba) {
         // Blocks are looked at as a whole. What a fixed VHD and a raw image hold lies where it does on the disk.
@@ -114,6 +116,7 @@ pub fn convert(
             Side::Write(e) => at_to(e),
         })?;
         lba = at + n;
+        early.written(lba * SECTOR);
         progress(lba * SECTOR, total);
         if lba >= sectors {
             break;
@@ -122,7 +125,7 @@ pub fn convert(
     if let Target::Blocks(new) = target {
         new.end(&mut s).map_err(at_to)?;
     }
-    s.sync().map_err(at_to)?;
+    early.end().and_then(|()| s.sync()).map_err(at_to)?;
     progress(total, total);
     Ok(())
 }

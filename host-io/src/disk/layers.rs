@@ -9,6 +9,7 @@ use board::Disk;
 use super::chain::{Chain, Found, check_parent, find};
 use super::child::Layer;
 use super::convert::{give_up, new_file};
+use super::early::Early;
 use super::foreign::open_to_read;
 use super::split::{self, Files};
 use super::store::{FileStore, Store};
@@ -125,11 +126,13 @@ fn copy_needed(
     mut progress: impl FnMut(u64, u64),
 ) -> io::Result<()> {
     let mut new = Rewrite::begin(&mut own, layout, to)?;
+    let mut early = Early::new(to);
     let used = own.blocks().in_order();
     let total = used.len() as u64 * own.block_bytes();
     let (mut buf, mut under, mut piece) = (Vec::new(), Vec::new(), vec![0; vhd::PIECE]);
     for (n, block) in used.into_iter().enumerate() {
         progress(n as u64 * own.block_bytes(), total);
+        early.written(to.len());
         let (lba, count) = own.on_disk(block, 0, own.block_sectors() as u32);
         let count = count.min(layout.sectors.saturating_sub(lba));
         let Some(p) = &mut parent else {
@@ -150,6 +153,7 @@ fn copy_needed(
         }
     }
     new.end(to)?;
+    early.end()?;
     progress(total, total);
     Ok(())
 }

@@ -12,6 +12,7 @@ mod child;
 mod convert;
 #[cfg(target_os = "linux")]
 mod direct;
+mod early;
 mod error;
 mod flat;
 mod foreign;

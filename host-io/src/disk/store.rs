@@ -122,6 +122,11 @@ impl FileStore {
         position::write(&self.file, at, buf)
     }
 
+    /// The same file again, for another thread.
+    pub(crate) fn again(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
     pub(crate) fn set_modified(&self, at: std::time::SystemTime) -> io::Result<()> {
         self.file.set_modified(at)
     }
