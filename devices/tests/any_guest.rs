@@ -93,6 +93,7 @@ fn torment<D: Device>(mut b: Bench<D>, ports: &[(Win, u16)], mut each: impl FnMu
             }
             25 if n % 32 == 0 => b.reset(Reset::Hard),
             26 => {
+                b.call(Device::catch_up);
                 let before = saved(&b);
                 b.save_and_load();
                 if b.next_timer().is_none_or(|t| t > b.now()) {

@@ -330,7 +330,8 @@ impl Resumed {
                 continue;
             }
             let was = then.path.display();
-            if now.path != then.path && Stamp::of(&then.path).is_ok_and(|s| s.same(then)) {
+            let there = Stamp::of(&then.path).is_ok_and(|s| s.same(then));
+            if now.path != then.path && there && disk::related(disk, &then.path).unwrap_or_default() {
                 bail!(
                     "disk {at} holds what came after state {name}, whose disk is {was}: add --revert to lose that and go back, \
                      or start another machine with --disk {was},undo=keep"

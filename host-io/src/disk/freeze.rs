@@ -32,14 +32,22 @@ pub fn freeze(path: &Path, frozen: &Path) -> Result<(), DiskError> {
 pub fn revert(path: &Path, frozen: &Path) -> Result<(), DiskError> {
     let path = &real(path);
     if path.exists() {
-        let [mut own, mut other] = [(); 2].map(|()| Chain::default());
-        own.open(path, Mode::ReadWrite)?;
-        other.open(frozen, Mode::ReadOnly)?;
-        if !own.shares(&other) {
+        // Nobody else is at it.
+        drop(Chain::default().open(path, Mode::ReadWrite)?);
+        if !related(path, frozen)? {
             return Err(DiskError::OtherFamily { path: path.into(), frozen: frozen.into() });
         }
     }
     put_child(path, frozen)
+}
+
+/// Do two disks come from one, or the one from the other?
+pub fn related(a: &Path, b: &Path) -> Result<bool, DiskError> {
+    let mut chains = [(); 2].map(|()| Chain::default());
+    for (chain, path) in chains.iter_mut().zip([a, b]) {
+        chain.open(path, Mode::ReadOnly)?;
+    }
+    Ok(chains[0].shares(&chains[1]))
 }
 
 /// Another name of a link would be a link, and the disk the same.

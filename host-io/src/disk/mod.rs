@@ -43,7 +43,7 @@ pub use self::convert::{convert, create};
 pub use self::error::{DiskError, Finding, Medium};
 use self::flat::Flat;
 pub use self::foreign::fuzz_foreign;
-pub use self::freeze::{empty_over, freeze, frozen_name, is_vhd, revert, straight_over};
+pub use self::freeze::{empty_over, freeze, frozen_name, is_vhd, related, revert, straight_over};
 pub use self::fuzz::{fuzz_iso, fuzz_open, fuzz_repair};
 pub use self::info::{CheckReport, ImageInfo, VhdInfo, check, info};
 pub use self::layers::{Compacted, compact, diff, merge, sync_folder};
