@@ -63,7 +63,7 @@ impl Stamp {
     }
 
     /// Is it the same content, whatever its name?
-    pub(super) fn same(&self, other: &Self) -> bool {
+    fn same(&self, other: &Self) -> bool {
         (self.bytes, self.changed) == (other.bytes, other.changed)
     }
 

@@ -128,6 +128,9 @@ fn a_diskette_that_was_changed_meanwhile_is_not_taken_for_the_old_one() {
     let images = Images::new("state-swapped");
     let [old, new] = ["old", "new"]
         .map(|v| images.make(&format!("{v}.img"), format!("{v}\n").repeat(360 << 10).as_bytes()));
+    // Of one size and time, as two that a program made together.
+    let made = fs::metadata(&old).and_then(|m| m.modified()).expect("a time");
+    fs::File::options().write(true).open(&new).and_then(|f| f.set_modified(made)).expect("the same time");
     let state = images.0.join("state");
     let args = |image: &Path| machine("floppy").with("--floppy", image);
     let mut vm = Vm::start("swapped", &args(&old));
