@@ -25,9 +25,9 @@ pub use device::{At, Device, Moment, Reset, Width, Win, WinKind, WinSpec};
 pub use lines::{Line, Lines, Route};
 pub use pci::{Bar, CONFIG_ADDRESS, CONFIG_DATA, ConfigSpace};
 pub use ports::{
-    Dir, Disk, DiskDone, DiskFault, DiskJob, DiskOp, Dreq, Geometry, HostEvent, HostJob, IntCtl, IsaDma, Key,
-    Lamps, Leds, Lost, Media, Moved, NetPort, NoCable, NoDma, ParallelPort, Pointer, SOUND_HZ, Scanout,
-    SerialPort, SoundPort, VideoMode,
+    Cache, Dir, Disk, DiskDone, DiskFault, DiskJob, DiskOp, Dreq, Geometry, HostEvent, HostJob, IntCtl,
+    IsaDma, Key, Lamps, Leds, Lost, Media, Moved, NetPort, NoCable, NoDma, ParallelPort, Pointer, SOUND_HZ,
+    Scanout, SerialPort, SoundPort, VideoMode,
 };
 pub use state::{Entries, StateError, StateIn, StateOut};
 pub use time::{MICROSECOND, MILLISECOND, SECOND, Tick, TimerId, Timers, end_of, periods};

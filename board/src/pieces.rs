@@ -37,6 +37,12 @@ pub fn zero(pieces: &[Piece<'_>]) -> bool {
     })
 }
 
+/// The same of bytes that are the host's own.
+pub fn zero_bytes(b: &[u8]) -> bool {
+    let (words, tail) = b.as_chunks::<64>();
+    tail.iter().all(|&v| v == 0) && words.iter().all(|w| w.iter().fold(0, |s, v| s | v) == 0)
+}
+
 /// Sets all bytes.
 pub fn fill(pieces: &[Piece<'_>], v: u8) {
     pieces.iter().for_each(|p| p.iter().for_each(|c| c.set(v)));

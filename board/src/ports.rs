@@ -91,6 +91,18 @@ impl Lost {
     }
 }
 
+/// Where a guest's writes are when it is told that they are done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cache {
+    /// In the host's cache; the guest's FLUSH CACHE puts them on the disk.
+    #[default]
+    WriteBack,
+    /// On the disk.
+    WriteThrough,
+    /// Beside the host's cache, in the disk's own; FLUSH CACHE puts them on the disk.
+    None,
+}
+
 /// What a drive asks its disk to do. LBA and counts in 512-byte sectors (CD drives too: four to a block).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DiskOp {

@@ -15,6 +15,7 @@ mod tests;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+use board::pieces::zero_bytes;
 use board::{Moment, StateError, StateIn, StateOut};
 use hv_vcpu::HvError;
 use minicbor::{Decode, Encode};
@@ -315,11 +316,6 @@ fn board_of(ram: &GuestRam, nx: bool) -> BoardV1 {
     BoardV1 { memory: ram.main_len(), slots: ram.arena().len() as u64 - ram.main_len(), nx }
 }
 
-fn zeros(b: &[u8]) -> bool {
-    let (words, tail) = b.as_chunks::<64>();
-    tail.iter().all(|b| *b == 0) && words.iter().all(|w| w.iter().fold(0, |s, b| s | b) == 0)
-}
-
 /// Bytes of a bit for each chunk.
 fn chunk_bytes(memory: usize) -> usize {
     memory.div_ceil(CHUNK).div_ceil(8)
@@ -334,7 +330,7 @@ fn write_memory(ram: &GuestRam, file: &mut (impl Write + Seek + ?Sized)) -> io::
     for at in (0..arena.len()).step_by(CHUNK) {
         let part = &mut buf[..CHUNK.min(arena.len() - at)];
         arena.copy_out(at as u32, part);
-        if zeros(part) {
+        if zero_bytes(part) {
             continue;
         }
         let to = MEMORY + at as u64;

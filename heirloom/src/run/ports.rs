@@ -15,8 +15,7 @@ use host_io::net::Wake;
 use host_io::net::nat::{self, Nat, NatOptions};
 use host_io::serial::{Expect, Input, Port};
 use vmm::spec::{
-    AudioSpec, Cache, DiskSpec, DisplaySpec, FloppySpec, MachineSpec, NETS_MOST, NetKind, ParallelSpec,
-    SerialSpec,
+    AudioSpec, DiskSpec, DisplaySpec, FloppySpec, MachineSpec, NETS_MOST, NetKind, ParallelSpec, SerialSpec,
 };
 use vmm::{Drive, Floppy, Handle, NoAnswer, Ports};
 
@@ -268,30 +267,22 @@ fn leaving(input: Input, ender: Ender) -> Input {
 
 fn open_disk(d: &DiskSpec, undo: &mut UndoDisks) -> Result<Box<dyn Disk>> {
     let image = match d.undo {
-        Some(close) => undo.open(&d.path, d.undo_file(), close, cache(d))?,
+        Some(close) => undo.open(&d.path, d.undo_file(), close, d.cache)?,
         None => {
             let mode = if d.read_only || d.overlay { disk::Mode::ReadOnly } else { disk::Mode::ReadWrite };
-            disk::open_disk_by(&d.path, mode, cache(d))?.into_disk()
+            disk::open_disk_by(&d.path, mode, d.cache)?.into_disk()
         }
     };
     if d.overlay {
         return Ok(Box::new(disk::Overlay::new(image)));
     }
-    Ok(Box::new(disk::Policy::new(image, cache(d), d.unmap)))
+    Ok(Box::new(disk::Policy::new(image, d.cache, d.unmap)))
 }
 
 /// Opens the file that a disk's writes go to once more, as it was opened before.
 pub(crate) fn reopen_disk(d: &DiskSpec, file: &Path) -> Result<Box<dyn Disk>, DiskError> {
-    let image = disk::open_disk_by(file, disk::Mode::ReadWrite, cache(d))?.into_disk();
-    Ok(Box::new(disk::Policy::new(image, cache(d), d.unmap)))
-}
-
-fn cache(d: &DiskSpec) -> disk::Cache {
-    match d.cache {
-        Cache::WriteBack => disk::Cache::WriteBack,
-        Cache::WriteThrough => disk::Cache::WriteThrough,
-        Cache::None => disk::Cache::None,
-    }
+    let image = disk::open_disk_by(file, disk::Mode::ReadWrite, d.cache)?.into_disk();
+    Ok(Box::new(disk::Policy::new(image, d.cache, d.unmap)))
 }
 
 fn diskette(f: &FloppySpec) -> Result<Option<Box<dyn Disk>>, DiskError> {

@@ -35,6 +35,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use board::Disk;
+use board::pieces::zero_bytes as zero;
 use serde::{Deserialize, Serialize};
 
 use self::chain::{Chain, Opened};
@@ -112,12 +113,6 @@ fn span(sectors: u64, lba: u64, len: usize) -> io::Result<u64> {
     let inside =
         (len as u64).is_multiple_of(SECTOR) && lba.checked_add(count).is_some_and(|end| end <= sectors);
     if inside { Ok(lba * SECTOR) } else { Err(io::ErrorKind::InvalidInput.into()) }
-}
-
-/// Are all bytes zero?
-fn zero(b: &[u8]) -> bool {
-    let (words, tail) = b.as_chunks::<64>();
-    tail.iter().all(|&v| v == 0) && words.iter().all(|w| w.iter().fold(0, |s, v| s | v) == 0)
 }
 
 /// Opens and locks a file. The lock is the file's: it goes when the store is dropped or the process ends.

@@ -2,20 +2,9 @@
 
 use std::io;
 
+pub use board::Cache;
 use board::pieces::Piece;
 use board::{Disk, Geometry};
-
-/// Where a guest's writes are when it is told that they are done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Cache {
-    /// In the host's cache; the guest's FLUSH CACHE puts them on the disk.
-    #[default]
-    WriteBack,
-    /// On the disk.
-    WriteThrough,
-    /// Beside the host's cache, in the disk's own; FLUSH CACHE puts them on the disk.
-    None,
-}
 
 /// A disk under the user's decisions.
 pub struct Policy {

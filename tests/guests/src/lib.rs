@@ -37,6 +37,23 @@ pub fn heirloom() -> PathBuf {
     from_env("HEIRLOOM_BIN", target().join("release/heirloom"))
 }
 
+/// The tests' Linux at its prompt, with `disk` and what is to be said of it.
+pub fn linux_with(test: &str, disk: &Path, options: &str) -> (Vm, Console) {
+    let mut disk = disk.as_os_str().to_owned();
+    disk.push(options);
+    let mut vm = Vm::start(test, &machine("linux").with("--disk", disk));
+    let t = prompt(&mut vm, "test");
+    (vm, t)
+}
+
+/// The console of one of the Linux guests that say so when they are ready, at its prompt.
+pub fn prompt(vm: &mut Vm, guest: &str) -> Console {
+    let mut t = vm.console();
+    t.expect(&format!("heirloom {guest} guest ready"), 400);
+    t.expect("# ", 60);
+    t
+}
+
 /// A guest's file, by its name under `target/guests`.
 pub fn guest(name: &str) -> PathBuf {
     let p = from_env("HEIRLOOM_GUESTS", target().join("guests")).join(name);

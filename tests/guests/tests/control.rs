@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use guest_tests::{Args, Console, Images, Vm, alone, heirloom, machine};
+use guest_tests::{Args, Images, Vm, alone, heirloom, linux_with};
 
 /// A machine that finds nothing to start.
 fn idle(test: &str) -> Vm {
@@ -147,22 +147,12 @@ fn the_list_has_all_machines_and_no_orphans() {
     let _ = fs::remove_dir_all(folder);
 }
 
-fn linux(test: &str, disk: &Path, options: &str) -> (Vm, Console) {
-    let mut disk = disk.as_os_str().to_owned();
-    disk.push(options);
-    let mut vm = Vm::start(test, &machine("linux").with("--disk", disk));
-    let mut t = vm.console();
-    t.expect("heirloom test guest ready", 400);
-    t.expect("# ", 60);
-    (vm, t)
-}
-
 #[test]
 fn a_disk_that_the_host_fails_is_told_with_path_and_sector() {
     let _one = alone();
     let images = Images::new("control-fault");
     let image = images.make("bad.img", &vec![0x5a; 32 << 20]);
-    let (mut vm, mut t) = linux("control-fault-vm", &image, "");
+    let (mut vm, mut t) = linux_with("control-fault-vm", &image, "");
     assert!(vm.ctl(["events"]).is_ok_and(|all| !all.contains("disk-fault")));
     // The host's disk loses its second half.
     fs::OpenOptions::new().write(true).open(&image).and_then(|f| f.set_len(16 << 20)).expect("it shrinks");
@@ -198,7 +188,7 @@ fn what_becomes_of_an_undo_disk_can_be_changed_while_the_machine_runs() {
     let (base, undo) = (images.0.join("base.vhd"), images.0.join("base.vud"));
     let before = fs::read(&base).expect("the base");
     for action in ["discard", "commit"] {
-        let (mut vm, mut t) = linux("control-undo-vm", &base, ",undo");
+        let (mut vm, mut t) = linux_with("control-undo-vm", &base, ",undo");
         let out = t.output("echo hello | dd of=/dev/sda conv=fsync 2>/dev/null && echo written");
         assert_eq!(out, "written");
         let all = vm.ctl(["undo"]).expect("a list");

@@ -1,24 +1,13 @@
 //! Disks over disks: undo disks that are kept, committed and discarded, and a machine that is killed over a shared base.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use guest_tests::{Console, Images, Vm, alone, machine};
+use guest_tests::{Console, Images, Vm, alone, linux_with, machine};
 
 fn base(images: &Images) -> PathBuf {
     images.disk(["create", "base.vhd", "64M"]);
     images.0.join("base.vhd")
-}
-
-fn start(test: &str, image: &Path, options: &str) -> (Vm, Console) {
-    let mut disk: OsString = image.into();
-    disk.push(options);
-    let mut vm = Vm::start(test, &machine("linux").with("--disk", disk));
-    let mut t = vm.console();
-    t.expect("heirloom test guest ready", 400);
-    t.expect("# ", 60);
-    (vm, t)
 }
 
 /// Writes a word of five letters over and over from a mebibyte on: 300 KiB.
@@ -67,13 +56,13 @@ fn an_undo_disk_is_kept_then_committed_then_discarded() {
     let undo = images.0.join("base.vud");
     let before = fs::read(&base).expect("the base");
 
-    let (vm, mut t) = start("undo-keep", &base, ",undo");
+    let (vm, mut t) = linux_with("undo-keep", &base, ",undo");
     write(&mut t, "first", 3);
     off(vm, &mut t);
     assert!(fs::read(&base).expect("the base") == before, "the base stays as it is");
     assert!(images.disk(["info".as_ref(), undo.as_os_str()]).contains("vhd-differencing"));
 
-    let (vm, mut t) = start("undo-commit", &base, ",undo=commit");
+    let (vm, mut t) = linux_with("undo-commit", &base, ",undo=commit");
     assert_eq!(read(&mut t, 3), "51200 first");
     write(&mut t, "other", 9);
     off(vm, &mut t);
@@ -81,7 +70,7 @@ fn an_undo_disk_is_kept_then_committed_then_discarded() {
     assert!(is("first", &bytes(&images, &base, 3)) && is("other", &bytes(&images, &base, 9)));
 
     let before = fs::read(&base).expect("the base");
-    let (vm, mut t) = start("undo-discard", &base, ",undo=discard");
+    let (vm, mut t) = linux_with("undo-discard", &base, ",undo=discard");
     assert_eq!(read(&mut t, 9), "51200 other");
     write(&mut t, "third", 3);
     assert_eq!(read(&mut t, 3), "51200 third");
@@ -98,7 +87,7 @@ fn an_undo_disk_outlives_a_save() {
     let (base, state) = (base(&images), images.0.join("state"));
     let undo = images.0.join("base.vud");
     let before = fs::read(&base).expect("the base");
-    let (mut vm, mut t) = start("undo-saved-vm", &base, ",undo=discard");
+    let (mut vm, mut t) = linux_with("undo-saved-vm", &base, ",undo=discard");
     write(&mut t, "saved", 3);
     t.output("echo 3 > /proc/sys/vm/drop_caches");
     vm.ctl(["save".as_ref(), state.as_os_str()]).expect("the state is saved");
@@ -126,8 +115,8 @@ fn a_killed_machine_over_a_shared_base_has_what_was_flushed() {
         images.disk(["create".as_ref(), child.as_os_str(), "--parent".as_ref(), base.as_os_str()]);
     }
     let before = fs::read(&base).expect("the base");
-    let (killed, mut t) = start("shared-killed", &a, "");
-    let (vm, mut u) = start("shared", &b, "");
+    let (killed, mut t) = linux_with("shared-killed", &a, "");
+    let (vm, mut u) = linux_with("shared", &b, "");
     write(&mut u, "their", 5);
     write(&mut t, "saved", 5);
     t.send("while :; do cat /t > /dev/sda; done\n");
@@ -139,7 +128,7 @@ fn a_killed_machine_over_a_shared_base_has_what_was_flushed() {
     assert!(images.disk(["check".as_ref(), a.as_os_str()]).contains("vhd-differencing"));
     assert!(is("saved", &bytes(&images, &a, 5)));
     // And it goes on.
-    let (vm, mut t) = start("shared-again", &a, "");
+    let (vm, mut t) = linux_with("shared-again", &a, "");
     assert_eq!(read(&mut t, 5), "51200 saved");
     write(&mut t, "again", 7);
     off(vm, &mut t);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use guest_tests::{Args, Console, Images, Vm, alone, heirloom, machine};
+use guest_tests::{Args, Console, Images, Vm, alone, heirloom, machine, prompt};
 
 /// Saves the machine, and goes on with another.
 fn go_on(test: &str, mut vm: Vm, args: &Args, state: &Path) -> (Vm, Console) {
@@ -61,9 +61,7 @@ fn a_guest_that_is_saved_in_the_middle_of_its_work_goes_on_with_it() {
     let (disk, state) = (images.0.join("child.vhd"), images.0.join("state"));
     let args = machine("linux").with("--disk", &disk);
     let mut vm = Vm::start("state", &args);
-    let mut t = vm.console();
-    t.expect("heirloom test guest ready", 400);
-    t.expect("# ", 60);
+    let mut t = prompt(&mut vm, "test");
     t.output("dmesg -n 1; dmesg -c > /dev/null");
     t.send(WORK);
     // Waits that are no multiple of anything.
@@ -101,9 +99,7 @@ fn a_diskette_is_read_and_written_through_saves() {
     let (image, state) = (images.make("a.img", &bytes), images.0.join("state"));
     let args = machine("floppy").with("--floppy", &image);
     let mut vm = Vm::start("state-floppy", &args);
-    let mut t = vm.console();
-    t.expect("heirloom floppy guest ready", 400);
-    t.expect("# ", 60);
+    let mut t = prompt(&mut vm, "floppy");
     t.output("dmesg -n 1; dmesg -c > /dev/null");
     // Twelve cylinders from one end to the other.
     t.send(
@@ -134,9 +130,7 @@ fn a_diskette_that_was_changed_meanwhile_is_not_taken_for_the_old_one() {
     let state = images.0.join("state");
     let args = |image: &Path| machine("floppy").with("--floppy", image);
     let mut vm = Vm::start("swapped", &args(&old));
-    let mut t = vm.console();
-    t.expect("heirloom floppy guest ready", 400);
-    t.expect("# ", 60);
+    let mut t = prompt(&mut vm, "floppy");
     t.output("dmesg -n 1");
     // Linux looks at the drive's change line when its last look is 3 s ago, and until then keeps what it read.
     let first = "sleep 4; dd if=/dev/fd0 bs=512 count=1 2>/dev/null | head -n 1";
@@ -156,9 +150,7 @@ fn snapshots_of_a_guest_at_work_are_gone_back_to_in_any_order() {
     let disk = images.0.join("disk.vhd");
     let args = machine("linux").with("--disk", &disk);
     let mut vm = Vm::start("snapshots", &args);
-    let mut t = vm.console();
-    t.expect("heirloom test guest ready", 400);
-    t.expect("# ", 60);
+    let mut t = prompt(&mut vm, "test");
     t.output("dmesg -n 1; dmesg -c > /dev/null");
     t.send(WORK);
     let states = ["one", "two", "three"].map(|n| images.0.join(n));

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
+use board::pieces::zero_bytes;
 use board::{MICROSECOND, Tick};
 use ram::GuestRam;
 
-use super::{CHUNK, HeadV1, MEMORY, SaveError, StateSink, chunk_bytes, write_head, zeros};
+use super::{CHUNK, HeadV1, MEMORY, SaveError, StateSink, chunk_bytes, write_head};
 use crate::api::FreezeDisks;
 use crate::disks::NotExchanged;
 use crate::engine::Engine;
@@ -209,7 +210,7 @@ fn write(
                     chunks.resize(byte + 1, 0);
                 }
                 // Zeros may take the place of what was there.
-                if chunks[byte] & bit == 0 && zeros(&bytes) {
+                if chunks[byte] & bit == 0 && zero_bytes(&bytes) {
                     continue;
                 }
                 chunks[byte] |= bit;

@@ -1,5 +1,6 @@
 //! Hard disks: what is behind them, and how the host treats it.
 
+pub use board::Cache;
 use std::io;
 use std::path::PathBuf;
 
@@ -20,18 +21,6 @@ pub struct DiskSpec {
     pub cache: Cache,
     /// The drive offers TRIM, and what the guest discards is freed.
     pub unmap: bool,
-}
-
-/// Where a write is when the guest is told that it is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Cache {
-    /// In the host's cache: FLUSH CACHE puts it on the disk.
-    #[default]
-    WriteBack,
-    /// On the host's disk.
-    WriteThrough,
-    /// In the host's disk, beside the host's cache.
-    None,
 }
 
 /// What becomes of a job that the host fails.
