@@ -58,6 +58,8 @@ pub enum Fault {
     Packet = 6,
     /// A message of the bus not as it must be.
     Message = 7,
+    /// What is sent to the guest is not taken.
+    Stalled = 8,
 }
 
 /// In a descriptor's address: bits 31:0 are a physical address of main memory, not an offset into the window.

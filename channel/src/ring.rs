@@ -1,12 +1,12 @@
 //! Rings in the window: split virtqueues (virtio 1.2, 2.7) with event indices. Where their parts lie, and the guest's half.
 
-use core::ops::Range;
+use core::ops::RangeInclusive;
 
 use crate::packet::{HEADER, Header};
 use crate::regs::BY_REFERENCE;
 
 /// Entries of the smallest and of the largest ring.
-pub const SIZES: Range<u16> = 2..1025;
+pub const SIZES: RangeInclusive<u16> = 2..=1024;
 /// Most descriptors in a chain.
 pub const CHAIN_MOST: usize = 64;
 
