@@ -10,6 +10,7 @@
 //! | PIIX4 power management | PCI 0:7.3, B2h; PM and SMBus blocks where its registers say; a wire from the clock's IRQ8 | 9 (SCI) |
 //! | S3 Trio64 | PCI 0:8.0; VGA ports and memory, frame buffer where its registers say | PIRQ of device 8 |
 //! | 21140A x 0 to 4 | PCI 0:10.0 to 0:10.3; registers where its registers say | PIRQ of device 10, INTA# to INTD# |
+//! | integration channel | PCI 0:11.0, if the spec has it; registers and window where its registers say | PIRQ of device 11 |
 //! | 8254 | 40h-43h, 61h | 0 |
 //! | MC146818 | 70h-77h | 8 |
 //! | 8042 | 60h, 64h | 1, 12 |
@@ -31,6 +32,7 @@ use devices::ata::atapi::CdSpec;
 use devices::ata::hard_disk::DiskSpec;
 use devices::audio;
 use devices::audio::sb16::{self, Sb16};
+use devices::channel::{self, Channel, Services};
 use devices::chipset::i440bx::{self, I440bx, RomPages};
 use devices::chipset::piix4::{ide, isa, pm};
 use devices::isa::i82077::media::FloppySpec;
@@ -56,9 +58,10 @@ const LAST_SECOND: u64 = 253_402_300_799;
 /// First low page of the ROM's image below 1 MiB.
 const ROM_LOW_PAGE: u32 = 0xc0;
 
-/// Arena bytes beyond main RAM: ROM, frame buffer, the display card's own ROM.
-pub(crate) const fn slot_bytes(vram: u32) -> u64 {
-    ROM_BYTES as u64 + vram as u64 + firmware::rom::VIDEO_BYTES as u64
+/// Arena bytes beyond main RAM: ROM, frame buffer, the display card's own ROM, the channel's window.
+pub(crate) fn slot_bytes(parts: &Parts) -> u64 {
+    let mib = parts.vram_mib + parts.channel.as_ref().map_or(0, |c| c.window_mib);
+    u64::from(ROM_BYTES) + (u64::from(mib) << 20) + firmware::rom::VIDEO_BYTES as u64
 }
 
 /// What hangs on an IDE cable, as the builder found it.
@@ -77,6 +80,8 @@ pub(crate) struct Outside {
     pub(crate) sound: Option<Box<dyn SoundPort>>,
     pub(crate) display: Box<dyn Scanout>,
     pub(crate) lamps: Box<dyn Lamps>,
+    /// Behind the integration channel.
+    pub(crate) services: Option<Box<dyn Services>>,
 }
 
 /// Slots of chips that commands from outside go to.
@@ -91,10 +96,12 @@ pub(crate) struct Roles {
     pub(crate) rtc: SlotId,
     /// By the number of the port.
     pub(crate) net: [Option<SlotId>; NETS_MOST],
+    pub(crate) channel: Option<SlotId>,
 }
 
 /// Where the network card is, and its functions' names.
 const NET_DEVICE: u8 = 10;
+const CHANNEL_DEVICE: u8 = 11;
 const NETS: [&str; NETS_MOST] = ["dec21140-0", "dec21140-1", "dec21140-2", "dec21140-3"];
 
 /// Chips and places while the board is being put together.
@@ -160,7 +167,7 @@ fn rom(ram: &GuestRam, image: &[u8], own: bool) -> (Slot, Vec<RomPages>) {
 
 pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Built, Roles) {
     use Decode::Pio;
-    let Outside { drives, floppies, serial, net, parallel, sound, display, lamps } = outside;
+    let Outside { drives, floppies, serial, net, parallel, sound, display, lamps, services } = outside;
     let mut k = Kit::default();
     let vram = parts.vram_mib << 20;
     let image = parts.bios.clone().unwrap_or_else(firmware::rom_image);
@@ -220,6 +227,11 @@ pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Bu
     let vga = k.add(s3, &[(s3trio64::CONFIG, pci(8, 0))]);
 
     let net = adapters(&mut k, parts, net);
+    let channel = parts.channel.as_ref().zip(services).map(|(c, services)| {
+        let inta = k.pci_irq(CHANNEL_DEVICE, 0);
+        let chip = Channel::new(ram, c.window_mib << 20, inta, c.name.clone(), services);
+        k.add(chip, &[(channel::CONFIG, pci(CHANNEL_DEVICE, 0))])
+    });
 
     let irq0 = k.irq(0);
     // The speaker is heard beside the card, not through its mixer.
@@ -272,7 +284,7 @@ pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Bu
         lines,
         lazy: sound,
     };
-    (built, Roles { kbc, vga, com, ide: ide_slot, fdc, pm: pm_slot, rtc, net })
+    (built, Roles { kbc, vga, com, ide: ide_slot, fdc, pm: pm_slot, rtc, net, channel })
 }
 
 /// The adapters that have a cable, as functions one after the other: there is none without a function 0.

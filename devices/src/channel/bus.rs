@@ -428,8 +428,12 @@ impl Bus {
                 if let Some(s) = &mut self.session {
                     s.offered = true;
                 }
-                let there: Vec<ToGuest> =
-                    self.offers.iter().filter(|o| !o.rescinded).map(|o| ToGuest::Offer(o.message())).collect();
+                let there: Vec<ToGuest> = self
+                    .offers
+                    .iter()
+                    .filter(|o| !o.rescinded)
+                    .map(|o| ToGuest::Offer(o.message()))
+                    .collect();
                 there.iter().for_each(|o| self.reply(o));
                 self.reply(&ToGuest::AllOffered);
             }
@@ -505,10 +509,8 @@ impl Bus {
 
     /// Which open channel is served first.
     pub(super) fn sort(&mut self) {
-        let mut order: Vec<(u8, u8)> = (0..)
-            .zip(&self.channels)
-            .filter_map(|(n, c)| c.as_ref().map(|c| (c.priority, n)))
-            .collect();
+        let mut order: Vec<(u8, u8)> =
+            (0..).zip(&self.channels).filter_map(|(n, c)| c.as_ref().map(|c| (c.priority, n))).collect();
         order.sort_unstable();
         self.order = order.into_iter().map(|(_, n)| n).collect();
     }

@@ -24,8 +24,8 @@ mod tests;
 use std::sync::Arc;
 
 use board::{
-    At, Bar, ConfigSpace, Cx, Decode, Device, HostEvent, Line, MICROSECOND, Reset, StateError, StateIn, StateOut,
-    Tick, TimerId, Width, Win, WinSpec,
+    At, Bar, ConfigSpace, Cx, Decode, Device, HostEvent, Line, MICROSECOND, Reset, StateError, StateIn,
+    StateOut, Tick, TimerId, Width, Win, WinSpec,
 };
 use channel::CHANNELS;
 use channel::bus::{MOST, Rings};
@@ -96,7 +96,13 @@ impl Channel {
     ///
     /// # Panics
     /// If `window` is none of [`WINDOW_SIZES`]: specs are checked before.
-    pub fn new(ram: &Arc<GuestRam>, window: u32, inta: Line, name: String, services: Box<dyn Services>) -> Self {
+    pub fn new(
+        ram: &Arc<GuestRam>,
+        window: u32,
+        inta: Line,
+        name: String,
+        services: Box<dyn Services>,
+    ) -> Self {
         assert!(WINDOW_SIZES.contains(&window), "a window of {window} bytes");
         Self {
             inta,

@@ -7,10 +7,10 @@ use channel::regs::{Fault, control};
 use channel::{CHANNELS, Guid};
 use minicbor::{Decode, Encode};
 
+use super::Channel;
 use super::bus::{Chan, Offer, Session};
 use super::rings::{Memory, Pair, RingState};
 use super::services::{Agent, Offered, Outbox, Way};
-use super::Channel;
 
 #[derive(Encode, Decode)]
 struct ChannelV1 {
