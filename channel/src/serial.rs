@@ -179,6 +179,11 @@ impl Link {
         self.state == State::Up
     }
 
+    /// Says nothing until the other end starts: never started, or down.
+    pub fn is_at_rest(&self) -> bool {
+        self.state == State::Listening
+    }
+
     /// Packets that [`Self::send`] takes now.
     pub fn room(&self) -> usize {
         if self.is_up() { WINDOW - self.window.len() } else { 0 }
