@@ -1,7 +1,7 @@
 //! The integration channel's wire format, in host and guest alike. The page: docs/design/channel.md.
 //!
-//! [`bus`]: messages of channel 0. [`packet`]: packets and the messages that they make. [`ring`]: the guest's half of a ring.
-//! [`regs`]: registers of the PCI function. [`services`]: what services say.
+//! [`bus`]: messages of channel 0. [`guest`]: the guest's end of the bus. [`packet`]: packets and the messages that they make. [`ring`]: the guest's half of a ring.
+//! [`regs`]: registers of the PCI function. [`serial`]: the serial link. [`services`]: what services say.
 //!
 //! No operating system, no `unsafe`, bounds checked: both ends take what they are given for hostile.
 #![no_std]
@@ -10,10 +10,14 @@
 extern crate alloc;
 
 pub mod bus;
+#[doc(hidden)]
+pub mod fuzz;
+pub mod guest;
 mod guid;
 pub mod packet;
 pub mod regs;
 pub mod ring;
+pub mod serial;
 pub mod services;
 
 pub use guid::Guid;

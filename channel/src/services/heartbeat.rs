@@ -3,12 +3,14 @@
 use minicbor::{Decode, Encode};
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
 pub enum ToGuest {
     #[n(1)]
     Beat(#[n(0)] Beat),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
 pub enum ToHost {
     #[n(0)]
     Unsupported(#[n(0)] super::Unsupported),

@@ -11,6 +11,7 @@ pub const VALUE_MOST: usize = 2048;
 pub const PAIRS_MOST: usize = 256;
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
 pub enum ToGuest {
     /// Answered with `About` at once; later the guest sends it again when something changed.
     #[n(1)]
@@ -21,6 +22,7 @@ pub enum ToGuest {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
 pub enum ToHost {
     #[n(0)]
     Unsupported(#[n(0)] super::Unsupported),

@@ -5,12 +5,14 @@ use alloc::string::String;
 use minicbor::{Decode, Encode};
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
 pub enum ToGuest {
     #[n(1)]
     Do(#[n(0)] Do),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
 pub enum ToHost {
     #[n(0)]
     Unsupported(#[n(0)] super::Unsupported),

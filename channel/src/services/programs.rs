@@ -10,6 +10,7 @@ pub const DATA_MOST: usize = 32 << 10;
 pub const CREDIT: usize = 256 << 10;
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
 pub enum ToGuest {
     #[n(1)]
     Run(#[n(0)] Run),
@@ -25,6 +26,7 @@ pub enum ToGuest {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
 pub enum ToHost {
     #[n(0)]
     Unsupported(#[n(0)] super::Unsupported),
