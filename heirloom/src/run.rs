@@ -99,7 +99,7 @@ pub(crate) struct Args {
     /// none, or vnc=HOST:PORT[,password=WORD]
     #[arg(long, value_parser = spec::display)]
     display: Vec<DisplaySpec>,
-    /// The integration channel, for the guest tools: off (as made), or on[,window=MIB][,no-SERVICE]...
+    /// The integration channel, for the guest tools: off (as made), or on[,window=MIB][,no-pci][,no-com2][,no-SERVICE]...
     #[arg(long, value_parser = channel)]
     channel: Option<Channel>,
     /// Shows execute disable (NX) to the guest
@@ -470,6 +470,8 @@ fn parts(s: &MachineSpec) -> Result<Parts> {
     Ok(Parts {
         channel: s.channel.as_ref().map(|c| ChannelParts {
             window_mib: c.window_mib,
+            pci: c.pci,
+            serial: c.serial,
             off: c.off.clone(),
             name: s.name.clone(),
         }),

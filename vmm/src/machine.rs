@@ -109,6 +109,10 @@ pub struct Parts {
 pub struct ChannelParts {
     /// 4, 8, 16, 32 or 64.
     pub window_mib: u32,
+    /// The PCI function is there.
+    pub pci: bool,
+    /// COM2 is the channel's too, if nothing else is plugged into it.
+    pub serial: bool,
     /// Services (of [`services::NAMES`]) that are not offered.
     pub off: Vec<&'static str>,
     /// The machine's name, for the guest to see.
@@ -310,6 +314,7 @@ impl Machine {
             sound,
             display: Box::new(Seen { display, events: events.clone() }),
             lamps: Box::new(Lit(shared.clone())),
+            mailbox: mailbox.clone(),
             services: parts.channel.as_ref().zip(services.clone()).map(|(c, shared)| {
                 Box::new(services::Host::new(shared, world_clock(parts), &c.off)) as Box<dyn Services>
             }),

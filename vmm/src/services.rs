@@ -3,6 +3,7 @@
 //! All of it runs on the machine's thread, between two instructions, and returns at once. The page: docs/design/channel.md.
 
 mod api;
+pub(crate) mod com2;
 mod diagnostics;
 mod heartbeat;
 mod information;

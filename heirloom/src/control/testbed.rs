@@ -62,7 +62,8 @@ impl Bed {
         disk::create(&image, Format::VhdDynamic, 8 << 20).expect("a disk");
         let d = DiskSpec { path: image.clone(), undo: Some(UndoClose::Keep), ..DiskSpec::default() };
         let spec = MachineSpec { name: test.into(), disks: vec![d.clone()], ..MachineSpec::default() };
-        let channel = ChannelParts { window_mib: 4, off: Vec::new(), name: test.into() };
+        let channel =
+            ChannelParts { window_mib: 4, pci: true, serial: true, off: Vec::new(), name: test.into() };
         let parts = Parts {
             memory_mib: 4,
             engine: Choice::This(Engine::Software),
