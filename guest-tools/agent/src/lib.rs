@@ -72,6 +72,8 @@ pub struct Agent<P: Platform> {
     look_at: u64,
     /// The way that was last told of.
     told: Option<Way>,
+    /// COM2 is open.
+    serial: bool,
     ending: Option<u64>,
     ended: bool,
     buffer: Vec<u8>,
@@ -103,6 +105,7 @@ impl<P: Platform> Agent<P> {
             now,
             look_at: now,
             told: None,
+            serial: false,
             ending: None,
             ended: false,
             buffer: Vec::new(),
@@ -206,8 +209,8 @@ impl<P: Platform> Agent<P> {
             self.p.log(Level::Error, "the channel's function is of another version than this agent");
         }
         if !self.guest.has_serial() || self.guest.serial_is_down() {
-            let there = self.guest.has_serial() || self.p.open_serial();
-            if there {
+            self.serial = self.serial || self.p.open_serial();
+            if self.serial {
                 let life = self.p.random() as u32;
                 self.guest.start_serial(self.now, life);
             }
@@ -231,6 +234,9 @@ impl<P: Platform> Agent<P> {
 
     fn serial_out(&mut self) {
         if !self.guest.has_serial() {
+            if core::mem::take(&mut self.serial) {
+                self.p.close_serial();
+            }
             return;
         }
         let mut buf = [0; SERIAL];
@@ -241,9 +247,6 @@ impl<P: Platform> Agent<P> {
                 break;
             }
             self.p.write_serial(&buf[..n]);
-        }
-        if !self.guest.has_serial() {
-            self.p.close_serial();
         }
     }
 
@@ -265,7 +268,10 @@ impl<P: Platform> Agent<P> {
                     Err(Unknown::Kind(kind)) => cx.say(channel, &(0u32, Unsupported { kind })),
                     Err(Unknown::Malformed) => {
                         let name = Service::of(class).name();
-                        cx.p.log(Level::Warning, &format!("the host's service {name} said what is no message"));
+                        cx.p.log(
+                            Level::Warning,
+                            &format!("the host's service {name} said what is no message"),
+                        );
                         cx.guest.close(channel);
                     }
                 }
@@ -294,7 +300,9 @@ impl<P: Platform> Agent<P> {
                 let text = format!("the host of machine {name:?} speaks version {major}.{minor} of the bus");
                 cx.p.log(Level::Info, &text);
             }
-            Event::Refused => cx.p.log(Level::Error, "the host has no version of the bus in common with this agent"),
+            Event::Refused => {
+                cx.p.log(Level::Error, "the host has no version of the bus in common with this agent")
+            }
             Event::Moved => {}
             Event::Bye => self.ended = true,
         }
