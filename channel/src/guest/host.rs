@@ -70,11 +70,7 @@ impl<F: Function> Guest<F> {
     pub fn deadline(&self, now: u64) -> u64 {
         let look = self.function.is_some().then_some(self.look_at);
         let again = self.again.iter().map(|a| a.0).min();
-        [look, self.answer_by, self.linger, again]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(now + 3600 * SECOND)
+        [look, self.answer_by, self.linger, again].into_iter().flatten().min().unwrap_or(now + 3600 * SECOND)
     }
 
     /// Asks for an interrupt when something comes. True: there is something already.
