@@ -334,7 +334,7 @@ impl<F: Function> Guest<F> {
     }
 
     /// A message of channel 0. What makes no sense is passed over.
-    fn said(&mut self, way: Way, b: &[u8]) {
+    pub(super) fn said(&mut self, way: Way, b: &[u8]) {
         let Ok(m) = ToGuest::parse(b) else { return };
         if !self.welcomed || self.moving == Moving::Hello && way == Way::Function {
             match m {
@@ -387,7 +387,7 @@ impl<F: Function> Guest<F> {
         self.say(&ToHost::RequestOffers);
     }
 
-    fn refused(&mut self, newest: u32, oldest: u32) {
+    pub(super) fn refused(&mut self, newest: u32, oldest: u32) {
         let version = newest.min(self.asked);
         if version < self.asked && version >= oldest.max(self.settings.oldest) {
             self.asked = version;
