@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::mpsc::Sender;
 
-use channel::services::diagnostics::{COUNT, ECHO, RESULT, SINK, SOURCE, SOURCE_MOST, TEST, pattern};
+use channel::services::diagnostics::{COUNT, ECHO, RESULT, SINK, SOURCE, SOURCE_MOST, TEST, WRONG, pattern};
 use devices::channel::Refused;
 
 use super::{At, GuestError, Request, Service, TestKind, TestResult};
@@ -74,7 +74,9 @@ impl Service for Diagnostics {
                 let four = |n: usize| u32::from_le_bytes([b[n], b[n + 1], b[n + 2], b[n + 3]]);
                 let nanoseconds = u64::from(four(0)) | u64::from(four(4)) << 32;
                 if let Some(done) = self.test.take() {
-                    let _ = done.send(Ok(TestResult { nanoseconds, size: four(9), count: four(13) }));
+                    let result = TestResult { nanoseconds, size: four(9), count: four(13) };
+                    let wrong = GuestError::Guest("what arrived was not what was sent".into());
+                    let _ = done.send(if nanoseconds == WRONG { Err(wrong) } else { Ok(result) });
                 }
             }
             _ => return Err(Refused),
