@@ -3,7 +3,7 @@ mod world;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use channel::services::diagnostics::{COUNT, ECHO, RESULT, SINK, SOURCE, TEST, pattern};
+use channel::services::diagnostics::{COUNT, ECHO, RESULT, SINK, SOURCE, TEST, WRONG, pattern};
 use channel::services::heartbeat::Beat;
 use channel::services::information::{About, Ask, Pair};
 use channel::services::power::{Action, Do, Done};
@@ -16,7 +16,6 @@ use channel::services::{
     time,
 };
 
-use crate::diagnostics::WRONG;
 use world::{Both, MS};
 
 #[test]
