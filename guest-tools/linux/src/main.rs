@@ -14,6 +14,7 @@ use std::io::Write;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use agent::{Agent, Level, Platform, Versions};
 
@@ -38,6 +39,7 @@ example: heirloom-agent --foreground --serial /dev/ttyS1
 const SPINS: u32 = 50;
 
 const LOCK: &str = "/run/heirloom-agent.lock";
+const LOCK_TRIES: u32 = 30;
 
 struct Options {
     serial: Option<PathBuf>,
@@ -147,11 +149,15 @@ fn run(o: Options) -> Result<(), String> {
 fn lock() -> Result<Option<File>, String> {
     // Without /run, as early in a boot, it goes without.
     let Ok(f) = File::create(LOCK) else { return Ok(None) };
-    match f.try_lock() {
-        Ok(()) => Ok(Some(f)),
-        Err(TryLockError::WouldBlock) => Err(format!("an agent runs already: it has {LOCK}")),
-        Err(TryLockError::Error(_)) => Ok(None),
+    // One that was just killed may still be on its way out.
+    for _ in 0..LOCK_TRIES {
+        match f.try_lock() {
+            Ok(()) => return Ok(Some(f)),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(100)),
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
     }
+    Err(format!("an agent runs already: it has {LOCK}"))
 }
 
 /// Sleeps until something comes.
