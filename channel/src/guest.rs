@@ -15,10 +15,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::bus::{self, System, ToHost};
+use crate::ring::CHAIN_MOST;
 use crate::serial::Link;
 use crate::{CHANNELS, Guid};
 
-use chan::Chan;
+use chan::{Chan, Out};
 use function::Started;
 pub use function::{Function, NotOurs};
 
@@ -363,12 +364,35 @@ impl<F: Function> Guest<F> {
         if !c.is_open() || c.waiting >= QUEUE_MOST {
             return Err(Full);
         }
-        c.push(message.into());
+        c.push(Out::Bytes(message.into()));
         // What is small goes with others, in `poll`: one doorbell for all.
         if c.waiting >= PUMP {
             self.pump_rings(channel);
         }
         Ok(())
+    }
+
+    /// A message that lies in main memory: its pieces, physical addresses and lengths. It must stay where and as it is until
+    /// the host has taken it: [`Self::is_taken`]. Only through the function.
+    pub fn send_pages(&mut self, channel: u16, pieces: &[(u32, u32)]) -> Result<(), Full> {
+        let c = self.channels.get_mut(usize::from(channel)).and_then(Option::as_mut).ok_or(Full)?;
+        if !c.is_open() || !c.tx_rings || c.waiting >= QUEUE_MOST {
+            return Err(Full);
+        }
+        let most = c.rings.as_ref().map_or(1, |p| usize::from(p.places.0.layout.size)).min(CHAIN_MOST) - 1;
+        let packets: Vec<_> = pieces.chunks(most.max(1)).map(<[_]>::to_vec).collect();
+        if !packets.is_empty() {
+            c.push(Out::Pages(packets.into()));
+        }
+        Ok(())
+    }
+
+    /// The host has taken everything that was sent on a channel.
+    pub fn is_taken(&mut self, channel: u16) -> bool {
+        let (Some(s), Some(Some(c))) = (&self.function, self.channels.get_mut(usize::from(channel))) else {
+            return true;
+        };
+        c.waiting == 0 && c.rings.as_mut().is_none_or(|p| p.tx.all_taken(&s.f))
     }
 
     /// Bytes of messages that wait on a channel.

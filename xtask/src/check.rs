@@ -43,7 +43,25 @@ pub(crate) fn run() -> Result<()> {
     shell::run(&mut command(
         &cargo(),
         ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"],
-    ))
+    ))?;
+    say("check: the guest agent");
+    let mut fmt = vec!["fmt", "--check"];
+    fmt.extend(AGENT);
+    shell::run(&mut agent(&fmt))?;
+    let mut lints = vec!["clippy", "--quiet", "--all-targets"];
+    lints.extend(AGENT);
+    lints.extend(["--", "-D", "warnings"]);
+    shell::run(&mut agent(&lints))
+}
+
+/// What of `guest-tools` builds on the host, too.
+pub(crate) const AGENT: [&str; 4] = ["--package", "agent", "--package", "heirloom-agent"];
+
+/// cargo in `guest-tools`, a workspace of its own.
+pub(crate) fn agent(args: &[&str]) -> std::process::Command {
+    let mut c = command(&cargo(), args);
+    c.current_dir(root().join("guest-tools")).env_remove("CARGO_TARGET_DIR");
+    c
 }
 
 fn edges() -> Result<()> {

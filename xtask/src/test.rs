@@ -28,6 +28,10 @@ pub(crate) fn run(quick: bool, long: bool) -> Result<()> {
         let mut c = command(&cargo(), ["test", "--package", "cpu", "--tests", "--quiet"]);
         shell::run(c.env("HEIRLOOM_CPU", processor))?;
     }
+    say("test: the guest agent");
+    let mut args = vec!["test", "--quiet"];
+    args.extend(check::AGENT);
+    shell::run(&mut check::agent(&args))?;
     let mut c = command(&cargo(), ["test", "--workspace", "--no-fail-fast"]);
     if quick {
         c.args(["--exclude", "guest_tests"]);

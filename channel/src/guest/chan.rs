@@ -92,12 +92,29 @@ pub(super) struct Chan {
     pub(super) rx_rings: bool,
     /// The agent knows of it.
     pub(super) told: bool,
-    out: VecDeque<Rc<Vec<u8>>>,
+    out: VecDeque<Out>,
     /// How much of the first is gone already.
     out_at: usize,
     pub(super) waiting: usize,
     /// Of a message that is still coming.
     pub(super) assembly: Vec<u8>,
+}
+
+/// A message on its way out.
+pub(super) enum Out {
+    Bytes(Rc<Vec<u8>>),
+    /// In main memory: physical addresses and lengths, a packet each.
+    Pages(Rc<Vec<Vec<(u32, u32)>>>),
+}
+
+impl Out {
+    /// Bytes, or packets.
+    fn len(&self) -> usize {
+        match self {
+            Self::Bytes(b) => b.len(),
+            Self::Pages(p) => p.len(),
+        }
+    }
 }
 
 /// A message is longer than its class may have.
@@ -141,23 +158,31 @@ impl Chan {
         (self.out_at, self.waiting) = (0, 0);
     }
 
-    pub(super) fn push(&mut self, message: Rc<Vec<u8>>) {
+    pub(super) fn push(&mut self, message: Out) {
         self.waiting += message.len().max(1);
         self.out.push_back(message);
     }
 
+    /// The next packet, if it lies in main memory.
+    pub(super) fn pages(&self) -> Option<(u16, &[(u32, u32)])> {
+        let Out::Pages(p) = self.out.front()? else { return None };
+        let more = if self.out_at + 1 < p.len() { MORE } else { 0 };
+        Some((more, p.get(self.out_at)?))
+    }
+
     /// The next packet with at most so much payload.
     pub(super) fn packet(&self, most: usize) -> Option<(u16, &[u8])> {
-        let rest = &self.out.front()?[self.out_at..];
+        let Out::Bytes(b) = self.out.front()? else { return None };
+        let rest = &b[self.out_at..];
         let part = &rest[..rest.len().min(most)];
         Some((if part.len() < rest.len() { MORE } else { 0 }, part))
     }
 
-    /// The packet of so much payload is sent.
+    /// The packet of so much payload is sent; one of pages counts as 1.
     pub(super) fn went(&mut self, len: usize) {
         let Some(first) = self.out.front() else { return };
         self.out_at += len;
-        self.waiting = self.waiting.saturating_sub(len.max(usize::from(first.is_empty())));
+        self.waiting = self.waiting.saturating_sub(len.max(usize::from(first.len() == 0)));
         if self.out_at >= first.len() {
             self.out.pop_front();
             self.out_at = 0;

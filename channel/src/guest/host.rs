@@ -125,9 +125,15 @@ impl<F: Function> Guest<F> {
             let most = p.tx.payload() as usize;
             let mut sent = false;
             p.blocked = false;
-            while let Some((flags, part)) = c.packet(most) {
-                let len = part.len();
-                if p.tx.send(&s.f, flags, part).is_err() {
+            loop {
+                let (len, went) = if let Some((flags, part)) = c.packet(most) {
+                    (part.len(), p.tx.send(&s.f, flags, part))
+                } else if let Some((flags, pieces)) = c.pages() {
+                    (1, p.tx.send_reference(&s.f, flags, pieces))
+                } else {
+                    break;
+                };
+                if went.is_err() {
                     p.blocked = true;
                     break;
                 }

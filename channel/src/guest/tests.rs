@@ -328,3 +328,39 @@ fn a_hostile_host_does_no_harm() {
         }
     });
 }
+
+#[test]
+fn a_message_of_pages_goes_between_others_in_its_turn() {
+    let mut b = Both::new();
+    b.host.offers = vec![offer(1, 3)];
+    b.function();
+    b.steps(6);
+    let main: Vec<u8> = (0..40_000u32).map(|n| (n / 3) as u8).collect();
+    *b.shared.main.borrow_mut() = main.clone();
+    // Seven pieces fit into a packet beside its header, in a ring of eight.
+    let pieces: Vec<(u32, u32)> = (0..10).rev().map(|n| (n * 4000, 4000)).collect();
+    let whole: Vec<u8> = main.chunks(4000).rev().flatten().copied().collect();
+    b.guest.send(1, vec![1; 3000]).expect("room");
+    b.guest.send_pages(1, &pieces).expect("room");
+    b.guest.send(1, vec![2]).expect("room");
+    assert!(!b.guest.is_taken(1));
+    b.steps(6);
+    assert_eq!(b.host.channels[&1].got, [vec![1; 3000], whole, vec![2]]);
+    assert!(b.guest.is_taken(1));
+}
+
+#[test]
+fn any_bytes_in_the_window_do_no_harm() {
+    seeded::for_a_while(|r| {
+        // What a host would write, mostly: used indices and messages of channel 0 near the window's begin.
+        let mut bytes = Vec::new();
+        for _ in 0..60 {
+            let at = if r.one_in(2) { r.below(0x3000) } else { r.below(0x1_0000) } as u16;
+            bytes.extend(at.to_le_bytes());
+            for _ in 0..62 {
+                bytes.push(if r.one_in(3) { r.byte() } else { r.below(4) as u8 });
+            }
+        }
+        crate::fuzz::guest(&bytes);
+    });
+}

@@ -4,6 +4,7 @@ use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use channel::guest::Way;
 use channel::services::Unknown;
 use channel::services::diagnostics::{COUNT, ECHO, RESULT, SINK, SOURCE, SOURCE_MOST, TEST, WRONG, pattern};
 
@@ -13,6 +14,8 @@ use crate::{Cx, Platform};
 const WAITING_MOST: usize = 512 << 10;
 /// Of SOURCE: bytes that are compared with what they must be. Beyond, they are counted.
 const COMPARED: u64 = 256 << 20;
+/// Messages of SINK from so many bytes on go by reference, where the platform can tell where they lie.
+const BY_REFERENCE: u32 = 256 << 10;
 const PATTERN: usize = 64 << 10;
 
 #[derive(Debug, Default)]
@@ -31,6 +34,8 @@ struct Test {
     /// Messages of SINK that are sent, or echoes that came back; bytes of SOURCE.
     done: u64,
     message: Rc<Vec<u8>>,
+    /// Where it lies in main memory, if it goes by reference.
+    pages: Option<Vec<(u32, u32)>>,
     cleared: bool,
     sent_count: bool,
     wrong: bool,
@@ -132,10 +137,13 @@ impl Diagnostics {
                 n as u8
             }));
         }
-        let began = cx.p.now();
         let message = Rc::new(message);
+        let large = kind == SINK && size >= BY_REFERENCE && cx.guest.way() == Way::Function;
+        let pages = if large { cx.p.pages(&message) } else { None };
+        let began = cx.p.now();
         let (cleared, sent_count, wrong) = (false, false, false);
-        let test = Test { channel, kind, size, count, began, done: 0, message, cleared, sent_count, wrong };
+        let test =
+            Test { channel, kind, size, count, began, done: 0, message, pages, cleared, sent_count, wrong };
         if count == 0 || kind == SOURCE && size == 0 {
             self.test = Some(test);
             return self.end(cx);
@@ -153,7 +161,11 @@ impl Diagnostics {
     pub(crate) fn poll<P: Platform>(&mut self, cx: &mut Cx<'_, P>) -> u64 {
         let Some(t) = self.test.as_mut().filter(|t| t.kind == SINK && !t.sent_count) else { return u64::MAX };
         while t.done < t.count.into() && cx.guest.waiting(t.channel) < WAITING_MOST {
-            if cx.guest.send(t.channel, t.message.clone()).is_err() {
+            let sent = match &t.pages {
+                Some(p) => cx.guest.send_pages(t.channel, p),
+                None => cx.guest.send(t.channel, t.message.clone()),
+            };
+            if sent.is_err() {
                 break;
             }
             t.done += 1;

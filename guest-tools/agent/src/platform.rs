@@ -85,6 +85,13 @@ pub trait Platform {
     /// Starts a program. Its output and input are pipes, unless it is detached.
     fn run(&mut self, run: &Run) -> Result<Self::Program, String>;
 
+    /// Where these bytes lie in main memory, as pieces: physical addresses and lengths; they stay there as long as the
+    /// allocation. None: they can't be told, or not kept in place.
+    fn pages(&mut self, bytes: &[u8]) -> Option<Vec<(u32, u32)>> {
+        let _ = bytes;
+        None
+    }
+
     fn log(&mut self, level: Level, text: &str);
     /// A random number.
     fn random(&mut self) -> u64;

@@ -185,6 +185,10 @@ impl Platform for Linux {
         programs::run(run, &self.orphans)
     }
 
+    fn pages(&mut self, bytes: &[u8]) -> Option<Vec<(u32, u32)>> {
+        sys::pages(bytes).ok()
+    }
+
     fn log(&mut self, level: Level, text: &str) {
         let mut line = String::new();
         if self.syslog {

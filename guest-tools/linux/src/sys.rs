@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::{mem, ptr};
@@ -146,8 +147,8 @@ pub(crate) struct Identity {
     pub(crate) groups: Vec<libc::gid_t>,
 }
 
-/// Has the program begin a session of its own, as that user.
-pub(crate) fn become_user(c: &mut Command, who: Option<Identity>) {
+/// Has the program begin a session of its own, as that user. `ends_with_us`: it is killed when the agent is.
+pub(crate) fn become_user(c: &mut Command, who: Option<Identity>, ends_with_us: bool) {
     let change = move || {
         // SAFETY: calls that may be made between fork and exec; the slice was made before.
         unsafe {
@@ -156,6 +157,10 @@ pub(crate) fn become_user(c: &mut Command, who: Option<Identity>) {
                 check(libc::setgroups(w.groups.len() as _, w.groups.as_ptr()))?;
                 check(libc::setgid(w.group))?;
                 check(libc::setuid(w.user))?;
+            }
+            if ends_with_us {
+                // Behind the change of user, which would take it back.
+                check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
             }
         }
         Ok(())
@@ -195,4 +200,34 @@ pub(crate) fn addresses() -> Vec<(String, IpAddr)> {
         libc::freeifaddrs(first);
     }
     out
+}
+
+/// Where bytes lie in main memory, page by page; they are locked there. For measuring: the kernel may still move a page that
+/// it compacts, and then what arrives has another CRC.
+pub(crate) fn pages(bytes: &[u8]) -> io::Result<Vec<(u32, u32)>> {
+    const PAGE: usize = 4096;
+    // SAFETY: the pages of a slice of ours; they are only kept from being paged out.
+    check(unsafe { libc::mlock(bytes.as_ptr().cast(), bytes.len()) })?;
+    let map = File::open("/proc/self/pagemap")?;
+    let mut out: Vec<(u32, u32)> = Vec::new();
+    let (mut at, end) = (bytes.as_ptr() as usize, bytes.as_ptr() as usize + bytes.len());
+    while at < end {
+        let next = (at / PAGE + 1) * PAGE;
+        let mut entry = [0; 8];
+        map.read_exact_at(&mut entry, (at / PAGE * 8) as u64)?;
+        let entry = u64::from_le_bytes(entry);
+        let frame = entry & ((1 << 55) - 1);
+        let address = frame * PAGE as u64 + (at % PAGE) as u64;
+        let (present, address) = (entry >> 63 != 0, u32::try_from(address));
+        let (true, true, Ok(address)) = (present, frame != 0, address) else {
+            return Err(io::Error::other("a page is not where it can be named"));
+        };
+        let len = (next.min(end) - at) as u32;
+        match out.last_mut() {
+            Some(last) if last.0.checked_add(last.1) == Some(address) => last.1 += len,
+            _ => out.push((address, len)),
+        }
+        at = next;
+    }
+    Ok(out)
 }

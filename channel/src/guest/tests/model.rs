@@ -16,6 +16,8 @@ pub(super) const WINDOW: usize = 1 << 20;
 
 pub(super) struct Shared {
     pub(super) window: RefCell<Vec<u8>>,
+    /// Main memory, for payload by reference.
+    pub(super) main: RefCell<Vec<u8>>,
     registers: RefCell<BTreeMap<u32, u32>>,
     /// STATUS says that it stopped.
     pub(super) fault: Cell<bool>,
@@ -24,7 +26,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new() -> Rc<Self> {
         let (window, registers) = (RefCell::new(vec![0; WINDOW]), RefCell::default());
-        Rc::new(Self { window, registers, fault: Cell::new(false) })
+        Rc::new(Self { window, main: RefCell::default(), registers, fault: Cell::new(false) })
     }
 
     fn get(&self, register: u32) -> u32 {
@@ -124,9 +126,23 @@ impl Half {
     }
 
     fn take(&mut self, w: &Mapped) -> Option<(u16, Vec<u8>)> {
-        let (at, len, head) = self.chain(w)?;
-        let mut b = vec![0; len as usize];
-        w.copy_out(at, &mut b);
+        let (_, _, head) = self.chain(w)?;
+        let (mut b, mut n) = (Vec::new(), head);
+        loop {
+            let d = self.layout.at + 16 * u32::from(n);
+            let (at, high, len) = (w.load32(d), w.load32(d + 4), w.load32(d + 8));
+            let mut part = vec![0; len as usize];
+            if high >> 31 == 0 {
+                w.copy_out(at, &mut part);
+            } else {
+                part.copy_from_slice(&w.0.main.borrow()[at as usize..][..len as usize]);
+            }
+            b.extend(part);
+            if w.load16(d + 12) & 1 == 0 {
+                break;
+            }
+            n = w.load16(d + 14);
+        }
         let payload = b.split_off(8);
         assert_eq!(u32::from_le_bytes([b[4], b[5], b[6], b[7]]) as usize, payload.len());
         self.used(w, head, 0);
