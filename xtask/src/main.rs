@@ -7,6 +7,7 @@ mod guests;
 mod setup;
 mod shell;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,8 @@ enum What {
         #[arg(long)]
         check: bool,
     },
+    /// Build the guest tools: agents, drivers, and a CD of them, target/heirloom-tools.iso
+    Tools,
     /// Set up, then run every test
     Test {
         /// Only the fast ones: no whole guests
@@ -75,6 +78,7 @@ fn run(cli: Cli) -> Result<()> {
         What::Setup => setup::run(),
         What::Guests { which, fresh, matrix } => guests::asked(which, fresh, &matrix),
         What::Demo { check } => demo::run(check),
+        What::Tools => tools::run(),
         What::Test { quick, long } => test::run(quick, long),
         What::Bench { what } => bench::run(what),
         What::Check => check::run(),

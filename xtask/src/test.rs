@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::shell::{self, build_heirloom, cargo, command, say};
-use crate::{check, guests, setup};
+use crate::{check, guests, setup, tools};
 
 /// What `--long` asks for, and nobody else set: losses of power for each kind of disk, instants at which a busy machine is saved,
 /// seconds for each fuzz target's sister test, cases of each property test.
@@ -22,6 +22,10 @@ pub(crate) fn run(quick: bool, long: bool) -> Result<()> {
         setup::run_once()?;
     }
     check::run()?;
+    if !quick {
+        say("test: the guest tools");
+        tools::build()?;
+    }
     // The processor's own tests on each way that it runs; the whole run below has the one that is left.
     for processor in ["interpreter", "speed", "views"] {
         say(&format!("test: the processor's tests, {processor}"));

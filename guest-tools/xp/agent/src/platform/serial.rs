@@ -1,0 +1,136 @@
+//! A serial port, read and written without waiting.
+#![allow(unsafe_code, reason = "opens and sets the port")]
+
+use alloc::format;
+use alloc::vec::Vec;
+use core::mem::{size_of, zeroed};
+use core::ptr::{null, null_mut};
+
+use windows_sys::Win32::Devices::Communication::{
+    COMMTIMEOUTS, DCB, NOPARITY, ONESTOPBIT, PURGE_RXCLEAR, PURGE_TXCLEAR, PurgeComm, SetCommState,
+    SetCommTimeouts, SetupComm,
+};
+use windows_sys::Win32::Foundation::{GENERIC_READ, GENERIC_WRITE};
+use windows_sys::Win32::Storage::FileSystem::{CreateFileW, FILE_FLAG_OVERLAPPED, OPEN_EXISTING};
+use xp_base::handle::Handle;
+use xp_base::{Error, Result, text};
+
+use super::overlapped::{Ended, Operation};
+
+/// Room of the port's own buffers, and of one read.
+const QUEUE: usize = 4096;
+/// What may wait to be written.
+const BACKLOG: usize = 16 * 1024;
+
+pub struct Serial {
+    // The operations end before the port closes: fields are dropped in this order.
+    reading: Operation,
+    writing: Operation,
+    backlog: Vec<u8>,
+    port: Handle,
+}
+
+impl Serial {
+    /// `name` as COM2, at 115,200 baud, 8N1, no flow control.
+    pub fn open(name: &str) -> Result<Self> {
+        let path = text::wide(&format!("\\\\.\\{name}"));
+        // SAFETY: the path ends with a zero; null security; not shared.
+        let h = unsafe {
+            CreateFileW(
+                path.as_ptr(),
+                GENERIC_READ | GENERIC_WRITE,
+                0,
+                null(),
+                OPEN_EXISTING,
+                FILE_FLAG_OVERLAPPED,
+                null_mut(),
+            )
+        };
+        let port = Handle::take(h, format!("cannot open {name}"))?;
+        set(&port, name)?;
+        let mut s = Self {
+            reading: Operation::new(QUEUE)?,
+            writing: Operation::new(QUEUE)?,
+            backlog: Vec::new(),
+            port,
+        };
+        s.reading.read(&s.port)?;
+        Ok(s)
+    }
+
+    /// Hands what has come to `take`, at once.
+    pub fn read(&mut self, mut take: impl FnMut(&[u8])) -> Result<()> {
+        loop {
+            match self.reading.ended()? {
+                Ended::Not if self.reading.is_under_way() => return Ok(()),
+                // A read also ends with nothing, after its time.
+                Ended::With(0) | Ended::Not => return self.reading.read(&self.port),
+                Ended::With(n) => {
+                    take(self.reading.bytes(n));
+                    self.reading.read(&self.port)?;
+                }
+            }
+        }
+    }
+
+    /// How many bytes `write` takes now.
+    pub fn room(&self) -> usize {
+        BACKLOG.saturating_sub(self.backlog.len())
+    }
+
+    /// Takes up to `room` bytes; how many it took.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        let n = bytes.len().min(self.room());
+        self.backlog.extend_from_slice(bytes.get(..n).unwrap_or_default());
+        self.push()?;
+        Ok(n)
+    }
+
+    /// Goes on writing.
+    pub fn push(&mut self) -> Result<()> {
+        self.writing.ended()?;
+        if !self.writing.is_under_way() && !self.backlog.is_empty() {
+            let n = self.backlog.len().min(QUEUE);
+            self.writing.write(&self.port, self.backlog.get(..n).unwrap_or_default())?;
+            self.backlog.drain(..n);
+        }
+        Ok(())
+    }
+
+    /// What to wait for: something came; what was written has gone.
+    pub fn events(&self) -> impl Iterator<Item = &Handle> {
+        let writing = self.writing.is_under_way().then(|| self.writing.event());
+        core::iter::once(self.reading.event()).chain(writing)
+    }
+}
+
+fn set(port: &Handle, name: &str) -> Result<()> {
+    // DCB's flags: binary (bit 0), DTR and RTS on (5:4 and 13:12).
+    const FLAGS: u32 = 1 | 1 << 4 | 1 << 12;
+    // SAFETY: numbers only.
+    let mut dcb: DCB = unsafe { zeroed() };
+    dcb.DCBlength = size_of::<DCB>() as u32;
+    dcb.BaudRate = 115_200;
+    dcb._bitfield = FLAGS;
+    dcb.ByteSize = 8;
+    dcb.Parity = NOPARITY;
+    dcb.StopBits = ONESTOPBIT;
+    // A read ends with the first bytes that are there, or with none after a second.
+    let times = COMMTIMEOUTS {
+        ReadIntervalTimeout: u32::MAX,
+        ReadTotalTimeoutMultiplier: u32::MAX,
+        ReadTotalTimeoutConstant: 1000,
+        WriteTotalTimeoutMultiplier: 0,
+        WriteTotalTimeoutConstant: 0,
+    };
+    // SAFETY: both structures live over their calls; the port is open.
+    unsafe {
+        SetupComm(port.raw(), QUEUE as u32, QUEUE as u32);
+        if SetCommState(port.raw(), &raw const dcb) == 0 || SetCommTimeouts(port.raw(), &raw const times) == 0
+        {
+            return Err(Error::last(format!("cannot set {name} to 115200 baud, 8N1")));
+        }
+        PurgeComm(port.raw(), PURGE_RXCLEAR | PURGE_TXCLEAR);
+    }
+    Ok(())
+}

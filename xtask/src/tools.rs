@@ -1,0 +1,111 @@
+//! `xtask tools`: what runs in guests, and a CD of it. Each Windows program is held against Windows XP SP3 as it is built.
+
+mod driver;
+mod headers;
+mod iso;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{self, cargo, command, quiet, root, say};
+
+/// What Rust's programs for Windows are compiled for.
+const WINDOWS: &str = "i686-pc-windows-gnu";
+
+/// Windows programs: the name on the CD, and whether it is a driver.
+const PROGRAMS: &[(&str, &str)] = &[("heirloom-agent.exe", "xp_agent"), ("setup.exe", "xp_setup")];
+
+/// Where the tools are built.
+fn folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    target.join("tools")
+}
+
+pub(crate) fn run() -> Result<()> {
+    crate::setup::run_once()?;
+    let files = build()?;
+    let iso = folder().with_file_name("heirloom-tools.iso");
+    iso::make(&files, &iso)?;
+    say(&format!("tools: {}", iso.display()));
+    Ok(())
+}
+
+/// A file of the CD: its path there, and where it lies here.
+pub(crate) struct File {
+    to: String,
+    from: PathBuf,
+}
+
+/// Builds all that the CD has, and checks it.
+pub(crate) fn build() -> Result<Vec<File>> {
+    let at = folder();
+    fs::create_dir_all(&at).with_context(|| format!("cannot make {}", at.display()))?;
+    let xp = root().join("guest-tools/xp");
+    let programs = rust_programs(&at)?;
+    let sys = at.join("heirbus.sys");
+    driver::build(&xp.join("driver"), &sys)?;
+    let known = headers::Known::read(&xp.join("imports.txt"))?;
+    let mut bad = Vec::new();
+    for (file, kind) in
+        programs.iter().map(|p| (p, headers::Kind::Program)).chain([(&sys, headers::Kind::Driver)])
+    {
+        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        bad.extend(headers::faults(&bytes, kind, &known)?.into_iter().map(|f| format!("{name}: {f}")));
+    }
+    if !bad.is_empty() {
+        bail!("Windows XP SP3 would not load these:\n{}", bad.join("\n"));
+    }
+    let mut all: Vec<File> = programs.into_iter().map(|p| on_cd("xp", p)).collect();
+    all.push(on_cd("xp", sys));
+    all.push(on_cd("xp", xp.join("driver/heirbus.inf")));
+    all.push(File { to: "AUTORUN.INF".into(), from: xp.join("setup/autorun.inf") });
+    all.push(File { to: "README.TXT".into(), from: root().join("guest-tools/README.txt") });
+    Ok(all)
+}
+
+fn on_cd(folder: &str, from: PathBuf) -> File {
+    File { to: format!("{folder}/{}", from.file_name().unwrap_or_default().to_string_lossy()), from }
+}
+
+/// The programs of the workspace `guest-tools`, compiled so that two builds are one: no path of this machine in them.
+fn rust_programs(at: &Path) -> Result<Vec<PathBuf>> {
+    let home = std::env::var_os("CARGO_HOME").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo"),
+        PathBuf::from,
+    );
+    let flags = format!(
+        "--remap-path-prefix={}=cargo --remap-path-prefix={}=heirloom",
+        home.display(),
+        root().join("guest-tools").display()
+    );
+    let mut c =
+        command(&cargo(), ["build", "--quiet", "--release", "--locked", "--target", WINDOWS, "--target-dir"]);
+    c.arg(at).current_dir(root().join("guest-tools")).env("RUSTFLAGS", flags);
+    for (_, package) in PROGRAMS {
+        c.args(["--package", package]);
+    }
+    shell::run(&mut c)?;
+    Ok(PROGRAMS.iter().map(|(name, _)| at.join(WINDOWS).join("release").join(name)).collect())
+}
+
+/// Formatting and lints of the workspace `guest-tools`.
+pub(crate) fn lint() -> Result<()> {
+    let at = root().join("guest-tools");
+    shell::run(command(&cargo(), ["fmt", "--all", "--check"]).current_dir(&at))?;
+    let sysroot = quiet(&mut command("rustc", ["--print", "sysroot"]))?;
+    if !Path::new(String::from_utf8_lossy(&sysroot).trim()).join("lib/rustlib").join(WINDOWS).exists() {
+        say(&format!(
+            "check: no Rust target {WINDOWS} here (cargo xtask setup adds it): its programs are not linted"
+        ));
+        return Ok(());
+    }
+    let mut c = command(&cargo(), ["clippy", "--quiet", "--locked", "--target", WINDOWS, "--target-dir"]);
+    c.arg(folder()).current_dir(&at);
+    for (_, package) in PROGRAMS {
+        c.args(["--package", package]);
+    }
+    shell::run(c.args(["--", "-D", "warnings"]))
+}
