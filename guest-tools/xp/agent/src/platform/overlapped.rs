@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::mem::zeroed;
 use core::ptr::null_mut;
 
+use windows_sys::Win32::Devices::Communication::WaitCommEvent;
 use windows_sys::Win32::Foundation::{ERROR_IO_INCOMPLETE, ERROR_IO_PENDING, GetLastError};
 use windows_sys::Win32::Storage::FileSystem::{ReadFile, WriteFile};
 use windows_sys::Win32::System::IO::{CancelIo, DeviceIoControl, GetOverlappedResult, OVERLAPPED};
@@ -86,6 +87,14 @@ impl Operation {
         })
     }
 
+    /// Until a serial port has one of the events of its mask.
+    pub(crate) fn wait_comm(&mut self, port: &Handle) -> Result<()> {
+        self.begin(port, "cannot wait for the port", |s| {
+            // SAFETY: as in `read`; the buffer has the four bytes of a mask, wherever they lie.
+            unsafe { WaitCommEvent(port.raw(), s.buffer.as_mut_ptr().cast(), &raw mut *s.state) }
+        })
+    }
+
     /// A device's own request without input; its answer lands in the buffer.
     pub(crate) fn ask(&mut self, device: &Handle, code: u32) -> Result<()> {
         self.begin(device, "the driver refuses a request", |s| {
@@ -141,6 +150,17 @@ impl Operation {
         } else {
             Err(Error::of(what, e))
         }
+    }
+
+    /// Waits for its end: for those that end at once.
+    pub(crate) fn end(&mut self) -> Result<usize> {
+        let Some(on) = self.on.take() else { return Ok(0) };
+        let mut n = 0;
+        // SAFETY: the state is the one that the operation was begun with.
+        if unsafe { GetOverlappedResult(on, &raw const *self.state, &raw mut n, 1) } == 0 {
+            return Err(Error::last("the port failed"));
+        }
+        Ok(n as usize)
     }
 
     /// Has it ended, and how? `With` comes once.

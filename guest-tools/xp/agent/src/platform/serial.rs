@@ -7,8 +7,8 @@ use core::mem::{size_of, zeroed};
 use core::ptr::{null, null_mut};
 
 use windows_sys::Win32::Devices::Communication::{
-    COMMTIMEOUTS, DCB, NOPARITY, ONESTOPBIT, PURGE_RXCLEAR, PURGE_TXCLEAR, PurgeComm, SetCommState,
-    SetCommTimeouts, SetupComm,
+    COMMTIMEOUTS, DCB, EV_RXCHAR, NOPARITY, ONESTOPBIT, PURGE_RXCLEAR, PURGE_TXCLEAR, PurgeComm,
+    SetCommState, SetCommTimeouts, SetupComm,
 };
 use windows_sys::Win32::Foundation::{GENERIC_READ, GENERIC_WRITE};
 use windows_sys::Win32::Storage::FileSystem::{CreateFileW, FILE_FLAG_OVERLAPPED, OPEN_EXISTING};
@@ -24,6 +24,7 @@ const BACKLOG: usize = 16 * 1024;
 
 pub struct Serial {
     // The operations end before the port closes: fields are dropped in this order.
+    waiting: Operation,
     reading: Operation,
     writing: Operation,
     backlog: Vec<u8>,
@@ -49,27 +50,29 @@ impl Serial {
         let port = Handle::take(h, format!("cannot open {name}"))?;
         set(&port, name)?;
         let mut s = Self {
+            waiting: Operation::new(4)?,
             reading: Operation::new(QUEUE)?,
             writing: Operation::new(QUEUE)?,
             backlog: Vec::new(),
             port,
         };
-        s.reading.read(&s.port)?;
+        s.waiting.wait_comm(&s.port)?;
         Ok(s)
     }
 
     /// Hands what has come to `take`, at once.
     pub fn read(&mut self, mut take: impl FnMut(&[u8])) -> Result<()> {
+        // Waited for again before it is read, so that nothing comes in between unheard.
+        if let Ended::With(_) = self.waiting.ended()? {
+            self.waiting.wait_comm(&self.port)?;
+        }
         loop {
-            match self.reading.ended()? {
-                Ended::Not if self.reading.is_under_way() => return Ok(()),
-                // A read also ends with nothing, after its time.
-                Ended::With(0) | Ended::Not => return self.reading.read(&self.port),
-                Ended::With(n) => {
-                    take(self.reading.bytes(n));
-                    self.reading.read(&self.port)?;
-                }
+            self.reading.read(&self.port)?;
+            let n = self.reading.end()?;
+            if n == 0 {
+                return Ok(());
             }
+            take(self.reading.bytes(n));
         }
     }
 
@@ -100,7 +103,7 @@ impl Serial {
     /// What to wait for: something came; what was written has gone.
     pub fn events(&self) -> impl Iterator<Item = &Handle> {
         let writing = self.writing.is_under_way().then(|| self.writing.event());
-        core::iter::once(self.reading.event()).chain(writing)
+        core::iter::once(self.waiting.event()).chain(writing)
     }
 }
 
@@ -115,11 +118,11 @@ fn set(port: &Handle, name: &str) -> Result<()> {
     dcb.ByteSize = 8;
     dcb.Parity = NOPARITY;
     dcb.StopBits = ONESTOPBIT;
-    // A read ends with the first bytes that are there, or with none after a second.
+    // A read ends at once, with what is there.
     let times = COMMTIMEOUTS {
         ReadIntervalTimeout: u32::MAX,
-        ReadTotalTimeoutMultiplier: u32::MAX,
-        ReadTotalTimeoutConstant: 1000,
+        ReadTotalTimeoutMultiplier: 0,
+        ReadTotalTimeoutConstant: 0,
         WriteTotalTimeoutMultiplier: 0,
         WriteTotalTimeoutConstant: 0,
     };
