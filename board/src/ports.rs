@@ -207,6 +207,8 @@ pub enum HostEvent {
     },
     /// Bytes arrived for a serial port, or none: somebody came to its other end or left it.
     Serial(Vec<u8>),
+    /// Something came for the integration channel's services.
+    Channel,
     /// A network port may have frames for the guest, or its link changed.
     Network,
     Key {

@@ -62,6 +62,11 @@ impl<'a> StateIn<'a> {
             .map_err(|e| StateError::Damaged { chip: self.chip.into(), why: e.to_string() })
     }
 
+    /// For `load`: something that is no single value.
+    pub fn damaged(&self, why: &str) -> StateError {
+        StateError::Damaged { chip: self.chip.into(), why: why.into() }
+    }
+
     /// For `load`: a value no running chip can hold.
     pub fn bad(&self, field: &'static str, value: u64) -> StateError {
         StateError::Value { chip: self.chip.into(), field, value }

@@ -83,6 +83,11 @@ impl Arena {
         self.region.as_ptr()
     }
 
+    /// For [`crate::Window`].
+    pub(crate) fn region(&self) -> &MmapRegion {
+        &self.region
+    }
+
     /// What [`crate::View`] maps from.
     #[cfg(target_os = "linux")]
     pub(crate) fn file(&self) -> Option<std::os::fd::RawFd> {

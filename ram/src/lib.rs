@@ -24,10 +24,12 @@ mod absent;
 mod arena;
 mod map;
 mod view;
+mod window;
 
 pub use arena::Arena;
 pub use map::{GuestRam, LowTarget, MAX_MAIN, Mapping, PAGE, PAGE_SHIFT, RamError, Region, Slot};
 pub use view::View;
+pub use window::Window;
 
 #[cfg(test)]
 mod tests;

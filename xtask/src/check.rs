@@ -11,13 +11,14 @@ use crate::shell::{self, cargo, command, quiet, root, say};
 const EDGES: &[(&str, &[&str])] = &[
     ("ram", &[]),
     ("board", &["ram"]),
+    ("channel", &[]),
     ("hv_vcpu", &["ram"]),
     ("hv_kvm", &["hv_vcpu", "ram"]),
     ("cpu", &["hv_vcpu", "ram"]),
-    ("devices", &["board", "ram"]),
+    ("devices", &["board", "channel", "ram"]),
     ("firmware", &["board", "ram"]),
     ("host_io", &["board"]),
-    ("vmm", &["devices", "firmware", "board", "hv_vcpu", "hv_kvm", "cpu", "ram"]),
+    ("vmm", &["devices", "firmware", "board", "channel", "hv_vcpu", "hv_kvm", "cpu", "ram"]),
     ("heirloom", &["vmm", "host_io", "board"]),
     ("xtask", &[]),
 ];

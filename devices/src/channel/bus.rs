@@ -1,0 +1,566 @@
+//! The bus: who is at its other end, what is offered and open, and how messages go. docs/design/channel.md, section 2.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use board::Tick;
+use channel::bus::{self, Closed, JOINED, Open, Opened, System, ToGuest, ToHost};
+use channel::packet::{Assembly, MORE};
+use channel::regs::Fault;
+use channel::{CHANNELS, MESSAGE_MOST, VERSION};
+
+use super::rings::{Memory, Pair};
+use super::services::{Agent, Offered, Out, Outbox, ServiceId, Services, Trouble, Way};
+use super::{OUTBOX_MOST, ROOM};
+
+/// Packets, and bytes of them, that one access of the guest's has looked at. The rest follows by a timer.
+const PACKETS: u32 = 1024;
+const BYTES: usize = 8 << 20;
+/// Answers of channel 0 that wait for the guest before more is taken from it.
+const REPLIES: usize = 64;
+
+pub(super) struct Session {
+    pub(super) id: u64,
+    pub(super) agent: Agent,
+    /// It has asked for offers.
+    pub(super) offered: bool,
+}
+
+pub(super) struct Offer {
+    pub(super) offer: u32,
+    pub(super) what: Offered,
+    /// Gone; the guest has not yet let go of it.
+    pub(super) rescinded: bool,
+}
+
+/// A channel that is open.
+pub(super) struct Chan {
+    pub(super) offer: u32,
+    pub(super) service: ServiceId,
+    pub(super) priority: u8,
+    pub(super) way: Way,
+    pub(super) assembly: Assembly,
+}
+
+/// Counters for `ctl metrics`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen {
+    pub(super) packets_in: u64,
+    pub(super) bytes_in: u64,
+    pub(super) packets_out: u64,
+    pub(super) bytes_out: u64,
+    pub(super) faults: u64,
+    pub(super) sessions: u64,
+}
+
+pub(super) struct Bus {
+    pub(super) services: Box<dyn Services>,
+    pub(super) name: String,
+    pub(super) session: Option<Session>,
+    pub(super) offers: Vec<Offer>,
+    pub(super) next_offer: u32,
+    pub(super) channels: [Option<Chan>; CHANNELS],
+    /// Of open channels, the first one served first.
+    order: Vec<u8>,
+    pub(super) pairs: [Option<Pair>; CHANNELS],
+    pub(super) boxes: BTreeMap<ServiceId, Outbox>,
+    /// Messages of channel 0 on their way to the guest.
+    pub(super) replies: VecDeque<Vec<u8>>,
+    /// Channels that the guest has rung for and that are not served yet.
+    pub(super) ready: u64,
+    /// Channels whose rings the guest is to be interrupted for.
+    pub(super) pending: u64,
+    /// What is wrong with the last channel that was: FAULT.
+    pub(super) fault: Option<(Fault, u8)>,
+    pub(super) wake: Option<Tick>,
+    ended: Vec<ServiceId>,
+    changed: bool,
+    now: Tick,
+    scratch: Vec<u8>,
+    pub(super) seen: Seen,
+}
+
+impl Bus {
+    pub(super) fn new(services: Box<dyn Services>, name: String) -> Self {
+        Self {
+            services,
+            name,
+            session: None,
+            offers: Vec::new(),
+            next_offer: 1,
+            channels: [const { None }; CHANNELS],
+            order: Vec::new(),
+            pairs: [const { None }; CHANNELS],
+            boxes: BTreeMap::new(),
+            replies: VecDeque::new(),
+            ready: 0,
+            pending: 0,
+            fault: None,
+            wake: None,
+            ended: Vec::new(),
+            changed: false,
+            now: 0,
+            scratch: Vec::new(),
+            seen: Seen::default(),
+        }
+    }
+
+    /// Lets the services do something.
+    pub(super) fn call<R>(&mut self, f: impl FnOnce(&mut dyn Services, &mut Out<'_>) -> R) -> R {
+        let mut out = Out {
+            now: self.now,
+            boxes: &mut self.boxes,
+            wake: &mut self.wake,
+            ended: &mut self.ended,
+            changed: &mut self.changed,
+        };
+        f(&mut *self.services, &mut out)
+    }
+
+    pub(super) fn set_now(&mut self, now: Tick) {
+        self.now = now;
+    }
+
+    /// Channel 0's rings are there: an agent may say HELLO.
+    pub(super) fn start(&mut self, control: Pair) {
+        self.stop();
+        self.pairs[0] = Some(control);
+        self.ready = 1;
+    }
+
+    /// The guest's end is gone.
+    pub(super) fn stop(&mut self) {
+        self.begin_anew();
+        self.pairs = [const { None }; CHANNELS];
+        self.replies.clear();
+        self.ready = 0;
+        self.pending = 0;
+    }
+
+    /// Nothing is open, nothing offered, nobody there.
+    fn begin_anew(&mut self) {
+        for n in std::mem::take(&mut self.order) {
+            self.drop_channel(n);
+        }
+        self.offers.clear();
+        if self.session.take().is_some() {
+            self.call(|s, out| s.agent(out, None));
+        }
+    }
+
+    fn reply(&mut self, m: &ToGuest) {
+        self.replies.push_back(m.bytes());
+    }
+
+    fn drop_channel(&mut self, n: u8) -> Option<Chan> {
+        let chan = self.channels[usize::from(n)].take()?;
+        self.order.retain(|&c| c != n);
+        self.pairs[usize::from(n)] = None;
+        self.ready &= !(1 << n);
+        self.boxes.remove(&chan.service);
+        self.call(|s, out| s.closed(out, chan.service));
+        Some(chan)
+    }
+
+    fn close(&mut self, n: u8, reason: Closed) {
+        if self.drop_channel(n).is_some() {
+            self.reply(&ToGuest::Closed { channel: n.into(), reason });
+        }
+    }
+
+    /// The guest did something wrong on a channel: that is over. True: it was channel 0, and so is the bus.
+    fn trouble(&mut self, n: u8, what: Fault) -> bool {
+        self.seen.faults += 1;
+        self.fault = Some((what, n));
+        let service = self.channels[usize::from(n)].as_ref().map(|c| c.service);
+        self.services.trouble(Trouble { what, channel: n, service });
+        if n == 0 {
+            self.stop();
+            return true;
+        }
+        self.close(n, Closed::Fault);
+        false
+    }
+
+    /// Serves what waits. `Ok(true)`: there is more than one access may take. `Err`: the bus has stopped.
+    pub(super) fn work(&mut self, m: Memory<'_>) -> Result<bool, ()> {
+        let (mut packets, mut bytes) = (PACKETS, BYTES);
+        let more = loop {
+            self.control(m)?;
+            let mut busy = false;
+            let mut at = 0;
+            // What a service does may open and close channels.
+            while let Some(&n) = self.order.get(at) {
+                busy |= self.pump(m, n, &mut packets, &mut bytes);
+                self.flush(m, n);
+                at += 1;
+            }
+            self.settle();
+            self.flush_control(m)?;
+            if packets == 0 || bytes == 0 {
+                break busy;
+            }
+            if !busy && self.ready & 1 == 0 {
+                break false;
+            }
+        };
+        for n in 0..CHANNELS as u8 {
+            let Some(pair) = &mut self.pairs[usize::from(n)] else { continue };
+            match pair.interrupts(m) {
+                Ok(true) => self.pending |= 1 << n,
+                Ok(false) => {}
+                Err(f) => {
+                    if self.trouble(n, f) {
+                        return Err(());
+                    }
+                }
+            }
+        }
+        Ok(more)
+    }
+
+    /// What services did to their channels and offers.
+    fn settle(&mut self) {
+        for id in std::mem::take(&mut self.ended) {
+            if let Some(n) = self.channel_of(id) {
+                self.close(n, Closed::Ended);
+            }
+        }
+        if std::mem::take(&mut self.changed) {
+            self.sync_offers();
+        }
+        let stuck: Vec<u8> = (self.order.iter().copied())
+            .filter(|&n| {
+                let id = self.channels[usize::from(n)].as_ref().map(|c| c.service);
+                id.and_then(|id| self.boxes.get(&id)).is_some_and(|b| b.bytes > OUTBOX_MOST)
+            })
+            .collect();
+        for n in stuck {
+            self.trouble(n, Fault::Stalled);
+        }
+    }
+
+    fn channel_of(&self, service: ServiceId) -> Option<u8> {
+        (self.order.iter().copied())
+            .find(|&n| self.channels[usize::from(n)].as_ref().is_some_and(|c| c.service == service))
+    }
+
+    /// Takes messages of channel 0.
+    fn control(&mut self, m: Memory<'_>) -> Result<(), ()> {
+        while self.ready & 1 != 0 && self.replies.len() < REPLIES {
+            let Some(pair) = &mut self.pairs[0] else { return Err(()) };
+            let mut buf = std::mem::take(&mut self.scratch);
+            let r = match pair.take(m, &mut buf) {
+                Ok(None) => pair.listen(m).map(|more| if more { None } else { Some(Err(())) }),
+                Ok(Some(flags)) => Ok(Some(Ok(flags))),
+                Err(f) => Err(f),
+            };
+            let done = match r {
+                Ok(None) => Ok(()),
+                Ok(Some(Err(()))) => {
+                    self.ready &= !1;
+                    Ok(())
+                }
+                Ok(Some(Ok(flags))) => {
+                    self.seen.packets_in += 1;
+                    self.seen.bytes_in += buf.len() as u64;
+                    let sound = flags == 0 && buf.len() <= bus::MOST;
+                    match ToHost::parse(&buf) {
+                        Ok(message) if sound => self.message(m, message),
+                        _ => Err(Fault::Message),
+                    }
+                }
+                Err(f) => Err(f),
+            };
+            self.scratch = buf;
+            if let Err(f) = done {
+                self.trouble(0, f);
+                return Err(());
+            }
+        }
+        Ok(())
+    }
+
+    fn flush_control(&mut self, m: Memory<'_>) -> Result<(), ()> {
+        while let Some(r) = self.replies.front() {
+            let Some(pair) = &mut self.pairs[0] else { return Err(()) };
+            let put = match pair.put(m, 0, r) {
+                Ok(false) => pair.listen_for_buffers(m).map(|more| if more { None } else { Some(false) }),
+                Ok(true) => Ok(Some(true)),
+                Err(f) => Err(f),
+            };
+            match put {
+                Ok(Some(true)) => {
+                    self.seen.packets_out += 1;
+                    self.seen.bytes_out += r.len() as u64;
+                    self.replies.pop_front();
+                }
+                Ok(None) => {}
+                Ok(Some(false)) => break,
+                Err(f) => {
+                    self.trouble(0, f);
+                    return Err(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a channel's messages to its service. True: there are more.
+    fn pump(&mut self, m: Memory<'_>, n: u8, packets: &mut u32, bytes: &mut usize) -> bool {
+        let at = usize::from(n);
+        while self.ready & 1 << n != 0 {
+            let (Some(chan), Some(pair)) = (&mut self.channels[at], &mut self.pairs[at]) else {
+                self.ready &= !(1 << n);
+                return false;
+            };
+            let id = chan.service;
+            let room = ROOM.saturating_sub(self.boxes.get(&id).map_or(0, |b| b.bytes));
+            if !self.services.takes(id, room) {
+                return false;
+            }
+            if *packets == 0 || *bytes == 0 {
+                return true;
+            }
+            let mut buf = std::mem::take(&mut self.scratch);
+            let flags = match pair.take(m, &mut buf) {
+                Ok(Some(flags)) => flags,
+                Ok(None) => {
+                    self.scratch = buf;
+                    match pair.listen(m) {
+                        Ok(true) => continue,
+                        Ok(false) => self.ready &= !(1 << n),
+                        Err(f) => {
+                            self.trouble(n, f);
+                        }
+                    }
+                    return false;
+                }
+                Err(f) => {
+                    self.scratch = buf;
+                    self.trouble(n, f);
+                    return false;
+                }
+            };
+            *packets -= 1;
+            *bytes = bytes.saturating_sub(buf.len());
+            self.seen.packets_in += 1;
+            self.seen.bytes_in += buf.len() as u64;
+            let went = self.arrived(n, id, flags, &buf);
+            self.scratch = buf;
+            if let Err(f) = went {
+                self.trouble(n, f);
+                return false;
+            }
+        }
+        false
+    }
+
+    /// A packet of an open channel's.
+    fn arrived(&mut self, n: u8, id: ServiceId, flags: u16, payload: &[u8]) -> Result<(), Fault> {
+        let Some(chan) = &mut self.channels[usize::from(n)] else { return Ok(()) };
+        let whole = if flags & MORE == 0 && chan.assembly.bytes().is_empty() {
+            self.call(|s, out| s.message(out, id, payload))
+        } else {
+            match chan.assembly.add(flags, payload.to_vec()) {
+                Ok(Some(message)) => self.call(|s, out| s.message(out, id, &message)),
+                Ok(None) => Ok(()),
+                Err(_too_long) => return Err(Fault::Packet),
+            }
+        };
+        whole.map_err(|_refused| Fault::Message)
+    }
+
+    /// Puts a service's messages into the guest's buffers, as far as they go.
+    fn flush(&mut self, m: Memory<'_>, n: u8) {
+        let at = usize::from(n);
+        loop {
+            let (Some(chan), Some(pair)) = (&self.channels[at], &mut self.pairs[at]) else { return };
+            let id = chan.service;
+            let Some(b) = self.boxes.get_mut(&id) else { return };
+            while let Some(first) = b.messages.front() {
+                let rest = &first[b.sent..];
+                let part = &rest[..rest.len().min(pair.payload())];
+                let last = part.len() == rest.len();
+                let put = match pair.put(m, if last { 0 } else { MORE }, part) {
+                    Ok(false) => pair.listen_for_buffers(m).map(|more| if more { None } else { Some(false) }),
+                    Ok(true) => Ok(Some(true)),
+                    Err(f) => Err(f),
+                };
+                match put {
+                    Ok(Some(true)) => {
+                        self.seen.packets_out += 1;
+                        self.seen.bytes_out += part.len() as u64;
+                        let len = part.len();
+                        b.went(len, last);
+                    }
+                    Ok(None) => {}
+                    Ok(Some(false)) => break,
+                    Err(f) => {
+                        self.trouble(n, f);
+                        return;
+                    }
+                }
+            }
+            if !b.blocked || b.bytes > ROOM / 2 {
+                return;
+            }
+            b.blocked = false;
+            let before = b.messages.len();
+            self.call(|s, out| s.writable(out, id));
+            if self.boxes.get(&id).is_none_or(|b| b.messages.len() == before) {
+                return;
+            }
+        }
+    }
+
+    /// A message of channel 0.
+    fn message(&mut self, m: Memory<'_>, message: ToHost) -> Result<(), Fault> {
+        if let ToHost::Hello { newest, oldest, session, system, name, .. } = message {
+            self.hello(newest, oldest, session, system, name);
+            return Ok(());
+        }
+        if self.session.is_none() {
+            return Err(Fault::Message);
+        }
+        match message {
+            ToHost::Hello { .. } => {}
+            ToHost::RequestOffers => {
+                if let Some(s) = &mut self.session {
+                    s.offered = true;
+                }
+                let there: Vec<ToGuest> =
+                    self.offers.iter().filter(|o| !o.rescinded).map(|o| ToGuest::Offer(o.message())).collect();
+                there.iter().for_each(|o| self.reply(o));
+                self.reply(&ToGuest::AllOffered);
+            }
+            ToHost::Open(o) => {
+                let result = self.open(m, &o);
+                self.reply(&ToGuest::Opened { offer: o.offer, channel: o.channel, result });
+            }
+            ToHost::Close { channel } => match u8::try_from(channel) {
+                Ok(n) if usize::from(n) < CHANNELS && self.channels[usize::from(n)].is_some() => {
+                    self.close(n, Closed::Asked);
+                }
+                _ => self.reply(&ToGuest::Closed { channel, reason: Closed::Asked }),
+            },
+            ToHost::Released { offer } => self.offers.retain(|o| !(o.offer == offer && o.rescinded)),
+            // Only a session of the serial link can be moved.
+            ToHost::Move(o) => self.reply(&ToGuest::Moved { channel: o.channel, result: Opened::NoOffer }),
+            ToHost::Bye => {
+                self.begin_anew();
+                self.reply(&ToGuest::Gone);
+            }
+        }
+        Ok(())
+    }
+
+    fn hello(&mut self, newest: u32, oldest: u32, id: u64, system: System, name: String) {
+        self.begin_anew();
+        self.replies.clear();
+        if oldest > VERSION || newest < VERSION {
+            self.reply(&ToGuest::Refused { newest: VERSION, oldest: VERSION });
+            return;
+        }
+        self.seen.sessions += 1;
+        let agent = Agent { name, system, version: VERSION, way: Way::Function };
+        self.call(|s, out| s.agent(out, Some(&agent)));
+        self.session = Some(Session { id, agent, offered: false });
+        self.sync_offers();
+        let longest = MESSAGE_MOST as u32;
+        let name = self.name.clone();
+        self.reply(&ToGuest::Welcome { version: VERSION, flags: 0, features: 0, longest, name });
+    }
+
+    fn open(&mut self, m: Memory<'_>, o: &Open) -> Opened {
+        let n = usize::from(o.channel);
+        if n == 0 || n >= CHANNELS || self.channels[n].is_some() {
+            return Opened::InUse;
+        }
+        let Some(offer) = self.offers.iter().find(|f| f.offer == o.offer && !f.rescinded) else {
+            return Opened::NoOffer;
+        };
+        let what = offer.what.clone();
+        if self.boxes.contains_key(&what.id) {
+            return Opened::Already;
+        }
+        if o.version == 0 || o.version > what.version {
+            return Opened::Version;
+        }
+        let Ok(pair) = Pair::open(m, &o.rings) else { return Opened::Rings };
+        self.pairs[n] = Some(pair);
+        let chan = Chan {
+            offer: o.offer,
+            service: what.id,
+            priority: what.priority,
+            way: Way::Function,
+            assembly: Assembly::default(),
+        };
+        self.channels[n] = Some(chan);
+        self.sort();
+        self.ready |= 1 << n;
+        self.boxes.insert(what.id, Outbox::default());
+        self.call(|s, out| s.opened(out, what.id, o.version));
+        Opened::Open
+    }
+
+    /// Which open channel is served first.
+    pub(super) fn sort(&mut self) {
+        let mut order: Vec<(u8, u8)> = (0..)
+            .zip(&self.channels)
+            .filter_map(|(n, c)| c.as_ref().map(|c| (c.priority, n)))
+            .collect();
+        order.sort_unstable();
+        self.order = order.into_iter().map(|(_, n)| n).collect();
+    }
+
+    /// Offers what is new, rescinds what is gone.
+    fn sync_offers(&mut self) {
+        let Some(session) = &self.session else { return };
+        let told = session.offered;
+        let now = self.services.offers();
+        let gone: Vec<u32> = (self.offers.iter())
+            .filter(|o| !o.rescinded && !now.contains(&o.what))
+            .map(|o| o.offer)
+            .collect();
+        for offer in gone {
+            let open = (0..).zip(&self.channels).find(|(_, c)| c.as_ref().is_some_and(|c| c.offer == offer));
+            if let Some((n, _)) = open {
+                self.close(n, Closed::Rescinded);
+            }
+            if told {
+                self.offers.iter_mut().filter(|o| o.offer == offer).for_each(|o| o.rescinded = true);
+                self.reply(&ToGuest::Rescind { offer });
+            } else {
+                self.offers.retain(|o| o.offer != offer);
+            }
+        }
+        for what in now {
+            if self.offers.iter().any(|o| !o.rescinded && o.what == what) {
+                continue;
+            }
+            let offer = Offer { offer: self.next_offer, what, rescinded: false };
+            self.next_offer = self.next_offer.wrapping_add(1).max(1);
+            if told {
+                self.reply(&ToGuest::Offer(offer.message()));
+            }
+            self.offers.push(offer);
+        }
+    }
+
+    pub(super) fn joined(&self, id: u64) -> u32 {
+        if self.session.as_ref().is_some_and(|s| s.id == id) { JOINED } else { 0 }
+    }
+}
+
+impl Offer {
+    fn message(&self) -> bus::Offer {
+        bus::Offer {
+            offer: self.offer,
+            class: self.what.class,
+            instance: self.what.instance,
+            version: self.what.version,
+            priority: self.what.priority,
+            name: self.what.name.into(),
+        }
+    }
+}
