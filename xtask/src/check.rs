@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::shell::{self, cargo, command, quiet, root, say};
+use crate::tools;
 
 /// Which of our crates may use which. See ARCHITECTURE.md.
 const EDGES: &[(&str, &[&str])] = &[
@@ -43,7 +44,9 @@ pub(crate) fn run() -> Result<()> {
     shell::run(&mut command(
         &cargo(),
         ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"],
-    ))
+    ))?;
+    say("check: the guest tools");
+    tools::lint()
 }
 
 fn edges() -> Result<()> {

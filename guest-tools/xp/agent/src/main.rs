@@ -8,11 +8,14 @@
 extern crate alloc;
 
 mod platform;
+mod run;
+mod system;
 
 use alloc::format;
 use alloc::string::String;
 
-use platform::{power, service};
+use platform::power;
+use platform::service::{self, Wishes};
 use xp_base::scm::{self, Service};
 use xp_base::{Result, files, log};
 
@@ -28,7 +31,7 @@ fn main(arguments: &[String]) -> u32 {
         "uninstall" => uninstall(),
         "service" => {
             open_log(false);
-            service::run(NAME, |wishes| serve("COM2", wishes))
+            service::run(NAME, |wishes| run::serve("COM2", wishes))
         }
         "run" => {
             open_log(true);
@@ -74,20 +77,5 @@ fn uninstall() -> Result<()> {
 }
 
 fn run(port: &str) -> Result<()> {
-    serve(
-        port,
-        &service::Wishes { stop: xp_base::handle::Event::new()?, woke: xp_base::handle::Event::new()? },
-    )
-}
-
-fn serve(port: &str, wishes: &service::Wishes) -> Result<()> {
-    let mut serial = platform::serial::Serial::open(port)?;
-    let _ = platform::bus::Bus::open()?;
-    while !wishes.stop.handle().is_signalled() {
-        serial.read(|b| log::line(format_args!("{b:?}")))?;
-        serial.push()?;
-        let all: alloc::vec::Vec<_> = serial.events().chain([wishes.stop.handle()]).collect();
-        xp_base::handle::wait_any(&all, 1000);
-    }
-    Ok(())
+    run::serve(port, &Wishes::new()?)
 }

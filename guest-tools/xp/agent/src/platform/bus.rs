@@ -1,13 +1,14 @@
 //! The integration channel's PCI function, through its driver (../driver/heirbus.h has the same numbers).
 #![allow(unsafe_code, reason = "registers and window are mapped memory")]
 
+use alloc::rc::Rc;
 use alloc::string::String;
-use alloc::vec;
-use alloc::vec::Vec;
 use core::mem::{size_of, zeroed};
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{Ordering, fence};
 
+use channel::guest::Function;
+use channel::ring::Window;
 use windows_sys::Win32::Devices::DeviceAndDriverInstallation::{
     DIGCF_DEVICEINTERFACE, DIGCF_PRESENT, SP_DEVICE_INTERFACE_DATA, SP_DEVICE_INTERFACE_DETAIL_DATA_W,
     SetupDiDestroyDeviceInfoList, SetupDiEnumDeviceInterfaces, SetupDiGetClassDevsW,
@@ -25,14 +26,9 @@ use super::overlapped::{Ended, Operation};
 const INTERFACE: GUID = GUID::from_u128(0xc0b1f0a6_6f0b_4f64_9d5c_28d4a3f1be10);
 const MAP: u32 = 0x8484_e000;
 const WAIT: u32 = 0x8484_e004;
-const LEND: u32 = 0x8484_e00a;
-const PAGES: u32 = 0x8484_e00c;
-const RETURN: u32 = 0x8484_e010;
 
 const VERSION: u32 = 0x1_0000;
-const LEND_MOST: usize = 1024 * 1024;
 const STOPPED: u32 = 1;
-const PAGE: usize = 4096;
 
 /// What an interrupt said: a bit for each channel, and whether the machine slept (the bus must be started anew).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,11 +37,8 @@ pub struct Interrupt {
     pub stopped: bool,
 }
 
-/// The function, opened: this process is the only one.
-pub struct Bus {
-    waiting: Operation,
-    lent: Vec<(u32, Operation)>,
-    next: u32,
+/// Registers and window, mapped as long as the driver is open.
+struct Mapped {
     registers: *mut u32,
     registers_bytes: u32,
     window: *mut u8,
@@ -53,8 +46,14 @@ pub struct Bus {
     device: Handle,
 }
 
-/// Where lent memory lies in the guest's physical memory: address and bytes of each piece.
-pub type Pieces = Vec<(u32, u32)>;
+/// The function, opened: this process is the only one.
+pub struct Bus {
+    waiting: Operation,
+    mapped: Rc<Mapped>,
+}
+
+/// What drives the function: registers and window.
+pub struct Port(Rc<Mapped>);
 
 impl Bus {
     /// None: the function, or its driver, is not there.
@@ -90,39 +89,25 @@ impl Bus {
                 version & 0xffff
             )));
         }
-        let mut b = Self {
-            waiting: Operation::new(12)?,
-            lent: Vec::new(),
-            next: 1,
+        let mapped = Rc::new(Mapped {
             registers: registers as *mut u32,
             registers_bytes,
             window: window as *mut u8,
             window_bytes,
             device,
-        };
-        b.waiting.ask(&b.device, WAIT)?;
+        });
+        let mut b = Self { waiting: Operation::new(12)?, mapped };
+        b.waiting.ask(&b.mapped.device, WAIT)?;
         Ok(Some(b))
     }
 
-    /// A register; ones where there is none.
-    pub fn register(&self, at: u32) -> u32 {
-        if at % 4 != 0 || at >= self.registers_bytes {
-            return u32::MAX;
-        }
-        // SAFETY: mapped as long as the device is open, aligned, within.
-        unsafe { self.registers.add(at as usize / 4).read_volatile() }
+    pub fn port(&self) -> Port {
+        Port(Rc::clone(&self.mapped))
     }
 
-    pub fn set_register(&self, at: u32, v: u32) {
-        if at.is_multiple_of(4) && at < self.registers_bytes {
-            // SAFETY: as above.
-            unsafe { self.registers.add(at as usize / 4).write_volatile(v) };
-        }
-    }
-
-    /// Bytes of the window.
-    pub fn window(&self) -> u32 {
-        self.window_bytes
+    /// Somebody drives it.
+    pub fn is_driven(&self) -> bool {
+        Rc::strong_count(&self.mapped) > 1
     }
 
     /// Signalled when `interrupt` has something.
@@ -139,110 +124,85 @@ impl Bus {
             .map(|c| c.iter().rev().fold(0, |v, b| v << 8 | u32::from(*b)));
         let mut word = || words.next().unwrap_or(0);
         let (low, high, what) = (word(), word(), word());
-        self.waiting.ask(&self.device, WAIT)?;
+        self.waiting.ask(&self.mapped.device, WAIT)?;
         Ok(Some(Interrupt { pending: u64::from(high) << 32 | u64::from(low), stopped: what & STOPPED != 0 }))
     }
+}
 
-    /// Lends a copy of `bytes` to the host: its number, and where it lies. `give_back` when the host has done with it.
-    pub fn lend(&mut self, bytes: &[u8]) -> Result<(u32, Pieces)> {
-        if bytes.is_empty() || bytes.len() > LEND_MOST {
-            return Err(Error::plain("between 1 byte and 1 MiB can be lent to the host"));
-        }
-        let id = self.next;
-        self.next = self.next.wrapping_add(1).max(1);
-        let mut held = Operation::holding(bytes)?;
-        held.lend(&self.device, LEND, &id.to_le_bytes())?;
-        let mut answer = vec![0_u8; 12 + 4 * (bytes.len() / PAGE + 2)];
-        let pages = ask(&self.device, PAGES, &id.to_le_bytes(), &mut answer);
-        self.lent.push((id, held));
-        match pages.and_then(|n| {
-            pieces(answer.get(..n).unwrap_or_default())
-                .ok_or_else(|| Error::plain("the bus driver tells no pages"))
-        }) {
-            Ok(p) => Ok((id, p)),
-            Err(e) => {
-                self.give_back(id);
-                Err(e)
-            }
-        }
-    }
-
-    /// The host knows it no more.
-    pub fn give_back(&mut self, id: u32) {
-        if let Some(at) = self.lent.iter().position(|(n, _)| *n == id) {
-            // If the driver does not find it, dropping the operation cancels it.
-            let _ = ask(&self.device, RETURN, &id.to_le_bytes(), &mut []);
-            self.lent.swap_remove(at);
-        }
-    }
-
+impl Mapped {
     fn at(&self, at: u32, bytes: usize) -> Option<*mut u8> {
         let end = (at as usize).checked_add(bytes)?;
         // SAFETY: within the window.
         (end <= self.window_bytes as usize).then(|| unsafe { self.window.add(at as usize) })
     }
+}
 
-    /// A 16-bit number of the window, at a multiple of 2; zero outside.
-    pub fn load16(&self, at: u32) -> u16 {
+impl Function for Port {
+    fn read(&self, register: u32) -> u32 {
+        if !register.is_multiple_of(4) || register >= self.0.registers_bytes {
+            return u32::MAX;
+        }
+        // SAFETY: mapped as long as the device is open, aligned, within.
+        unsafe { self.0.registers.add(register as usize / 4).read_volatile() }
+    }
+
+    fn write(&self, register: u32, value: u32) {
+        if register.is_multiple_of(4) && register < self.0.registers_bytes {
+            // SAFETY: as above.
+            unsafe { self.0.registers.add(register as usize / 4).write_volatile(value) };
+        }
+    }
+}
+
+/// Numbers outside of the window, or not aligned, are zero and go nowhere.
+impl Window for Port {
+    fn load16(&self, at: u32) -> u16 {
         // SAFETY: mapped, within, aligned (the window begins at a page).
-        self.at(at & !1, 2).map_or(0, |p| unsafe { p.cast::<u16>().read_volatile() })
+        self.0
+            .at(at, 2)
+            .filter(|_| at.is_multiple_of(2))
+            .map_or(0, |p| unsafe { p.cast::<u16>().read_volatile() })
     }
 
-    pub fn load32(&self, at: u32) -> u32 {
+    fn load32(&self, at: u32) -> u32 {
         // SAFETY: as above.
-        self.at(at & !3, 4).map_or(0, |p| unsafe { p.cast::<u32>().read_volatile() })
+        self.0
+            .at(at, 4)
+            .filter(|_| at.is_multiple_of(4))
+            .map_or(0, |p| unsafe { p.cast::<u32>().read_volatile() })
     }
 
-    pub fn store16(&self, at: u32, v: u16) {
-        if let Some(p) = self.at(at & !1, 2) {
+    fn store16(&self, at: u32, v: u16) {
+        if let Some(p) = self.0.at(at, 2).filter(|_| at.is_multiple_of(2)) {
             // SAFETY: as above.
             unsafe { p.cast::<u16>().write_volatile(v) };
         }
     }
 
-    pub fn store32(&self, at: u32, v: u32) {
-        if let Some(p) = self.at(at & !3, 4) {
+    fn store32(&self, at: u32, v: u32) {
+        if let Some(p) = self.0.at(at, 4).filter(|_| at.is_multiple_of(4)) {
             // SAFETY: as above.
             unsafe { p.cast::<u32>().write_volatile(v) };
         }
     }
 
-    /// Copies into the window; what does not fit is left out as a whole.
-    pub fn copy_in(&self, at: u32, bytes: &[u8]) {
-        if let Some(p) = self.at(at, bytes.len()) {
+    fn copy_in(&self, at: u32, bytes: &[u8]) {
+        if let Some(p) = self.0.at(at, bytes.len()) {
             // SAFETY: within; the window is no memory of Rust's, so they don't overlap.
             unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), p, bytes.len()) };
         }
     }
 
-    pub fn copy_out(&self, at: u32, bytes: &mut [u8]) {
-        if let Some(p) = self.at(at, bytes.len()) {
+    fn copy_out(&self, at: u32, bytes: &mut [u8]) {
+        if let Some(p) = self.0.at(at, bytes.len()) {
             // SAFETY: as above. The host may write meanwhile: any byte is a valid one, and who called checks what it got.
             unsafe { core::ptr::copy_nonoverlapping(p, bytes.as_mut_ptr(), bytes.len()) };
         }
     }
 
-    pub fn fence(&self) {
+    fn fence(&self) {
         fence(Ordering::SeqCst);
     }
-}
-
-/// Pages that follow each other are one piece.
-fn pieces(answer: &[u8]) -> Option<Pieces> {
-    let word = |i: usize| Some(u32::from_le_bytes(answer.get(4 * i..4 * i + 4)?.try_into().ok()?));
-    let (mut left, mut offset, count) = (word(0)?, word(1)?, word(2)?);
-    let mut all: Pieces = Vec::new();
-    for i in 0..count as usize {
-        let n = left.min((PAGE as u32).checked_sub(offset)?);
-        let at = word(3 + i)?.checked_add(offset)?;
-        match all.last_mut() {
-            Some((a, b)) if a.checked_add(*b) == Some(at) => *b += n,
-            _ => all.push((at, n)),
-        }
-        left -= n;
-        offset = 0;
-    }
-    (left == 0).then_some(all)
 }
 
 /// One request, waited for.

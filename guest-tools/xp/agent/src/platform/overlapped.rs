@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use core::mem::zeroed;
 use core::ptr::null_mut;
 
-use windows_sys::Win32::Devices::Communication::WaitCommEvent;
 use windows_sys::Win32::Foundation::{ERROR_IO_INCOMPLETE, ERROR_IO_PENDING, GetLastError};
 use windows_sys::Win32::Storage::FileSystem::{ReadFile, WriteFile};
 use windows_sys::Win32::System::IO::{CancelIo, DeviceIoControl, GetOverlappedResult, OVERLAPPED};
@@ -32,19 +31,8 @@ pub(crate) enum Ended {
 impl Operation {
     pub(crate) fn new(bytes: usize) -> Result<Self> {
         // SAFETY: OVERLAPPED is numbers and a handle that may be null.
-        Ok(Self {
-            done: Event::new()?,
-            state: Box::new(unsafe { zeroed() }),
-            buffer: alloc::vec![0; bytes],
-            on: None,
-        })
-    }
-
-    /// With these bytes in its buffer.
-    pub(crate) fn holding(bytes: &[u8]) -> Result<Self> {
-        let mut o = Self::new(0)?;
-        o.buffer = bytes.into();
-        Ok(o)
+        let state = Box::new(unsafe { zeroed() });
+        Ok(Self { done: Event::new()?, state, buffer: alloc::vec![0; bytes], on: None })
     }
 
     pub(crate) fn is_under_way(&self) -> bool {
@@ -61,18 +49,12 @@ impl Operation {
         self.buffer.get(..n).unwrap_or_default()
     }
 
-    pub(crate) fn read(&mut self, from: &Handle) -> Result<()> {
+    /// At most `most` bytes, and what the buffer has room for.
+    pub(crate) fn read(&mut self, from: &Handle, most: usize) -> Result<()> {
         self.begin(from, "cannot read", |s| {
+            let n = s.buffer.len().min(most) as u32;
             // SAFETY: buffer and state stay where they are until `ended` or `drop` saw the end.
-            unsafe {
-                ReadFile(
-                    from.raw(),
-                    s.buffer.as_mut_ptr(),
-                    s.buffer.len() as u32,
-                    null_mut(),
-                    &raw mut *s.state,
-                )
-            }
+            unsafe { ReadFile(from.raw(), s.buffer.as_mut_ptr(), n, null_mut(), &raw mut *s.state) }
         })
     }
 
@@ -87,14 +69,6 @@ impl Operation {
         })
     }
 
-    /// Until a serial port has one of the events of its mask.
-    pub(crate) fn wait_comm(&mut self, port: &Handle) -> Result<()> {
-        self.begin(port, "cannot wait for the port", |s| {
-            // SAFETY: as in `read`; the buffer has the four bytes of a mask, wherever they lie.
-            unsafe { WaitCommEvent(port.raw(), s.buffer.as_mut_ptr().cast(), &raw mut *s.state) }
-        })
-    }
-
     /// A device's own request without input; its answer lands in the buffer.
     pub(crate) fn ask(&mut self, device: &Handle, code: u32) -> Result<()> {
         self.begin(device, "the driver refuses a request", |s| {
@@ -105,25 +79,6 @@ impl Operation {
                     code,
                     core::ptr::null(),
                     0,
-                    s.buffer.as_mut_ptr().cast(),
-                    s.buffer.len() as u32,
-                    null_mut(),
-                    &raw mut *s.state,
-                )
-            }
-        })
-    }
-
-    /// A device's own request, by which it keeps this operation's memory locked.
-    pub(crate) fn lend(&mut self, device: &Handle, code: u32, input: &[u8]) -> Result<()> {
-        self.begin(device, "the driver does not take memory", |s| {
-            // SAFETY: as in `read`; the input is copied before the call returns.
-            unsafe {
-                DeviceIoControl(
-                    device.raw(),
-                    code,
-                    input.as_ptr().cast(),
-                    input.len() as u32,
                     s.buffer.as_mut_ptr().cast(),
                     s.buffer.len() as u32,
                     null_mut(),

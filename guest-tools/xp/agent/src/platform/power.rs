@@ -6,7 +6,6 @@ use core::ptr::null;
 
 use windows_sys::Win32::Foundation::ERROR_SHUTDOWN_IN_PROGRESS;
 use windows_sys::Win32::Security::SE_SHUTDOWN_NAME;
-use windows_sys::Win32::System::Power::SetSuspendState;
 use windows_sys::Win32::System::RemoteDesktop::{WTS_CURRENT_SERVER_HANDLE, WTSLogoffSession};
 use windows_sys::Win32::System::Shutdown::{
     EWX_FORCE, EWX_LOGOFF, ExitWindowsEx, InitiateSystemShutdownExW, LockWorkStation,
@@ -18,8 +17,11 @@ use super::privilege;
 use super::programs::{self, Program};
 use super::session;
 
-/// Ends Windows. `message` is shown for `seconds` before; `force` ends programs that would ask.
-pub fn shut_down(restart: bool, force: bool, seconds: u32, message: &str) -> Result<()> {
+/// How long a message is shown before.
+const NOTICE: u32 = 10;
+
+/// Ends Windows. A `message` is shown before; `force` ends programs that would ask.
+pub fn shut_down(restart: bool, force: bool, message: &str) -> Result<()> {
     privilege::enable(SE_SHUTDOWN_NAME);
     let text = text::wide(message);
     let shown = if message.is_empty() { null() } else { text.as_ptr() };
@@ -28,7 +30,7 @@ pub fn shut_down(restart: bool, force: bool, seconds: u32, message: &str) -> Res
         InitiateSystemShutdownExW(
             null(),
             shown,
-            seconds,
+            if message.is_empty() { 0 } else { NOTICE },
             i32::from(force),
             i32::from(restart),
             SHTDN_REASON_MAJOR_OTHER | SHTDN_REASON_FLAG_PLANNED,
@@ -39,7 +41,7 @@ pub fn shut_down(restart: bool, force: bool, seconds: u32, message: &str) -> Res
     if ok || e.code == ERROR_SHUTDOWN_IN_PROGRESS { Ok(()) } else { Err(e) }
 }
 
-/// Logs off who is at the console.
+/// Logs off all users.
 pub fn log_off(force: bool) -> Result<()> {
     if !programs::is_service() {
         let how = if force { EWX_LOGOFF | EWX_FORCE } else { EWX_LOGOFF };
@@ -47,10 +49,11 @@ pub fn log_off(force: bool) -> Result<()> {
         let ok = unsafe { ExitWindowsEx(how, SHTDN_REASON_MAJOR_OTHER | SHTDN_REASON_FLAG_PLANNED) } != 0;
         return if ok { Ok(()) } else { Err(Error::last("cannot log off")) };
     }
-    let session = session::console().ok_or_else(|| Error::plain("nobody is logged on"))?;
-    // SAFETY: takes numbers; does not wait.
-    if unsafe { WTSLogoffSession(WTS_CURRENT_SERVER_HANDLE, session, 0) } == 0 {
-        return Err(Error::last("cannot log off the console's session"));
+    for (session, user) in session::users() {
+        // SAFETY: takes numbers; does not wait.
+        if unsafe { WTSLogoffSession(WTS_CURRENT_SERVER_HANDLE, session, 0) } == 0 {
+            return Err(Error::last(format!("cannot log off {user}")));
+        }
     }
     Ok(())
 }
@@ -65,14 +68,4 @@ pub fn lock() -> Result<()> {
     let as_user =
         programs::Spec { command: &command, as_user: true, hidden: true, ..programs::Spec::default() };
     Program::start(&as_user).map(drop)
-}
-
-/// To standby or to disk. Returns when the machine is awake again.
-pub fn suspend(to_disk: bool) -> Result<()> {
-    privilege::enable(SE_SHUTDOWN_NAME);
-    // SAFETY: takes numbers.
-    if unsafe { !SetSuspendState(to_disk, false, false) } {
-        return Err(Error::last(if to_disk { "cannot hibernate" } else { "cannot stand by" }));
-    }
-    Ok(())
 }

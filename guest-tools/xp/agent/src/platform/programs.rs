@@ -51,14 +51,8 @@ pub struct Spec<'a> {
     pub piped: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    Out,
-    Error,
-}
-
 pub struct Program {
-    pub process: u32,
+    process: u32,
     handle: Handle,
     job: Option<Handle>,
     input: Option<Handle>,
@@ -132,38 +126,36 @@ impl Program {
         Ok(Self { process, handle, job, input, out, error })
     }
 
-    /// Signalled when it has ended.
-    pub fn event(&self) -> &Handle {
-        &self.handle
+    pub fn number(&self) -> u32 {
+        self.process
     }
 
-    /// What it wrote, as far as `most` and what is there; nothing: not now. None: that stream has ended.
-    pub fn read(&mut self, stream: Stream, most: usize) -> Option<Vec<u8>> {
-        let pipe = match stream {
-            Stream::Out => &mut self.out,
-            Stream::Error => &mut self.error,
-        };
-        let bytes = pipe.as_ref().and_then(|p| available(p, most));
-        if bytes.is_none() {
+    /// What it wrote, of its errors or else of its output: how many bytes; 0: none now. None: the stream has ended.
+    pub fn output(&mut self, errors: bool, into: &mut [u8]) -> Option<usize> {
+        let pipe = if errors { &mut self.error } else { &mut self.out };
+        let n = pipe.as_ref().and_then(|p| available(p, into));
+        if n.is_none() {
             *pipe = None;
         }
-        bytes
+        n
     }
 
-    /// Bytes for its input; how many it took now.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<usize> {
-        let Some(pipe) = &self.input else { return Err(Error::plain("the program's input is closed")) };
+    /// Bytes for its input; how many it took, 0: none now. None: it reads no more.
+    pub fn put(&mut self, bytes: &[u8]) -> Option<usize> {
+        let pipe = self.input.as_ref()?;
         let mut n = 0;
         // A pipe takes all or nothing if it would have to wait, so that small parts fill it.
         let part = bytes.get(..bytes.len().min(4096)).unwrap_or_default();
         // SAFETY: the buffer lives over the call.
-        if unsafe { WriteFile(pipe.raw(), part.as_ptr(), part.len() as u32, &raw mut n, null_mut()) } == 0 {
-            return Err(Error::last("the program takes no input"));
+        let ok =
+            unsafe { WriteFile(pipe.raw(), part.as_ptr(), part.len() as u32, &raw mut n, null_mut()) } != 0;
+        if !ok {
+            self.input = None;
         }
-        Ok(n as usize)
+        ok.then_some(n as usize)
     }
 
-    pub fn close_input(&mut self) {
+    pub fn end_input(&mut self) {
         self.input = None;
     }
 
@@ -179,7 +171,7 @@ impl Program {
     }
 
     /// Ends it, and what it has started.
-    pub fn kill(&self) {
+    pub fn end(&self) {
         // SAFETY: both are open.
         unsafe {
             if let Some(j) = &self.job {
@@ -248,23 +240,20 @@ fn in_job(process: &Handle) -> Option<Handle> {
 }
 
 /// None: the other end is closed and all is read.
-fn available(pipe: &Handle, most: usize) -> Option<Vec<u8>> {
+fn available(pipe: &Handle, into: &mut [u8]) -> Option<usize> {
     let mut there = 0;
     // SAFETY: fills a number.
     if unsafe { PeekNamedPipe(pipe.raw(), null_mut(), 0, null_mut(), &raw mut there, null_mut()) } == 0 {
         return None;
     }
-    let mut bytes = alloc::vec![0_u8; most.min(there as usize)];
-    if bytes.is_empty() {
-        return Some(bytes);
+    let most = into.len().min(there as usize);
+    if most == 0 {
+        return Some(0);
     }
     let mut n = 0;
     // SAFETY: so many bytes are there, and fit: it does not wait.
-    if unsafe { ReadFile(pipe.raw(), bytes.as_mut_ptr(), bytes.len() as u32, &raw mut n, null_mut()) } == 0 {
-        return None;
-    }
-    bytes.truncate(n as usize);
-    Some(bytes)
+    let ok = unsafe { ReadFile(pipe.raw(), into.as_mut_ptr(), most as u32, &raw mut n, null_mut()) } != 0;
+    ok.then_some(n as usize)
 }
 
 /// The environment of who has the token (none: this process's) with `over` put over it, as CreateProcess takes it.

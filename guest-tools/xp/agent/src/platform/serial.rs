@@ -7,8 +7,8 @@ use core::mem::{size_of, zeroed};
 use core::ptr::{null, null_mut};
 
 use windows_sys::Win32::Devices::Communication::{
-    COMMTIMEOUTS, DCB, EV_RXCHAR, NOPARITY, ONESTOPBIT, PURGE_RXCLEAR, PURGE_TXCLEAR, PurgeComm,
-    SetCommState, SetCommTimeouts, SetupComm,
+    COMMTIMEOUTS, COMSTAT, ClearCommError, DCB, NOPARITY, ONESTOPBIT, PURGE_RXCLEAR, PURGE_TXCLEAR,
+    PurgeComm, SetCommState, SetCommTimeouts, SetupComm,
 };
 use windows_sys::Win32::Foundation::{GENERIC_READ, GENERIC_WRITE};
 use windows_sys::Win32::Storage::FileSystem::{CreateFileW, FILE_FLAG_OVERLAPPED, OPEN_EXISTING};
@@ -20,12 +20,12 @@ use super::overlapped::{Ended, Operation};
 /// Room of the port's own buffers, and of one read.
 const QUEUE: usize = 4096;
 /// What may wait to be written.
-const BACKLOG: usize = 16 * 1024;
+const BACKLOG: usize = 512;
 
 pub struct Serial {
     // The operations end before the port closes: fields are dropped in this order.
-    waiting: Operation,
-    reading: Operation,
+    first: Operation,
+    rest: Operation,
     writing: Operation,
     backlog: Vec<u8>,
     port: Handle,
@@ -50,30 +50,41 @@ impl Serial {
         let port = Handle::take(h, format!("cannot open {name}"))?;
         set(&port, name)?;
         let mut s = Self {
-            waiting: Operation::new(4)?,
-            reading: Operation::new(QUEUE)?,
+            first: Operation::new(1)?,
+            rest: Operation::new(QUEUE)?,
             writing: Operation::new(QUEUE)?,
             backlog: Vec::new(),
             port,
         };
-        s.waiting.wait_comm(&s.port)?;
+        s.first.read(&s.port, 1)?;
         Ok(s)
     }
 
-    /// Hands what has come to `take`, at once.
-    pub fn read(&mut self, mut take: impl FnMut(&[u8])) -> Result<()> {
-        // Waited for again before it is read, so that nothing comes in between unheard.
-        if let Ended::With(_) = self.waiting.ended()? {
-            self.waiting.wait_comm(&self.port)?;
+    /// What has come, as far as it fits: how many bytes. One byte is always waited for; the rest is there when it came.
+    pub fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
         }
-        loop {
-            self.reading.read(&self.port)?;
-            let n = self.reading.end()?;
-            if n == 0 {
-                return Ok(());
+        match self.first.ended()? {
+            Ended::Not => return Ok(0),
+            Ended::With(1) => {}
+            Ended::With(_) => {
+                self.first.read(&self.port, 1)?;
+                return Ok(0);
             }
-            take(self.reading.bytes(n));
         }
+        let there = waiting(&self.port)?.min(into.len() - 1);
+        let mut n = 0;
+        if there > 0 {
+            self.rest.read(&self.port, there)?;
+            n = self.rest.end()?;
+        }
+        let bytes = self.first.bytes(1).iter().chain(self.rest.bytes(n));
+        for (to, from) in into.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        self.first.read(&self.port, 1)?;
+        Ok(1 + n)
     }
 
     /// How many bytes `write` takes now.
@@ -103,7 +114,7 @@ impl Serial {
     /// What to wait for: something came; what was written has gone.
     pub fn events(&self) -> impl Iterator<Item = &Handle> {
         let writing = self.writing.is_under_way().then(|| self.writing.event());
-        core::iter::once(self.waiting.event()).chain(writing)
+        core::iter::once(self.first.event()).chain(writing)
     }
 }
 
@@ -118,14 +129,9 @@ fn set(port: &Handle, name: &str) -> Result<()> {
     dcb.ByteSize = 8;
     dcb.Parity = NOPARITY;
     dcb.StopBits = ONESTOPBIT;
-    // A read ends at once, with what is there.
-    let times = COMMTIMEOUTS {
-        ReadIntervalTimeout: u32::MAX,
-        ReadTotalTimeoutMultiplier: 0,
-        ReadTotalTimeoutConstant: 0,
-        WriteTotalTimeoutMultiplier: 0,
-        WriteTotalTimeoutConstant: 0,
-    };
+    // A read ends when all of it has come, a write when all has gone.
+    // SAFETY: numbers only.
+    let times: COMMTIMEOUTS = unsafe { zeroed() };
     // SAFETY: both structures live over their calls; the port is open.
     unsafe {
         SetupComm(port.raw(), QUEUE as u32, QUEUE as u32);
@@ -136,4 +142,16 @@ fn set(port: &Handle, name: &str) -> Result<()> {
         PurgeComm(port.raw(), PURGE_RXCLEAR | PURGE_TXCLEAR);
     }
     Ok(())
+}
+
+/// Bytes that have come and were not read. Breaks and overruns are no matter: the link has a checksum.
+fn waiting(port: &Handle) -> Result<usize> {
+    // SAFETY: numbers only.
+    let mut status: COMSTAT = unsafe { zeroed() };
+    let mut errors = 0;
+    // SAFETY: fills both; the port is open.
+    if unsafe { ClearCommError(port.raw(), &raw mut errors, &raw mut status) } == 0 {
+        return Err(Error::last("the port does not say what has come"));
+    }
+    Ok(status.cbInQue as usize)
 }

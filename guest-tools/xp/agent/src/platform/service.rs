@@ -1,6 +1,7 @@
 //! This process as a Windows service.
 #![allow(unsafe_code, reason = "the service manager calls back")]
 
+use alloc::boxed::Box;
 use core::ffi::c_void;
 use core::ptr::null_mut;
 
@@ -23,6 +24,12 @@ pub struct Wishes {
     pub woke: Event,
 }
 
+impl Wishes {
+    pub fn new() -> Result<Self> {
+        Ok(Self { stop: Event::new()?, woke: Event::new()? })
+    }
+}
+
 type Main = fn(&Wishes) -> Result<()>;
 
 struct State {
@@ -36,8 +43,7 @@ static STATE: Lock<State> = Lock::new(State { main: None, name: "", handle: 0, w
 
 /// Runs `main` as the service until it returns. Fails at once if the service manager did not start this process.
 pub fn run(name: &'static str, main: Main) -> Result<()> {
-    let wishes =
-        alloc::boxed::Box::leak(alloc::boxed::Box::new(Wishes { stop: Event::new()?, woke: Event::new()? }));
+    let wishes = Box::leak(Box::new(Wishes::new()?));
     STATE.with(|s| *s = State { main: Some(main), name, handle: 0, wishes: Some(wishes) });
     let mut wide = text::wide(name);
     let table = [
