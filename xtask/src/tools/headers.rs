@@ -1,5 +1,8 @@
 //! Would Windows XP SP3 load it? Headers and import tables of what is built for it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -100,9 +103,6 @@ pub(super) fn faults(bytes: &[u8], kind: Kind, known: &Known) -> Result<Vec<Stri
     must(file.time_date_stamp.get(LE) == 0, "has the time of its build in it".into());
     let sum = optional.check_sum.get(LE);
     must(sum == checksum(bytes), format!("checksum {sum:#x} is wrong, and the kernel looks at it"));
-    if kind == Kind::Driver {
-        must(!has(IMAGE_DIRECTORY_ENTRY_TLS), "a driver has no thread-local storage".into());
-    }
     bad.extend(imports(&pe, known)?);
     Ok(bad)
 }
