@@ -4,6 +4,7 @@
 
 mod client;
 mod events;
+mod guest;
 mod metrics;
 mod metrics_help;
 mod openapi;
@@ -24,10 +25,14 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
 use client::{Lines, runtime};
-pub(crate) use client::{Stream, get, get_within, post, request, stream};
+pub(crate) use client::{Stream, get, get_within, post, post_within, request, stream, stream_of};
 #[cfg(test)]
 pub(crate) use events::What;
 pub(crate) use events::{EventBody, Feed, NAMES};
+pub(crate) use guest::{
+    AgentBody, GuestBody, InputBody, KillBody, OfferBody, PackageBody, PowerAction, PowerBody, RunBody,
+    RunEvent, TestBody, TestName, TestedBody, ValueBody,
+};
 pub(crate) use metrics::HostCounters;
 pub(crate) use server::{Listener, Server, Target};
 pub(crate) use undo::{UndoAction, UndoBody, UndoDiskBody};

@@ -1,6 +1,7 @@
 //! `heirloom ctl NAME ...`: the control socket's client.
 
 mod events;
+mod guest;
 mod shutdown;
 
 use std::path::PathBuf;
@@ -79,6 +80,38 @@ enum What {
     },
     /// Take the medium out of a drive
     Eject { drive: String },
+    /// Show what the guest says of itself (guest tools)
+    Info {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a program in the guest (guest tools)
+    Exec(guest::ExecArgs),
+    /// End a program that `exec` started, by its number
+    Kill { id: u32 },
+    /// Write to a program's input, for who has its number; `exec` does so with its own
+    Input { id: u32, text: String },
+    /// List what is installed in the guest (guest tools)
+    Software {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Leave a value for the guest's programs; an empty one takes the key away (guest tools)
+    Set { key: String, value: String },
+    /// Have the guest shut down, restart, log its users off or lock its screen (guest tools)
+    Power {
+        #[arg(value_enum)]
+        action: control::PowerAction,
+        #[command(flatten)]
+        how: guest::PowerArgs,
+    },
+    /// Show the integration channel's services, offer them or not, measure it
+    Channel {
+        #[command(subcommand)]
+        what: Option<guest::ChannelWhat>,
+    },
     /// List accesses that no emulated register answered
     Unknowns {
         /// Print JSON
@@ -189,6 +222,14 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
             drop(control::post(name, "/v1/insert", &InsertBody { drive, path, read_only: ro })?);
         }
         What::Eject { drive } => drop(control::post(name, "/v1/eject", &EjectBody { drive })?),
+        What::Info { json } => guest::info(name, json)?,
+        What::Exec(a) => return guest::exec(name, a),
+        What::Kill { id } => guest::kill(name, id)?,
+        What::Input { id, text } => guest::input(name, id, &unescape(&text))?,
+        What::Software { json } => guest::software(name, json)?,
+        What::Set { key, value } => guest::set(name, key, value)?,
+        What::Power { action, how } => guest::power(name, action, how)?,
+        What::Channel { what } => guest::channel(name, what)?,
         What::Unknowns { json } => {
             let all: Vec<UnknownBody> = control::get(name, "/v1/unknowns")?;
             if json {

@@ -17,10 +17,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use host_io::display::{Frame, write_png};
 use vmm::spec::{
-    self, AudioSpec, DiskSpec, DisplaySpec, EngineSpec, FloppySpec, MachineSpec, NetSpec, ParallelSpec,
-    SerialSpec,
+    self, AudioSpec, ChannelSpec, DiskSpec, DisplaySpec, EngineSpec, FloppySpec, MachineSpec, NetSpec,
+    ParallelSpec, SerialSpec,
 };
-use vmm::{BootFile, BuildError, Choice, ClockKind, Event, Events, LinuxBoot, Machine, Outcome, Parts};
+use vmm::{
+    BootFile, BuildError, ChannelParts, Choice, ClockKind, Event, Events, LinuxBoot, Machine, Outcome, Parts,
+};
 
 use self::state::{Resumed, States};
 use self::watched::Watch;
@@ -97,6 +99,9 @@ pub(crate) struct Args {
     /// none, or vnc=HOST:PORT[,password=WORD]
     #[arg(long, value_parser = spec::display)]
     display: Vec<DisplaySpec>,
+    /// The integration channel, for the guest tools: off (as made), or on[,window=MIB][,no-pci][,no-com2][,no-SERVICE]...
+    #[arg(long, value_parser = channel)]
+    channel: Option<Channel>,
     /// Shows execute disable (NX) to the guest
     #[arg(long)]
     nx: bool,
@@ -121,6 +126,14 @@ pub(crate) struct Args {
     /// Prints guest time and instruction count at the end
     #[arg(long)]
     stats: bool,
+}
+
+/// As the flag says it: perhaps none.
+#[derive(Clone)]
+struct Channel(Option<ChannelSpec>);
+
+fn channel(s: &str) -> Result<Channel, String> {
+    spec::channel(s).map(Channel)
 }
 
 fn memory(s: &str) -> Result<u64, String> {
@@ -396,6 +409,7 @@ fn resolve(a: Args) -> Result<MachineSpec> {
     lay(&mut s.append, a.append);
     lay(&mut s.parallel, a.parallel);
     lay(&mut s.audio, a.audio);
+    lay(&mut s.channel, a.channel.map(|c| c.0));
     s.kernel = a.kernel.or(s.kernel);
     s.initrd = a.initrd.or(s.initrd);
     s.bios = a.bios.or(s.bios);
@@ -454,6 +468,13 @@ fn parts(s: &MachineSpec) -> Result<Parts> {
         }),
     };
     Ok(Parts {
+        channel: s.channel.as_ref().map(|c| ChannelParts {
+            window_mib: c.window_mib,
+            pci: c.pci,
+            serial: c.serial,
+            off: c.off.clone(),
+            name: s.name.clone(),
+        }),
         memory_mib: s.memory_mib,
         engine: s.engine,
         software: s.software,

@@ -1,8 +1,8 @@
 //! A slot as memory of its own, from address 0: what the rings of a shared window are read and written through.
 
 use vm_memory::{
-    GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryRegion, GuestMemoryRegionBytes, GuestUsize,
-    MemoryRegionAddress, VolatileMemory, VolatileSlice,
+    GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryRegion, GuestMemoryRegionBytes,
+    GuestUsize, MemoryRegionAddress, VolatileMemory, VolatileSlice,
 };
 
 use crate::{GuestRam, Slot};
@@ -77,7 +77,10 @@ mod tests {
         w.write_obj(0x0102_0304_u32, GuestAddress(4092)).expect("the last four bytes");
         assert_eq!(ram.arena().load_u32(ram.extent(slot).end - 4), 0x0102_0304);
         assert!(w.write_obj(u32::MAX, GuestAddress(4093)).is_err());
-        assert!(w.read_obj::<u8>(GuestAddress(4096)).is_err() && w.read_obj::<u8>(GuestAddress(u64::MAX)).is_err());
+        assert!(
+            w.read_obj::<u8>(GuestAddress(4096)).is_err()
+                && w.read_obj::<u8>(GuestAddress(u64::MAX)).is_err()
+        );
         assert_eq!(ram.arena().load_u32(ram.extent(behind).start), 0);
     }
 }

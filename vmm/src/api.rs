@@ -11,6 +11,7 @@ use board::{HostEvent, Key, Lamps, Leds, Media, Pointer, Scanout, SlotId, VideoM
 use crate::board_map::Roles;
 use crate::events::{Event, Events};
 use crate::mailbox::{Mailbox, Message};
+use crate::services::{self, Guest, GuestError};
 use crate::snapshot::live::Live;
 use crate::snapshot::{SaveError, StateSink};
 use crate::spec::NETS_MOST;
@@ -225,6 +226,8 @@ pub struct Handle {
     pub(crate) mailbox: Mailbox,
     pub(crate) roles: Roles,
     pub(crate) shared: Arc<Shared>,
+    /// Of the integration channel, if there is one.
+    pub(crate) services: Option<Arc<services::Shared>>,
 }
 
 /// Why the machine gave no answer.
@@ -388,6 +391,14 @@ impl Handle {
             return Ok(());
         }
         self.put(Message::Network(n))
+    }
+
+    /// The guest, through its agent.
+    pub fn guest(&self) -> Result<Guest, GuestError> {
+        match (&self.services, self.roles.channel) {
+            (Some(shared), Some(slot)) => Ok(Guest::new(self.clone(), shared.clone(), slot)),
+            _ => Err(GuestError::NoChannel),
+        }
     }
 
     /// What happened to the machine, and what will.

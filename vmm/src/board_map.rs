@@ -10,6 +10,7 @@
 //! | PIIX4 power management | PCI 0:7.3, B2h; PM and SMBus blocks where its registers say; a wire from the clock's IRQ8 | 9 (SCI) |
 //! | S3 Trio64 | PCI 0:8.0; VGA ports and memory, frame buffer where its registers say | PIRQ of device 8 |
 //! | 21140A x 0 to 4 | PCI 0:10.0 to 0:10.3; registers where its registers say | PIRQ of device 10, INTA# to INTD# |
+//! | integration channel | PCI 0:11.0, if the spec has it; registers and window where its registers say; a wire to COM2 | PIRQ of device 11 |
 //! | 8254 | 40h-43h, 61h | 0 |
 //! | MC146818 | 70h-77h | 8 |
 //! | 8042 | 60h, 64h | 1, 12 |
@@ -31,6 +32,7 @@ use devices::ata::atapi::CdSpec;
 use devices::ata::hard_disk::DiskSpec;
 use devices::audio;
 use devices::audio::sb16::{self, Sb16};
+use devices::channel::{self, Channel, Services};
 use devices::chipset::i440bx::{self, I440bx, RomPages};
 use devices::chipset::piix4::{ide, isa, pm};
 use devices::isa::i82077::media::FloppySpec;
@@ -44,6 +46,8 @@ use ram::{GuestRam, Slot};
 use crate::board_io::{Board, Built};
 use crate::floppy::FLOPPIES;
 use crate::machine::Parts;
+use crate::mailbox::Mailbox;
+use crate::services::com2::{Later, To};
 use crate::spec::NETS_MOST;
 
 /// IDE units.
@@ -56,9 +60,10 @@ const LAST_SECOND: u64 = 253_402_300_799;
 /// First low page of the ROM's image below 1 MiB.
 const ROM_LOW_PAGE: u32 = 0xc0;
 
-/// Arena bytes beyond main RAM: ROM, frame buffer, the display card's own ROM.
-pub(crate) const fn slot_bytes(vram: u32) -> u64 {
-    ROM_BYTES as u64 + vram as u64 + firmware::rom::VIDEO_BYTES as u64
+/// Arena bytes beyond main RAM: ROM, frame buffer, the display card's own ROM, the channel's window.
+pub(crate) fn slot_bytes(parts: &Parts) -> u64 {
+    let mib = parts.vram_mib + parts.channel.as_ref().map_or(0, |c| c.window_mib);
+    u64::from(ROM_BYTES) + (u64::from(mib) << 20) + firmware::rom::VIDEO_BYTES as u64
 }
 
 /// What hangs on an IDE cable, as the builder found it.
@@ -77,6 +82,9 @@ pub(crate) struct Outside {
     pub(crate) sound: Option<Box<dyn SoundPort>>,
     pub(crate) display: Box<dyn Scanout>,
     pub(crate) lamps: Box<dyn Lamps>,
+    /// Behind the integration channel.
+    pub(crate) services: Option<Box<dyn Services>>,
+    pub(crate) mailbox: Mailbox,
 }
 
 /// Slots of chips that commands from outside go to.
@@ -91,10 +99,12 @@ pub(crate) struct Roles {
     pub(crate) rtc: SlotId,
     /// By the number of the port.
     pub(crate) net: [Option<SlotId>; NETS_MOST],
+    pub(crate) channel: Option<SlotId>,
 }
 
 /// Where the network card is, and its functions' names.
 const NET_DEVICE: u8 = 10;
+const CHANNEL_DEVICE: u8 = 11;
 const NETS: [&str; NETS_MOST] = ["dec21140-0", "dec21140-1", "dec21140-2", "dec21140-3"];
 
 /// Chips and places while the board is being put together.
@@ -160,7 +170,8 @@ fn rom(ram: &GuestRam, image: &[u8], own: bool) -> (Slot, Vec<RomPages>) {
 
 pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Built, Roles) {
     use Decode::Pio;
-    let Outside { drives, floppies, serial, net, parallel, sound, display, lamps } = outside;
+    let Outside { drives, floppies, serial, net, parallel, sound, display, lamps, services, mailbox } =
+        outside;
     let mut k = Kit::default();
     let vram = parts.vram_mib << 20;
     let image = parts.bios.clone().unwrap_or_else(firmware::rom_image);
@@ -220,6 +231,20 @@ pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Bu
     let vga = k.add(s3, &[(s3trio64::CONFIG, pci(8, 0))]);
 
     let net = adapters(&mut k, parts, net);
+    let com2 = Later::default();
+    let [com1, mut com2_end] = serial;
+    let channel = parts.channel.as_ref().zip(services).map(|(c, services)| {
+        let inta = k.pci_irq(CHANNEL_DEVICE, 0);
+        let mut chip = Channel::new(ram, c.window_mib << 20, inta, c.name.clone(), services);
+        let own = Later::default();
+        if c.serial && com2_end.is_none() {
+            let to = |chip: &Later| Box::new(To { mailbox: mailbox.clone(), chip: chip.clone() });
+            com2_end = Some(to(&own));
+            chip = chip.with_serial(to(&com2));
+        }
+        let config = [(channel::CONFIG, pci(CHANNEL_DEVICE, 0))];
+        *own.get_or_init(|| k.add(chip, if c.pci { &config } else { &[] }))
+    });
 
     let irq0 = k.irq(0);
     // The speaker is heard beside the card, not through its mixer.
@@ -242,13 +267,13 @@ pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Bu
     let (irq1, irq12) = (k.irq(1), k.irq(12));
     let kbc = i8042::I8042::new(irq1, irq12).with_lamps(lamps);
     let kbc = k.add(kbc, &[(i8042::DATA, Pio(0x60)), (i8042::COMMAND, Pio(0x64))]);
-    let [com1, com2] = serial;
     let mut uart = |name, irq, port, end: Option<Box<dyn SerialPort>>| {
         let line = k.irq(irq);
         let end = end.unwrap_or_else(|| Box::new(Unplugged));
         k.add(ns16550::Ns16550::new(name, line, end), &[(ns16550::UART, Pio(port))])
     };
-    let com = [uart("com1", 4, 0x3f8, com1), uart("com2", 3, 0x2f8, com2)];
+    let com = [uart("com1", 4, 0x3f8, com1), uart("com2", 3, 0x2f8, com2_end)];
+    com2.get_or_init(|| com[1]);
     let irq7 = k.irq(7);
     k.add(lpt::Lpt::new(irq7, parallel), &[(lpt::LPT, Pio(0x378))]);
     let irq6 = k.irq(6);
@@ -272,7 +297,7 @@ pub(crate) fn build(parts: &Parts, ram: &Arc<GuestRam>, outside: Outside) -> (Bu
         lines,
         lazy: sound,
     };
-    (built, Roles { kbc, vga, com, ide: ide_slot, fdc, pm: pm_slot, rtc, net })
+    (built, Roles { kbc, vga, com, ide: ide_slot, fdc, pm: pm_slot, rtc, net, channel })
 }
 
 /// The adapters that have a cable, as functions one after the other: there is none without a function 0.

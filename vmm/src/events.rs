@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use board::{Leds, VideoMode};
 
 use crate::api::{Bay, Phase, Pressed};
+use crate::services::AgentSeen;
 
 /// As many are kept.
 pub const KEPT: usize = 1024;
@@ -76,6 +77,8 @@ pub enum Event {
         action: &'static str,
     },
     DiskFault(DiskTrouble),
+    /// The guest's agent came, goes another way now, or is gone.
+    Agent(Option<AgentSeen>),
     /// What ran in the host's process came to say so: a warning, or an error.
     Notice {
         error: bool,

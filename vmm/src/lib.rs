@@ -21,6 +21,7 @@ mod linux;
 mod machine;
 mod mailbox;
 mod run;
+pub mod services;
 pub mod snapshot;
 pub mod spec;
 
@@ -33,7 +34,7 @@ pub use events::{Batch, DiskTrouble, Event, Events, Follow, KEPT, Record};
 pub use firmware::BootFile;
 pub use floppy::FloppyError;
 pub use linux::LinuxBoot;
-pub use machine::{BuildError, Drive, Floppy, Machine, Parts, Ports};
+pub use machine::{BuildError, ChannelParts, Drive, Floppy, Machine, Parts, Ports};
 pub use snapshot::Saved;
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! Building a machine from its spec and the embedder's ports.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use board::{Disk, HostEvent, Key, Media, NetPort, ParallelPort, Reset, Scanout, SerialPort, SoundPort};
+use board::{
+    Disk, HostEvent, Key, Media, NetPort, ParallelPort, Reset, SECOND, Scanout, SerialPort, SoundPort,
+};
 use devices::ata::hard_disk::DiskSpec;
+use devices::channel::Services;
 use devices::isa::i82077::media::DriveKind;
 use hv_vcpu::{CpuState, CpuidTable, HvError, Unavailable, Vcpu};
 use ram::{GuestRam, RamError};
@@ -21,7 +25,8 @@ use crate::events::Events;
 use crate::floppy::{self, FLOPPIES, FloppyError};
 use crate::linux::{LinuxBoot, LinuxError};
 use crate::mailbox::Mailbox;
-use crate::spec::{self, MEMORY_MIB, NETS_MOST, OnError, VIDEO_MIB};
+use crate::services;
+use crate::spec::{self, MEMORY_MIB, NETS_MOST, OnError, VIDEO_MIB, WINDOW_MIB};
 
 /// What is behind an IDE drive at power-on.
 pub enum Drive {
@@ -95,6 +100,23 @@ pub struct Parts {
     pub macs: [[u8; 6]; NETS_MOST],
     /// Where the machine tells what happens to it.
     pub events: Events,
+    /// The integration channel, if there is one.
+    pub channel: Option<ChannelParts>,
+}
+
+/// What a machine's integration channel is made of.
+#[derive(Debug, Clone)]
+pub struct ChannelParts {
+    /// 4, 8, 16, 32 or 64.
+    pub window_mib: u32,
+    /// The PCI function is there.
+    pub pci: bool,
+    /// COM2 is the channel's too, if nothing else is plugged into it.
+    pub serial: bool,
+    /// Services (of [`services::NAMES`]) that are not offered.
+    pub off: Vec<&'static str>,
+    /// The machine's name, for the guest to see.
+    pub name: String,
 }
 
 impl Default for Parts {
@@ -113,6 +135,7 @@ impl Default for Parts {
             uuid: *b"heirloom-default",
             macs: spec::macs("heirloom", &[]),
             events: Events::default(),
+            channel: None,
         }
     }
 }
@@ -139,6 +162,8 @@ pub enum BuildError {
     Floppy { drive: char, why: FloppyError },
     #[error("MAC address {} is a group's; the first byte of an adapter's is even", spec::show_mac(*.got))]
     GroupAddress { got: [u8; 6] },
+    #[error("a channel window of {got} MiB; need 4, 8, 16, 32 or 64")]
+    Window { got: u32 },
     #[error("cannot start a thread for a disk")]
     DiskThread(#[source] std::io::Error),
     #[error(transparent)]
@@ -174,6 +199,19 @@ pub struct Machine {
     pub(crate) saving: Option<Saving>,
     /// Cables of the network adapters.
     pub(crate) plugs: [Option<Arc<Plug>>; NETS_MOST],
+    services: Option<Arc<services::Shared>>,
+}
+
+/// What the time is, for the guest: the host's, or with a clock of instructions what the clock chip began with and guest time.
+fn world_clock(parts: &Parts) -> services::WorldClock {
+    let begun = parts.start_seconds * SECOND;
+    match parts.clock {
+        ClockKind::Instructions => Box::new(move |now| begun + now),
+        ClockKind::Host => Box::new(|_| {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        }),
+    }
 }
 
 impl Parts {
@@ -184,6 +222,11 @@ impl Parts {
         }
         if !VIDEO_MIB.contains(&self.vram_mib) {
             return Err(BuildError::VideoMemory { got: self.vram_mib });
+        }
+        if let Some(c) = &self.channel
+            && !WINDOW_MIB.contains(&c.window_mib)
+        {
+            return Err(BuildError::Window { got: c.window_mib });
         }
         if let Some(&got) = self.macs.iter().find(|m| m[0] & 1 != 0) {
             return Err(BuildError::GroupAddress { got });
@@ -213,8 +256,7 @@ impl Machine {
     }
 
     pub(crate) fn build_on(engine: Engine, parts: &Parts, ports: Ports) -> Result<Self, BuildError> {
-        let vram = parts.vram_mib << 20;
-        let ram = Arc::new(GuestRam::new(parts.memory_mib << 20, board_map::slot_bytes(vram))?);
+        let ram = Arc::new(GuestRam::new(parts.memory_mib << 20, board_map::slot_bytes(parts))?);
         let mailbox = Mailbox::default();
         let mut found = [const { None }; board_map::DRIVES];
         // Whose disks they are is known once the board is built.
@@ -262,6 +304,7 @@ impl Machine {
             cables[n] = Some(Box::new(Cable::new(port, plug.clone())) as Box<dyn NetPort>);
             plugs[n] = Some(plug);
         }
+        let services = parts.channel.as_ref().map(|_| services::Shared::new(events.clone()));
         let outside = board_map::Outside {
             drives: found,
             floppies: floppy_specs,
@@ -271,6 +314,10 @@ impl Machine {
             sound,
             display: Box::new(Seen { display, events: events.clone() }),
             lamps: Box::new(Lit(shared.clone())),
+            mailbox: mailbox.clone(),
+            services: parts.channel.as_ref().zip(services.clone()).map(|(c, shared)| {
+                Box::new(services::Host::new(shared, world_clock(parts), &c.off)) as Box<dyn Services>
+            }),
         };
         let (built, roles) = board_map::build(parts, &ram, outside);
         let mut disks = Disks::new(mailbox.clone(), parts.clock == ClockKind::Instructions);
@@ -308,6 +355,7 @@ impl Machine {
             stop_at: None,
             saving: None,
             plugs,
+            services,
             shadow: parts.bios.as_deref().map(board_map::low_image),
         };
         m.shadow_bios();
@@ -341,7 +389,12 @@ impl Machine {
 
     /// The remote control, for other threads.
     pub fn handle(&self) -> Handle {
-        Handle { mailbox: self.mailbox.clone(), roles: self.roles, shared: self.shared.clone() }
+        Handle {
+            mailbox: self.mailbox.clone(),
+            roles: self.roles,
+            shared: self.shared.clone(),
+            services: self.services.clone(),
+        }
     }
 
     pub fn engine(&self) -> Engine {

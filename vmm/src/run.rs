@@ -222,7 +222,9 @@ impl Machine {
     fn keep_time_of_day(&mut self) {
         if self.board.clock.has_missed() {
             let secs = self.board.clock.take_missed();
-            self.board.host_event(self.roles.rtc, HostEvent::Missed(secs));
+            for slot in std::iter::once(self.roles.rtc).chain(self.roles.channel) {
+                self.board.host_event(slot, HostEvent::Missed(secs));
+            }
         }
     }
 

@@ -448,7 +448,7 @@ impl Saved {
     /// Is it of a machine of these sizes? For embedders that open ports after it; what is plugged in shows in the restore.
     pub fn fits(&self, parts: &Parts) -> Result<(), LoadError> {
         let memory = parts.memory_mib << 20;
-        self.fits_board(&BoardV1 { memory, slots: board_map::slot_bytes(parts.vram_mib << 20), nx: parts.nx })
+        self.fits_board(&BoardV1 { memory, slots: board_map::slot_bytes(parts), nx: parts.nx })
     }
 
     fn fits_board(&self, own: &BoardV1) -> Result<(), LoadError> {
@@ -459,7 +459,7 @@ impl Saved {
             return other("memory of", mib(state.memory), mib(own.memory));
         }
         if state.slots != own.slots {
-            return other("video memory and ROMs of", mib(state.slots), mib(own.slots));
+            return other("video memory, ROMs and channel window of", mib(state.slots), mib(own.slots));
         }
         if state.nx != own.nx {
             return other("execute disable", state.nx.to_string(), own.nx.to_string());

@@ -7,6 +7,7 @@
 //! boot = "cd"                       # a floppy, c hard disk, d CD, n network
 //! serial = ["stdio", "none"]
 //! display = ["vnc=127.0.0.1:5900"]
+//! channel = "on"                    # the integration channel, for the guest tools
 //!
 //! [[disk]]
 //! path = "xp.vhd"
@@ -21,6 +22,7 @@
 //! forward = ["tcp:2222:22"]
 //! ```
 
+mod channel;
 mod disk;
 mod net;
 mod reader;
@@ -33,6 +35,7 @@ use cpu::Software;
 
 use crate::engine::{Choice, Engine};
 use crate::floppy::FLOPPIES;
+pub use channel::{ChannelSpec, WINDOW_MIB, channel};
 pub use disk::{Cache, DiskSpec, OnError, UndoClose, disk};
 pub use net::{NETS_MOST, NetKind, NetSpec, mac, mac_for, macs, net, show_mac};
 use reader::Reader;
@@ -139,6 +142,8 @@ pub struct MachineSpec {
     pub parallel: ParallelSpec,
     pub audio: AudioSpec,
     pub display: Vec<DisplaySpec>,
+    /// The integration channel, if it has one.
+    pub channel: Option<ChannelSpec>,
 }
 
 impl Default for MachineSpec {
@@ -164,6 +169,7 @@ impl Default for MachineSpec {
             parallel: ParallelSpec::None,
             audio: AudioSpec::None,
             display: Vec::new(),
+            channel: None,
         }
     }
 }
@@ -362,6 +368,7 @@ impl MachineSpec {
             r.texts("serial", serial, |v| s.serial.push(v));
             r.text("parallel", parallel, |v| s.parallel = v);
             r.text("audio", audio, |v| s.audio = v);
+            r.text("channel", channel, |v| s.channel = v);
             r.texts("display", display, |v| s.display.push(v));
             r.tables("disk", |t| s.disks.push(disk::read(t)));
             let mut nets = Vec::new();

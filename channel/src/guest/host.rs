@@ -61,12 +61,16 @@ impl<F: Function> Guest<F> {
         }
     }
 
-    /// When [`Self::poll`] has something to do even if nothing comes.
+    /// When [`Self::serial_out`] may have something; at once if it has.
+    pub fn serial_deadline(&self, now: u64) -> Option<u64> {
+        self.link.as_ref().and_then(|l| l.deadline(now))
+    }
+
+    /// When [`Self::poll`] has something to do even if nothing comes, COM2 apart.
     pub fn deadline(&self, now: u64) -> u64 {
-        let link = self.link.as_ref().and_then(|l| l.deadline(now));
         let look = self.function.is_some().then_some(self.look_at);
         let again = self.again.iter().map(|a| a.0).min();
-        [link, look, self.answer_by, self.linger, again]
+        [look, self.answer_by, self.linger, again]
             .into_iter()
             .flatten()
             .min()

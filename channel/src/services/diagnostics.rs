@@ -13,7 +13,12 @@ pub const SOURCE: u8 = 3;
 pub const COUNT: u8 = 4;
 /// To the guest: run a test. Kind of test (ECHO, SINK, SOURCE), bytes of each message (32 bits), how many (32 bits).
 pub const TEST: u8 = 5;
-/// To the host: how the test went. Nanoseconds (64 bits), then what `TEST` asked for.
+/// To the host: how the test went. Nanoseconds (64 bits), then what `TEST` asked for (kind, bytes, how many).
 pub const RESULT: u8 = 6;
 
 pub const SOURCE_MOST: u64 = 1 << 40;
+
+/// Byte of `SOURCE`'s payloads at a place counted through all of them from its request; it repeats after 64 KiB.
+pub const fn pattern(at: u64) -> u8 {
+    (at ^ at >> 8) as u8
+}

@@ -6,6 +6,7 @@ use board::Tick;
 use channel::bus::{self, Closed, JOINED, Open, Opened, System, ToGuest, ToHost};
 use channel::packet::{Assembly, MORE};
 use channel::regs::Fault;
+use channel::serial::{self, Link, PAYLOAD_MOST};
 use channel::{CHANNELS, MESSAGE_MOST, VERSION};
 
 use super::rings::{Memory, Pair};
@@ -63,8 +64,14 @@ pub(super) struct Bus {
     order: Vec<u8>,
     pub(super) pairs: [Option<Pair>; CHANNELS],
     pub(super) boxes: BTreeMap<ServiceId, Outbox>,
-    /// Messages of channel 0 on their way to the guest.
-    pub(super) replies: VecDeque<Vec<u8>>,
+    /// Messages of channel 0 on their way to the guest, by the function and by COM2.
+    pub(super) replies: [VecDeque<Vec<u8>>; 2],
+    /// COM2, if the channel has it.
+    pub(super) link: Option<Link>,
+    /// What came over COM2 and its service does not take yet.
+    pub(super) held: Option<serial::Packet>,
+    /// The function's HELLO was of the session that goes over COM2: ring 0 waits until that is moved.
+    pub(super) joined: bool,
     /// Channels that the guest has rung for and that are not served yet.
     pub(super) ready: u64,
     /// Channels whose rings the guest is to be interrupted for.
@@ -91,7 +98,10 @@ impl Bus {
             order: Vec::new(),
             pairs: [const { None }; CHANNELS],
             boxes: BTreeMap::new(),
-            replies: VecDeque::new(),
+            replies: [const { VecDeque::new() }; 2],
+            link: None,
+            held: None,
+            joined: false,
             ready: 0,
             pending: 0,
             fault: None,
@@ -127,13 +137,34 @@ impl Bus {
         self.ready = 1;
     }
 
-    /// The guest's end is gone.
+    /// The function is stopped. A session that goes over COM2, all of it, goes on.
     pub(super) fn stop(&mut self) {
-        self.begin_anew();
+        let by_rings = self.channels.iter().flatten().any(|c| c.way == Way::Function);
+        if by_rings || self.way() != Some(Way::Serial) {
+            self.begin_anew();
+        }
         self.pairs = [const { None }; CHANNELS];
-        self.replies.clear();
+        self.replies[Way::Function as usize].clear();
+        self.joined = false;
         self.ready = 0;
         self.pending = 0;
+    }
+
+    /// The guest was reset.
+    pub(super) fn reset(&mut self) {
+        self.begin_anew();
+        self.stop();
+        self.replies = Default::default();
+        self.held = None;
+        self.fault = None;
+        if let Some(link) = &mut self.link {
+            link.clear();
+        }
+    }
+
+    /// Which way channel 0 goes.
+    fn way(&self) -> Option<Way> {
+        self.session.as_ref().map(|s| s.agent.way)
     }
 
     /// Nothing is open, nothing offered, nobody there.
@@ -142,13 +173,19 @@ impl Bus {
             self.drop_channel(n);
         }
         self.offers.clear();
+        self.joined = false;
         if self.session.take().is_some() {
             self.call(|s, out| s.agent(out, None));
         }
     }
 
     fn reply(&mut self, m: &ToGuest) {
-        self.replies.push_back(m.bytes());
+        let way = self.way().unwrap_or(Way::Function);
+        self.reply_by(way, m);
+    }
+
+    fn reply_by(&mut self, way: Way, m: &ToGuest) {
+        self.replies[way as usize].push_back(m.bytes());
     }
 
     fn drop_channel(&mut self, n: u8) -> Option<Chan> {
@@ -181,10 +218,11 @@ impl Bus {
         false
     }
 
-    /// Serves what waits. `Ok(true)`: there is more than one access may take. `Err`: the bus has stopped.
+    /// Serves what waits. `Ok(true)`: there is more than one access may take. `Err`: the function has stopped.
     pub(super) fn work(&mut self, m: Memory<'_>) -> Result<bool, ()> {
         let (mut packets, mut bytes) = (PACKETS, BYTES);
         let more = loop {
+            self.from_link(m);
             self.control(m)?;
             let mut busy = false;
             let mut at = 0;
@@ -199,7 +237,7 @@ impl Bus {
             if packets == 0 || bytes == 0 {
                 break busy;
             }
-            if !busy && self.ready & 1 == 0 {
+            if !busy && (self.ready & 1 == 0 || self.joined || self.pairs[0].is_none()) {
                 break false;
             }
         };
@@ -246,8 +284,8 @@ impl Bus {
 
     /// Takes messages of channel 0.
     fn control(&mut self, m: Memory<'_>) -> Result<(), ()> {
-        while self.ready & 1 != 0 && self.replies.len() < REPLIES {
-            let Some(pair) = &mut self.pairs[0] else { return Err(()) };
+        while self.ready & 1 != 0 && !self.joined && self.replies[Way::Function as usize].len() < REPLIES {
+            let Some(pair) = &mut self.pairs[0] else { return Ok(()) };
             let mut buf = std::mem::take(&mut self.scratch);
             let r = match pair.take(m, &mut buf) {
                 Ok(None) => pair.listen(m).map(|more| if more { None } else { Some(Err(())) }),
@@ -265,7 +303,7 @@ impl Bus {
                     self.seen.bytes_in += buf.len() as u64;
                     let sound = flags == 0 && buf.len() <= bus::MOST;
                     match ToHost::parse(&buf) {
-                        Ok(message) if sound => self.message(m, message),
+                        Ok(message) if sound => self.message(m, Way::Function, message),
                         _ => Err(Fault::Message),
                     }
                 }
@@ -281,8 +319,9 @@ impl Bus {
     }
 
     fn flush_control(&mut self, m: Memory<'_>) -> Result<(), ()> {
-        while let Some(r) = self.replies.front() {
-            let Some(pair) = &mut self.pairs[0] else { return Err(()) };
+        self.replies_to_link();
+        while let Some(r) = self.replies[Way::Function as usize].front() {
+            let Some(pair) = &mut self.pairs[0] else { return Ok(()) };
             let put = match pair.put(m, 0, r) {
                 Ok(false) => pair.listen_for_buffers(m).map(|more| if more { None } else { Some(false) }),
                 Ok(true) => Ok(Some(true)),
@@ -292,7 +331,7 @@ impl Bus {
                 Ok(Some(true)) => {
                     self.seen.packets_out += 1;
                     self.seen.bytes_out += r.len() as u64;
-                    self.replies.pop_front();
+                    self.replies[Way::Function as usize].pop_front();
                 }
                 Ok(None) => {}
                 Ok(Some(false)) => break,
@@ -309,7 +348,7 @@ impl Bus {
     fn pump(&mut self, m: Memory<'_>, n: u8, packets: &mut u32, bytes: &mut usize) -> bool {
         let at = usize::from(n);
         while self.ready & 1 << n != 0 {
-            let (Some(chan), Some(pair)) = (&mut self.channels[at], &mut self.pairs[at]) else {
+            let (Some(chan), Some(pair)) = (&self.channels[at], &mut self.pairs[at]) else {
                 self.ready &= !(1 << n);
                 return false;
             };
@@ -374,6 +413,10 @@ impl Bus {
     fn flush(&mut self, m: Memory<'_>, n: u8) {
         let at = usize::from(n);
         loop {
+            let Some(chan) = &self.channels[at] else { return };
+            if chan.way == Way::Serial {
+                return self.flush_to_link(n);
+            }
             let (Some(chan), Some(pair)) = (&self.channels[at], &mut self.pairs[at]) else { return };
             let id = chan.service;
             let Some(b) = self.boxes.get_mut(&id) else { return };
@@ -401,25 +444,136 @@ impl Bus {
                     }
                 }
             }
-            if !b.blocked || b.bytes > ROOM / 2 {
-                return;
-            }
-            b.blocked = false;
-            let before = b.messages.len();
-            self.call(|s, out| s.writable(out, id));
-            if self.boxes.get(&id).is_none_or(|b| b.messages.len() == before) {
+            if !self.has_room(id) {
                 return;
             }
         }
     }
 
+    /// Lets a service that waits for room go on. True: it said something.
+    fn has_room(&mut self, id: ServiceId) -> bool {
+        let Some(b) = self.boxes.get_mut(&id) else { return false };
+        if !b.blocked || b.bytes > ROOM / 2 {
+            return false;
+        }
+        b.blocked = false;
+        let before = b.messages.len();
+        self.call(|s, out| s.writable(out, id));
+        self.boxes.get(&id).is_some_and(|b| b.messages.len() != before)
+    }
+
+    /// Puts a service's messages into the serial link, as far as it takes them.
+    fn flush_to_link(&mut self, n: u8) {
+        loop {
+            let Some(chan) = &self.channels[usize::from(n)] else { return };
+            let id = chan.service;
+            let (Some(b), Some(link)) = (self.boxes.get_mut(&id), &mut self.link) else { return };
+            while let Some(first) = b.messages.front()
+                && link.room() > 0
+            {
+                let rest = &first[b.sent..];
+                let part = &rest[..rest.len().min(PAYLOAD_MOST)];
+                let (len, last) = (part.len(), part.len() == rest.len());
+                if link.send(n.into(), if last { 0 } else { MORE }, part).is_err() {
+                    return;
+                }
+                self.seen.packets_out += 1;
+                self.seen.bytes_out += len as u64;
+                b.went(len, last);
+            }
+            if !self.has_room(id) {
+                return;
+            }
+        }
+    }
+
+    fn replies_to_link(&mut self) {
+        let Some(link) = &mut self.link else { return };
+        let replies = &mut self.replies[Way::Serial as usize];
+        while link.room() > 0
+            && let Some(r) = replies.front()
+            && link.send(0, 0, r).is_ok()
+        {
+            self.seen.packets_out += 1;
+            self.seen.bytes_out += r.len() as u64;
+            replies.pop_front();
+        }
+    }
+
+    /// Whatever goes over COM2 is gone.
+    fn serial_gone(&mut self) {
+        if self.way() == Some(Way::Serial) {
+            self.begin_anew();
+        }
+        self.replies[Way::Serial as usize].clear();
+        self.held = None;
+    }
+
+    /// Takes what came over COM2.
+    fn from_link(&mut self, m: Memory<'_>) {
+        loop {
+            let packet = match self.held.take() {
+                Some(p) => p,
+                None => match self.link.as_mut().and_then(Link::event) {
+                    Some(serial::Event::Packet(p)) => p,
+                    Some(serial::Event::Began | serial::Event::Down) => {
+                        self.serial_gone();
+                        continue;
+                    }
+                    None => return,
+                },
+            };
+            if packet.channel == 0 {
+                if self.replies[Way::Serial as usize].len() >= REPLIES {
+                    self.held = Some(packet);
+                    return;
+                }
+                let sound = packet.flags == 0 && packet.payload.len() <= bus::MOST;
+                let done = match ToHost::parse(&packet.payload) {
+                    Ok(message) if sound => self.message(m, Way::Serial, message),
+                    _ => Err(Fault::Message),
+                };
+                if let Err(what) = done {
+                    self.seen.faults += 1;
+                    self.services.trouble(Trouble { what, channel: 0, service: None });
+                    self.serial_gone();
+                    if let Some(link) = &mut self.link {
+                        link.clear();
+                    }
+                }
+                continue;
+            }
+            // A channel that is closed, or moved: what comes late is nobody's.
+            let Some(n) = u8::try_from(packet.channel).ok().filter(|n| usize::from(*n) < CHANNELS) else {
+                continue;
+            };
+            let Some(chan) = self.channels[usize::from(n)].as_ref().filter(|c| c.way == Way::Serial) else {
+                continue;
+            };
+            let id = chan.service;
+            let room = ROOM.saturating_sub(self.boxes.get(&id).map_or(0, |b| b.bytes));
+            if !self.services.takes(id, room) {
+                self.held = Some(packet);
+                return;
+            }
+            self.seen.packets_in += 1;
+            self.seen.bytes_in += packet.payload.len() as u64;
+            let known = packet.flags & !MORE == 0;
+            let went =
+                if known { self.arrived(n, id, packet.flags, &packet.payload) } else { Err(Fault::Packet) };
+            if let Err(f) = went {
+                self.trouble(n, f);
+            }
+        }
+    }
+
     /// A message of channel 0.
-    fn message(&mut self, m: Memory<'_>, message: ToHost) -> Result<(), Fault> {
+    fn message(&mut self, m: Memory<'_>, way: Way, message: ToHost) -> Result<(), Fault> {
         if let ToHost::Hello { newest, oldest, session, system, name, .. } = message {
-            self.hello(newest, oldest, session, system, name);
+            self.hello(way, newest, oldest, session, system, name);
             return Ok(());
         }
-        if self.session.is_none() {
+        if self.way() != Some(way) {
             return Err(Fault::Message);
         }
         match message {
@@ -428,13 +582,17 @@ impl Bus {
                 if let Some(s) = &mut self.session {
                     s.offered = true;
                 }
-                let there: Vec<ToGuest> =
-                    self.offers.iter().filter(|o| !o.rescinded).map(|o| ToGuest::Offer(o.message())).collect();
+                let there: Vec<ToGuest> = self
+                    .offers
+                    .iter()
+                    .filter(|o| !o.rescinded)
+                    .map(|o| ToGuest::Offer(o.message()))
+                    .collect();
                 there.iter().for_each(|o| self.reply(o));
                 self.reply(&ToGuest::AllOffered);
             }
             ToHost::Open(o) => {
-                let result = self.open(m, &o);
+                let result = self.open(m, way, &o);
                 self.reply(&ToGuest::Opened { offer: o.offer, channel: o.channel, result });
             }
             ToHost::Close { channel } => match u8::try_from(channel) {
@@ -444,8 +602,10 @@ impl Bus {
                 _ => self.reply(&ToGuest::Closed { channel, reason: Closed::Asked }),
             },
             ToHost::Released { offer } => self.offers.retain(|o| !(o.offer == offer && o.rescinded)),
-            // Only a session of the serial link can be moved.
-            ToHost::Move(o) => self.reply(&ToGuest::Moved { channel: o.channel, result: Opened::NoOffer }),
+            ToHost::Move(o) => {
+                let result = self.move_to_rings(m, way, &o);
+                self.reply_by(way, &ToGuest::Moved { channel: o.channel, result });
+            }
             ToHost::Bye => {
                 self.begin_anew();
                 self.reply(&ToGuest::Gone);
@@ -454,24 +614,54 @@ impl Bus {
         Ok(())
     }
 
-    fn hello(&mut self, newest: u32, oldest: u32, id: u64, system: System, name: String) {
+    fn hello(&mut self, way: Way, newest: u32, oldest: u32, id: u64, system: System, name: String) {
+        let longest = MESSAGE_MOST as u32;
+        let welcome = |flags, name| ToGuest::Welcome { version: VERSION, flags, features: 0, longest, name };
+        let same = self.session.as_ref().is_some_and(|s| s.id == id && s.agent.way == Way::Serial);
+        if way == Way::Function && same {
+            self.joined = true;
+            let name = self.name.clone();
+            return self.reply_by(way, &welcome(JOINED, name));
+        }
         self.begin_anew();
-        self.replies.clear();
+        self.replies[way as usize].clear();
         if oldest > VERSION || newest < VERSION {
-            self.reply(&ToGuest::Refused { newest: VERSION, oldest: VERSION });
-            return;
+            return self.reply_by(way, &ToGuest::Refused { newest: VERSION, oldest: VERSION });
         }
         self.seen.sessions += 1;
-        let agent = Agent { name, system, version: VERSION, way: Way::Function };
+        let agent = Agent { name, system, version: VERSION, way };
         self.call(|s, out| s.agent(out, Some(&agent)));
         self.session = Some(Session { id, agent, offered: false });
         self.sync_offers();
-        let longest = MESSAGE_MOST as u32;
         let name = self.name.clone();
-        self.reply(&ToGuest::Welcome { version: VERSION, flags: 0, features: 0, longest, name });
+        self.reply(&welcome(0, name));
     }
 
-    fn open(&mut self, m: Memory<'_>, o: &Open) -> Opened {
+    /// From COM2 to the function.
+    fn move_to_rings(&mut self, m: Memory<'_>, way: Way, o: &Open) -> Opened {
+        if way != Way::Serial || !self.joined {
+            return Opened::NoOffer;
+        }
+        if o.channel == 0 {
+            self.joined = false;
+            if let Some(s) = &mut self.session {
+                s.agent.way = Way::Function;
+                let agent = s.agent.clone();
+                self.call(|s, out| s.agent(out, Some(&agent)));
+            }
+            return Opened::Open;
+        }
+        let n = usize::from(o.channel);
+        let open = self.channels.get_mut(n).and_then(Option::as_mut).filter(|c| c.way == Way::Serial);
+        let Some(chan) = open else { return Opened::NoOffer };
+        let Ok(pair) = Pair::open(m, &o.rings) else { return Opened::Rings };
+        chan.way = Way::Function;
+        self.pairs[n] = Some(pair);
+        self.ready |= 1 << n;
+        Opened::Open
+    }
+
+    fn open(&mut self, m: Memory<'_>, way: Way, o: &Open) -> Opened {
         let n = usize::from(o.channel);
         if n == 0 || n >= CHANNELS || self.channels[n].is_some() {
             return Opened::InUse;
@@ -486,13 +676,15 @@ impl Bus {
         if o.version == 0 || o.version > what.version {
             return Opened::Version;
         }
-        let Ok(pair) = Pair::open(m, &o.rings) else { return Opened::Rings };
-        self.pairs[n] = Some(pair);
+        if way == Way::Function {
+            let Ok(pair) = Pair::open(m, &o.rings) else { return Opened::Rings };
+            self.pairs[n] = Some(pair);
+        }
         let chan = Chan {
             offer: o.offer,
             service: what.id,
             priority: what.priority,
-            way: Way::Function,
+            way,
             assembly: Assembly::default(),
         };
         self.channels[n] = Some(chan);
@@ -505,10 +697,8 @@ impl Bus {
 
     /// Which open channel is served first.
     pub(super) fn sort(&mut self) {
-        let mut order: Vec<(u8, u8)> = (0..)
-            .zip(&self.channels)
-            .filter_map(|(n, c)| c.as_ref().map(|c| (c.priority, n)))
-            .collect();
+        let mut order: Vec<(u8, u8)> =
+            (0..).zip(&self.channels).filter_map(|(n, c)| c.as_ref().map(|c| (c.priority, n))).collect();
         order.sort_unstable();
         self.order = order.into_iter().map(|(_, n)| n).collect();
     }
@@ -545,10 +735,6 @@ impl Bus {
             }
             self.offers.push(offer);
         }
-    }
-
-    pub(super) fn joined(&self, id: u64) -> u32 {
-        if self.session.as_ref().is_some_and(|s| s.id == id) { JOINED } else { 0 }
     }
 }
 

@@ -24,18 +24,19 @@ mod tests;
 use std::sync::Arc;
 
 use board::{
-    At, Bar, ConfigSpace, Cx, Decode, Device, HostEvent, Line, MICROSECOND, Reset, StateError, StateIn, StateOut,
-    Tick, TimerId, Width, Win, WinSpec,
+    At, Bar, ConfigSpace, Cx, Decode, Device, HostEvent, Line, MICROSECOND, Reset, StateError, StateIn,
+    StateOut, Tick, TimerId, Width, Win, WinSpec,
 };
 use channel::CHANNELS;
 use channel::bus::{MOST, Rings};
 use channel::packet::HEADER;
 use channel::regs::{self, control, status};
+use channel::serial::Link;
 use ram::{GuestRam, Slot};
 
 use self::bus::Bus;
 use self::rings::{Memory, Pair};
-pub use self::services::{Agent, Offered, Out, Refused, ServiceId, Services, Trouble, Way};
+pub use self::services::{Agent, Offered, Out, Refused, ServiceId, Services, Trouble, Way, Wire};
 
 pub const CONFIG: Win = Win(0);
 /// BAR0.
@@ -52,6 +53,7 @@ const OUTBOX_MOST: usize = 32 << 20;
 
 const WORK: TimerId = TimerId(0);
 const SERVICES: TimerId = TimerId(1);
+const LINK: TimerId = TimerId(2);
 /// When what one access left over goes on.
 const SOON: Tick = 5 * MICROSECOND;
 
@@ -77,6 +79,7 @@ pub struct Channel {
     rx: u32,
     size: u32,
     bus: Bus,
+    wire: Option<Box<dyn Wire>>,
     interrupts: u64,
 }
 
@@ -96,7 +99,13 @@ impl Channel {
     ///
     /// # Panics
     /// If `window` is none of [`WINDOW_SIZES`]: specs are checked before.
-    pub fn new(ram: &Arc<GuestRam>, window: u32, inta: Line, name: String, services: Box<dyn Services>) -> Self {
+    pub fn new(
+        ram: &Arc<GuestRam>,
+        window: u32,
+        inta: Line,
+        name: String,
+        services: Box<dyn Services>,
+    ) -> Self {
         assert!(WINDOW_SIZES.contains(&window), "a window of {window} bytes");
         Self {
             inta,
@@ -111,7 +120,33 @@ impl Channel {
             rx: 0,
             size: 0,
             bus: Bus::new(services, name),
+            wire: None,
             interrupts: 0,
+        }
+    }
+
+    /// An agent may come over COM2, too.
+    #[must_use]
+    pub fn with_serial(mut self, wire: Box<dyn Wire>) -> Self {
+        self.wire = Some(wire);
+        self.bus.link = Some(Link::new());
+        self
+    }
+
+    /// Gives COM2 what there is for it.
+    fn transmit(&mut self, cx: &mut Cx<'_>) {
+        let (Some(link), Some(wire)) = (&mut self.bus.link, &mut self.wire) else { return };
+        let mut buf = [0; 4096];
+        loop {
+            let n = link.take(cx.now(), &mut buf);
+            if n == 0 {
+                break;
+            }
+            wire.send(buf[..n].to_vec());
+        }
+        match link.deadline(cx.now()) {
+            Some(t) => cx.wake_at(LINK, t),
+            None => cx.cancel(LINK),
         }
     }
 
@@ -146,17 +181,16 @@ impl Channel {
     fn work(&mut self, cx: &mut Cx<'_>, first: impl FnOnce(&mut Bus)) {
         self.bus.set_now(cx.now());
         first(&mut self.bus);
-        if self.running() {
-            let m = Memory { ram: cx.ram, window: self.window };
-            match self.bus.work(m) {
-                Ok(true) => cx.wake_at(WORK, cx.now() + SOON),
-                Ok(false) => {}
-                Err(()) => {
-                    self.control &= !control::RUN;
-                    self.fault = true;
-                }
+        let m = Memory { ram: cx.ram, window: self.window };
+        match self.bus.work(m) {
+            Ok(true) => cx.wake_at(WORK, cx.now() + SOON),
+            Ok(false) => {}
+            Err(()) => {
+                self.control &= !control::RUN;
+                self.fault = true;
             }
         }
+        self.transmit(cx);
         self.settle(cx);
     }
 
@@ -232,7 +266,8 @@ impl Channel {
             regs::CONTROL => self.set_control(cx, v),
             regs::PENDING0 => self.clear_pending(cx, v, 0),
             regs::PENDING1 => self.clear_pending(cx, v, 32),
-            regs::DOORBELL => self.work(cx, |bus| bus.ready |= 1 << (v % CHANNELS as u32)),
+            regs::DOORBELL if self.running() => self.work(cx, |bus| bus.ready |= 1 << (v % CHANNELS as u32)),
+            regs::DOORBELL => {}
             regs::TX if !self.running() => self.tx = v,
             regs::RX if !self.running() => self.rx = v,
             regs::SIZE if !self.running() => self.size = v,
@@ -255,12 +290,12 @@ impl Device for Channel {
 
     fn reset(&mut self, cx: &mut Cx<'_>, _kind: Reset) {
         self.bus.set_now(cx.now());
-        self.bus.stop();
-        self.bus.fault = None;
+        self.bus.reset();
         self.config = config_space(self.window_len);
         (self.control, self.fault, self.pending) = (0, false, 0);
         (self.tx, self.rx, self.size) = (0, 0, 0);
         cx.cancel(WORK);
+        cx.cancel(LINK);
         self.decode(cx);
         self.settle(cx);
     }
@@ -301,6 +336,14 @@ impl Device for Channel {
 
     fn host(&mut self, cx: &mut Cx<'_>, ev: HostEvent) {
         match ev {
+            HostEvent::Serial(bytes) => {
+                let now = cx.now();
+                self.work(cx, |bus| {
+                    if let Some(link) = &mut bus.link {
+                        link.feed(now, &bytes);
+                    }
+                });
+            }
             HostEvent::Channel => self.work(cx, |bus| bus.call(|s, out| s.inbox(out))),
             HostEvent::Missed(seconds) => self.work(cx, |bus| bus.call(|s, out| s.missed(out, seconds))),
             _ => {}

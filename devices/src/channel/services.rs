@@ -27,9 +27,14 @@ pub struct Offered {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// The PCI function's rings.
-    Function,
+    Function = 0,
     /// COM2.
-    Serial,
+    Serial = 1,
+}
+
+/// The wire to COM2: bytes for the guest. What the guest sends comes as [`board::HostEvent::Serial`].
+pub trait Wire: Send {
+    fn send(&mut self, bytes: Vec<u8>);
 }
 
 /// The guest's end of the bus.

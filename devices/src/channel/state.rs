@@ -4,13 +4,14 @@ use board::{StateError, StateIn, StateOut};
 use channel::bus::System;
 use channel::packet::Assembly;
 use channel::regs::{Fault, control};
+use channel::serial::{Link, Packet};
 use channel::{CHANNELS, Guid};
 use minicbor::{Decode, Encode};
 
+use super::Channel;
 use super::bus::{Chan, Offer, Session};
 use super::rings::{Memory, Pair, RingState};
 use super::services::{Agent, Offered, Outbox, Way};
-use super::Channel;
 
 #[derive(Encode, Decode)]
 struct ChannelV1 {
@@ -37,14 +38,21 @@ struct ChannelV1 {
     channels: Vec<ChanV1>,
     #[n(10)]
     pairs: Vec<(u8, RingState, RingState, u32)>,
+    /// By the function and by COM2.
     #[n(11)]
-    replies: Vec<minicbor::bytes::ByteVec>,
+    replies: [Vec<minicbor::bytes::ByteVec>; 2],
     #[n(12)]
     ready: u64,
     #[cbor(n(13), with = "minicbor::bytes")]
     services: Vec<u8>,
     #[n(14)]
     window: u32,
+    #[n(15)]
+    link: Option<Link>,
+    #[n(16)]
+    held: Option<Packet>,
+    #[n(17)]
+    joined: bool,
 }
 
 #[derive(Encode, Decode)]
@@ -176,10 +184,13 @@ impl Channel {
             next_offer: b.next_offer,
             channels,
             pairs,
-            replies: b.replies.iter().map(|r| r.clone().into()).collect(),
+            replies: b.replies.each_ref().map(|all| all.iter().map(|r| r.clone().into()).collect()),
             ready: b.ready,
             services: b.services.save(),
             window: self.window_len,
+            link: b.link.clone(),
+            held: b.held.clone(),
+            joined: b.joined,
         };
         out.put(1, &v1);
     }
@@ -259,7 +270,13 @@ impl Channel {
             });
         }
         b.sort();
-        b.replies = v.replies.into_iter().map(Into::into).collect();
+        b.replies = v.replies.map(|all| all.into_iter().map(Into::into).collect());
+        (b.held, b.joined) = (v.held, v.joined);
+        // A machine without the channel on COM2 has lost whoever came over it: nobody answers there.
+        if let Some(own) = &mut b.link {
+            *own = v.link.unwrap_or_default();
+            own.check().map_err(|_| s.damaged("the serial link"))?;
+        }
         b.ready = v.ready;
         if self.control & control::RUN != 0 && b.pairs[0].is_none() {
             return Err(s.bad("control", self.control.into()));

@@ -162,13 +162,8 @@ fn ends(w: &Mapped, next: &mut u32, n: u16, size: u16, buffer: u32) -> Ends {
     let (tx, end) = Place::new(*next, size, buffer, LEN).expect("room");
     let (rx, end) = Place::new(end, size, buffer, LEN).expect("room");
     *next = end;
-    let rings = Rings {
-        tx: tx.layout.at,
-        rx: rx.layout.at,
-        tx_size: size,
-        rx_size: size,
-        rx_buffer: rx.buffer,
-    };
+    let rings =
+        Rings { tx: tx.layout.at, rx: rx.layout.at, tx_size: size, rx_size: size, rx_buffer: rx.buffer };
     Ends { n, tx: Tx::new(w, tx), rx: Rx::new(w, rx), rings }
 }
 
@@ -452,8 +447,11 @@ fn services_come_and_go() {
     g.script.told().offered = vec![KEEP, 3];
     g.b.host(HostEvent::Channel);
     let told = g.told();
-    let [ToGuest::Closed { channel: 1, reason: Closed::Rescinded }, ToGuest::Rescind { offer }, ToGuest::Offer(new)] =
-        &told[..]
+    let [
+        ToGuest::Closed { channel: 1, reason: Closed::Rescinded },
+        ToGuest::Rescind { offer },
+        ToGuest::Offer(new),
+    ] = &told[..]
     else {
         panic!("{told:?}")
     };

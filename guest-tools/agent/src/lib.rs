@@ -33,8 +33,9 @@ const SECOND: u64 = 1_000_000_000;
 const LOOK: u64 = 3 * SECOND;
 /// Messages that one call of [`Agent::poll`] takes.
 const BATCH: usize = 512;
-/// Bytes of COM2 at once.
+/// Bytes of COM2 at once, and how long they take to go out at its usual speed, less a bit.
 const SERIAL: usize = 256;
+const DRAIN: u64 = SECOND / 100;
 
 /// Versions of the bus that the agent speaks.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +73,9 @@ pub struct Agent<P: Platform> {
     look_at: u64,
     /// The way that was last told of.
     told: Option<Way>,
+    /// COM2 is open.
+    serial: bool,
+    busy: bool,
     ending: Option<u64>,
     ended: bool,
     buffer: Vec<u8>,
@@ -103,6 +107,8 @@ impl<P: Platform> Agent<P> {
             now,
             look_at: now,
             told: None,
+            serial: false,
+            busy: false,
             ending: None,
             ended: false,
             buffer: Vec::new(),
@@ -148,6 +154,11 @@ impl<P: Platform> Agent<P> {
         }
     }
 
+    /// The last [`Self::poll`] had something to do: more may come at once.
+    pub fn was_busy(&self) -> bool {
+        self.busy
+    }
+
     pub fn has_ended(&self) -> bool {
         self.ended
     }
@@ -169,10 +180,12 @@ impl<P: Platform> Agent<P> {
         self.serial_in();
         self.guest.poll(now);
         let mut more = false;
+        self.busy = false;
         let mut buffer = core::mem::take(&mut self.buffer);
         for n in 0.. {
             let Some(e) = self.guest.event(&mut buffer) else { break };
             self.event(e, &buffer);
+            self.busy = true;
             if n == BATCH {
                 more = true;
                 break;
@@ -182,14 +195,15 @@ impl<P: Platform> Agent<P> {
         let services = self.services();
         // What was answered goes out.
         self.guest.poll(now);
-        self.serial_out();
+        let serial = self.serial_out();
         self.tell();
         if self.ended {
             self.guest.stop();
             return now;
         }
         let look = if self.guest.has_function() { u64::MAX } else { self.look_at };
-        let next = self.guest.deadline(now).min(services).min(look).min(self.ending.unwrap_or(u64::MAX));
+        let next =
+            self.guest.deadline(now).min(services).min(look).min(serial).min(self.ending.unwrap_or(u64::MAX));
         if more { now } else { next }
     }
 
@@ -206,8 +220,8 @@ impl<P: Platform> Agent<P> {
             self.p.log(Level::Error, "the channel's function is of another version than this agent");
         }
         if !self.guest.has_serial() || self.guest.serial_is_down() {
-            let there = self.guest.has_serial() || self.p.open_serial();
-            if there {
+            self.serial = self.serial || self.p.open_serial();
+            if self.serial {
                 let life = self.p.random() as u32;
                 self.guest.start_serial(self.now, life);
             }
@@ -229,21 +243,23 @@ impl<P: Platform> Agent<P> {
         }
     }
 
-    fn serial_out(&mut self) {
+    /// When COM2 is to be looked at again.
+    fn serial_out(&mut self) -> u64 {
         if !self.guest.has_serial() {
-            return;
+            if core::mem::take(&mut self.serial) {
+                self.p.close_serial();
+            }
+            return u64::MAX;
         }
         let mut buf = [0; SERIAL];
         loop {
             let room = self.p.serial_room().min(SERIAL);
             let n = self.guest.serial_out(self.now, &mut buf[..room]);
             if n == 0 {
-                break;
+                let earliest = if room == 0 { self.now + DRAIN } else { self.now };
+                return self.guest.serial_deadline(self.now).unwrap_or(u64::MAX).max(earliest);
             }
             self.p.write_serial(&buf[..n]);
-        }
-        if !self.guest.has_serial() {
-            self.p.close_serial();
         }
     }
 
@@ -265,7 +281,10 @@ impl<P: Platform> Agent<P> {
                     Err(Unknown::Kind(kind)) => cx.say(channel, &(0u32, Unsupported { kind })),
                     Err(Unknown::Malformed) => {
                         let name = Service::of(class).name();
-                        cx.p.log(Level::Warning, &format!("the host's service {name} said what is no message"));
+                        cx.p.log(
+                            Level::Warning,
+                            &format!("the host's service {name} said what is no message"),
+                        );
                         cx.guest.close(channel);
                     }
                 }
@@ -294,7 +313,9 @@ impl<P: Platform> Agent<P> {
                 let text = format!("the host of machine {name:?} speaks version {major}.{minor} of the bus");
                 cx.p.log(Level::Info, &text);
             }
-            Event::Refused => cx.p.log(Level::Error, "the host has no version of the bus in common with this agent"),
+            Event::Refused => {
+                cx.p.log(Level::Error, "the host has no version of the bus in common with this agent")
+            }
             Event::Moved => {}
             Event::Bye => self.ended = true,
         }

@@ -88,6 +88,15 @@ pub(crate) fn post<T: Serialize>(name: &str, path: &str, body: &T) -> Result<Vec
     request(name, "POST", path, Some(serde_json::to_vec(body)?))
 }
 
+pub(crate) fn post_within<T: Serialize>(
+    name: &str,
+    path: &str,
+    body: &T,
+    patience: Duration,
+) -> Result<Vec<u8>> {
+    request_within(name, "POST", path, Some(serde_json::to_vec(body)?), patience)
+}
+
 /// Why a reader of events stopped.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
@@ -101,10 +110,31 @@ pub(crate) fn stream(
     name: &str,
     path: &str,
     end: Option<Instant>,
-    mut reader: impl FnMut(EventBody) -> bool,
+    reader: impl FnMut(EventBody) -> bool,
+) -> Result<Stream> {
+    read(name, "GET", path, None, end, reader)
+}
+
+/// Asks for something whose answer is a stream of events, and reads them until the reader has enough.
+pub(crate) fn stream_of<T: DeserializeOwned>(
+    name: &str,
+    path: &str,
+    body: &impl Serialize,
+    reader: impl FnMut(T) -> bool,
+) -> Result<Stream> {
+    read(name, "POST", path, Some(serde_json::to_vec(body)?), None, reader)
+}
+
+fn read<T: DeserializeOwned>(
+    name: &str,
+    method: &str,
+    path: &str,
+    body: Option<Vec<u8>>,
+    end: Option<Instant>,
+    mut reader: impl FnMut(T) -> bool,
 ) -> Result<Stream> {
     let read = async {
-        let mut body = send(name, "GET", path, None, PATIENCE).await?.into_body();
+        let mut body = send(name, method, path, body, PATIENCE).await?.into_body();
         let mut lines = Lines::default();
         while let Some(frame) = body.frame().await {
             // Broken off: the machine's process was killed.

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use vmm::{Bay, DiskTrouble, Event, Events, Phase, Pressed, Record};
 
+use super::AgentBody;
 use super::server::{Failed, Target, refused};
 
 /// An event, as it is sent.
@@ -96,6 +97,11 @@ pub(crate) enum What {
         disk: usize,
         action: String,
     },
+    /// The guest's agent came, goes another way now (`agent`), or is gone (without).
+    Agent {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<AgentBody>,
+    },
     DiskFault(Trouble),
     /// The host's disk has no more room.
     DiskFull(Trouble),
@@ -134,7 +140,7 @@ pub(crate) struct Said {
 }
 
 /// What [`What`] calls its kinds.
-pub(crate) const NAMES: [&str; 25] = [
+pub(crate) const NAMES: [&str; 26] = [
     "running",
     "paused",
     "asleep",
@@ -154,6 +160,7 @@ pub(crate) const NAMES: [&str; 25] = [
     "saved",
     "save-failed",
     "undo",
+    "agent",
     "disk-fault",
     "disk-full",
     "warning",
@@ -255,6 +262,7 @@ fn what(e: &Event, cdroms: &[u8]) -> What {
         Event::Saved { path } => What::Saved { path },
         Event::SaveFailed { path, error } => What::SaveFailed { path, error },
         Event::Undo { disk, action } => What::Undo { disk, action: action.into() },
+        Event::Agent(a) => What::Agent { agent: a.as_ref().map(super::guest::agent) },
         Event::DiskFault(DiskTrouble { path, operation, sector, full, error }) => {
             let t = Trouble { path, operation: operation.into(), sector, error };
             if full { What::DiskFull(t) } else { What::DiskFault(t) }

@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 use vmm::{Bay, Event, Handle, NoAnswer, Pressed};
 
 use super::events::{Feed, events};
+use super::guest;
 use super::metrics::{self, HostCounters, Metrics};
 use super::openapi::openapi;
 use super::undo::{undo, undo_disks};
@@ -201,7 +202,9 @@ pub(super) fn gone(e: NoAnswer) -> Failed {
 }
 
 /// Asks the machine on a thread that may block.
-async fn ask<T: Send + 'static>(f: impl FnOnce() -> Result<T, Failed> + Send + 'static) -> Result<T, Failed> {
+pub(super) async fn ask<T: Send + 'static>(
+    f: impl FnOnce() -> Result<T, Failed> + Send + 'static,
+) -> Result<T, Failed> {
     tokio::task::spawn_blocking(f)
         .await
         .unwrap_or_else(|e| Err(Failed(StatusCode::INTERNAL_SERVER_ERROR, e.to_string())))
@@ -238,6 +241,15 @@ pub(super) fn table() -> Vec<(&'static str, &'static str, MethodRouter<Target>)>
         get "/v1/undo" undo_disks;
         post "/v1/undo" undo;
         get "/v1/events" events;
+        get "/v1/guest" guest::guest;
+        get "/v1/guest/software" guest::software;
+        post "/v1/guest/set" guest::set;
+        post "/v1/guest/offer" guest::offer;
+        post "/v1/guest/power" guest::power;
+        post "/v1/guest/run" guest::run;
+        post "/v1/guest/input" guest::input;
+        post "/v1/guest/kill" guest::kill;
+        post "/v1/guest/test" guest::test;
         get "/v1/unknowns" unknowns;
         get "/v1/metrics" metrics;
         get "/v1/openapi.json" openapi;

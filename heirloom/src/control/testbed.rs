@@ -13,7 +13,7 @@ use host_io::display::Frame;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use vmm::spec::{DiskSpec, MachineSpec, UndoClose};
-use vmm::{Choice, Drive, Engine, Events, Floppy, Handle, Machine, Outcome, Parts, Ports};
+use vmm::{ChannelParts, Choice, Drive, Engine, Events, Floppy, Handle, Machine, Outcome, Parts, Ports};
 
 use super::server::{Target, routes};
 use super::{Feed, HostCounters, UndoDiskBody};
@@ -62,7 +62,14 @@ impl Bed {
         disk::create(&image, Format::VhdDynamic, 8 << 20).expect("a disk");
         let d = DiskSpec { path: image.clone(), undo: Some(UndoClose::Keep), ..DiskSpec::default() };
         let spec = MachineSpec { name: test.into(), disks: vec![d.clone()], ..MachineSpec::default() };
-        let parts = Parts { memory_mib: 4, engine: Choice::This(Engine::Software), ..Parts::default() };
+        let channel =
+            ChannelParts { window_mib: 4, pci: true, serial: true, off: Vec::new(), name: test.into() };
+        let parts = Parts {
+            memory_mib: 4,
+            engine: Choice::This(Engine::Software),
+            channel: Some(channel),
+            ..Parts::default()
+        };
         let events = parts.events.clone();
         let watch = Watch::new(events.clone());
         let mut undo = UndoDisks::new(Vec::new());

@@ -201,6 +201,7 @@ pub fn missing(s: &MachineSpec) -> Vec<String> {
         parallel,
         audio,
         display,
+        channel,
     } = s;
     let mut all = Vec::new();
     let mut none = |is: bool, what: String| {
@@ -221,6 +222,7 @@ pub fn missing(s: &MachineSpec) -> Vec<String> {
     }
     none(*parallel != ParallelSpec::None, "what LPT1 is connected to".into());
     none(matches!(audio, AudioSpec::Wav(_)), "the recording of the sound (the card is there)".into());
+    none(channel.is_some(), "the integration channel".into());
     none(display.iter().any(|d| *d != DisplaySpec::None), "the VNC server".into());
     for (n, d) in (1..).zip(disks) {
         let DiskSpec { path, read_only, overlay, undo, undo_file: _, on_error, cache, unmap } = d;

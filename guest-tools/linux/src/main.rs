@@ -1,0 +1,150 @@
+//! `heirloom-agent`: the guest agent on Linux. One loop; it sleeps until something comes.
+
+mod about;
+mod map;
+mod pci;
+mod platform;
+mod power;
+mod programs;
+mod sys;
+mod users;
+
+use std::io::Write;
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use agent::{Agent, Level, Platform};
+
+use platform::Linux;
+
+const USAGE: &str = "\
+heirloom-agent: makes this guest part of its host's desktop
+
+usage: heirloom-agent [--serial DEVICE|none] [--pci auto|off] [--foreground]
+
+  --serial   the serial port that serves while there is no driver for the PCI function (default /dev/ttyS1)
+  --pci      off: only the serial port
+  --foreground  don't become a daemon, and log to standard error
+
+example: heirloom-agent --foreground --serial /dev/ttyS1
+";
+
+/// After something came, more is looked for so often before sleep: an answer's answer is quicker there than an interrupt.
+const SPINS: u32 = 50;
+
+struct Options {
+    serial: Option<PathBuf>,
+    pci: bool,
+    foreground: bool,
+}
+
+fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut o = Options { serial: Some("/dev/ttyS1".into()), pci: true, foreground: false };
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+        match &*word {
+            "--serial" => o.serial = Some(value()?).filter(|v| v != "none").map(PathBuf::from),
+            "--pci" => match &*value()? {
+                "auto" => o.pci = true,
+                "off" => o.pci = false,
+                other => return Err(format!("--pci is auto or off, not {other}")),
+            },
+            "--foreground" => o.foreground = true,
+            other => return Err(format!("there is no option {other}; see --help")),
+        }
+    }
+    Ok(o)
+}
+
+fn main() -> ExitCode {
+    if std::env::args().any(|a| a == "--help" || a == "-h") {
+        let _ = std::io::stdout().write_all(USAGE.as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    match options(std::env::args().skip(1)).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            let _ = writeln!(std::io::stderr(), "heirloom-agent: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(o: Options) -> Result<(), String> {
+    if !o.foreground {
+        sys::daemon().map_err(|e| format!("cannot become a daemon: {e}"))?;
+    }
+    let signals = sys::signals().map_err(|e| format!("signals: {e}"))?;
+    let mut platform = Linux::new(o.pci, o.serial);
+    platform.syslog = !o.foreground;
+    platform.log(Level::Info, concat!("version ", env!("CARGO_PKG_VERSION")));
+    let mut agent = Agent::new(platform);
+    let mut spins = 0;
+    loop {
+        let next = agent.poll();
+        if agent.has_ended() {
+            return Ok(());
+        }
+        if agent.was_busy() {
+            spins = SPINS;
+        }
+        let now = agent.platform().now();
+        if next <= now {
+            continue;
+        }
+        if spins > 0 {
+            spins -= 1;
+            continue;
+        }
+        if agent.arm() {
+            continue;
+        }
+        wait(&mut agent, signals.as_raw_fd(), next - now);
+        while let Some(s) = sys::signal(&signals) {
+            if s != libc::SIGCHLD {
+                agent.end();
+            }
+        }
+        agent.platform().orphans.reap();
+    }
+}
+
+/// Sleeps until something comes.
+fn wait(agent: &mut Agent<Linux>, signals: RawFd, nanoseconds: u64) {
+    let one = |fd: RawFd, events| libc::pollfd { fd, events, revents: 0 };
+    let mut fds = vec![one(signals, libc::POLLIN)];
+    let interrupt = agent.platform().interrupt().map(|i| i.fd());
+    fds.push(one(interrupt.unwrap_or(-1), libc::POLLIN));
+    fds.extend(agent.platform().serial_fd().map(|fd| one(fd, libc::POLLIN)));
+    for (program, wants) in agent.programs() {
+        let (input, outputs) = program.fds();
+        fds.extend(input.filter(|_| wants.input).map(|fd| one(fd, libc::POLLOUT)));
+        let outputs = outputs.into_iter().zip(wants.output).filter(|(_, wanted)| *wanted);
+        fds.extend(outputs.filter_map(|(fd, _)| fd).map(|fd| one(fd, libc::POLLIN)));
+    }
+    sys::poll(&mut fds, nanoseconds);
+    if fds[1].revents != 0 {
+        if let Some(i) = agent.platform().interrupt() {
+            i.take();
+        }
+        agent.interrupt();
+        if let Some(i) = agent.platform().interrupt() {
+            i.enable();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::options;
+
+    #[test]
+    fn options_are_taken_or_refused() {
+        let of = |s: &str| options(s.split_whitespace().map(String::from));
+        let o = of("--serial none --pci off --foreground").expect("options");
+        assert!(o.serial.is_none() && !o.pci && o.foreground);
+        assert_eq!(of("").expect("none").serial, Some("/dev/ttyS1".into()));
+        assert!(of("--pci maybe").is_err() && of("--serial").is_err() && of("--what").is_err());
+    }
+}
