@@ -45,7 +45,7 @@ pub(crate) fn run_once() -> Result<()> {
 }
 
 /// What the guest tools are compiled for, besides this machine.
-const RUST_TARGETS: &[&str] = &["i686-pc-windows-gnu"];
+const RUST_TARGETS: &[&str] = &["i686-pc-windows-gnu", "i686-unknown-linux-musl"];
 
 fn rust_targets() -> Result<()> {
     let sysroot = quiet(&mut command("rustc", ["--print", "sysroot"]))?;

@@ -11,11 +11,25 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell::{self, cargo, command, quiet, root, say};
 
-/// What Rust's programs for Windows are compiled for.
-const WINDOWS: &str = "i686-pc-windows-gnu";
+/// What programs are compiled for, how, and what they are: a file, and the package that makes it.
+struct Target {
+    name: &'static str,
+    flags: &'static str,
+    programs: &'static [(&'static str, &'static str)],
+}
 
-/// Windows programs: the name on the CD, and whether it is a driver.
-const PROGRAMS: &[(&str, &str)] = &[("heirloom-agent.exe", "xp_agent"), ("setup.exe", "xp_setup")];
+const WINDOWS: Target = Target {
+    name: "i686-pc-windows-gnu",
+    flags: "",
+    programs: &[("heirloom-agent.exe", "xp_agent"), ("setup.exe", "xp_setup")],
+};
+
+/// Static; the flag is the one of guest-tools/.cargo/config.toml.
+const LINUX: Target = Target {
+    name: "i686-unknown-linux-musl",
+    flags: "-C link-self-contained=yes",
+    programs: &[("heirloom-agent", "heirloom-agent")],
+};
 
 /// Where the tools are built.
 fn folder() -> PathBuf {
@@ -43,7 +57,7 @@ pub(crate) fn build() -> Result<Vec<File>> {
     let at = folder();
     fs::create_dir_all(&at).with_context(|| format!("cannot make {}", at.display()))?;
     let xp = root().join("guest-tools/xp");
-    let programs = rust_programs(&at)?;
+    let programs = rust_programs(&at, &WINDOWS)?;
     let sys = at.join("heirbus.sys");
     driver::build(&xp.join("driver"), &sys)?;
     let known = headers::Known::read(&xp.join("imports.txt"))?;
@@ -61,6 +75,7 @@ pub(crate) fn build() -> Result<Vec<File>> {
     let mut all: Vec<File> = programs.into_iter().map(|p| on_cd("xp", p)).collect();
     all.push(on_cd("xp", sys));
     all.push(on_cd("xp", xp.join("driver/heirbus.inf")));
+    all.extend(rust_programs(&at, &LINUX)?.into_iter().map(|p| on_cd("linux", p)));
     all.push(File { to: "AUTORUN.INF".into(), from: xp.join("setup/autorun.inf") });
     all.push(File { to: "README.TXT".into(), from: root().join("guest-tools/README.txt") });
     Ok(all)
@@ -70,25 +85,29 @@ fn on_cd(folder: &str, from: PathBuf) -> File {
     File { to: format!("{folder}/{}", from.file_name().unwrap_or_default().to_string_lossy()), from }
 }
 
-/// The programs of the workspace `guest-tools`, compiled so that two builds are one: no path of this machine in them.
-fn rust_programs(at: &Path) -> Result<Vec<PathBuf>> {
+/// Programs of the workspace `guest-tools`, compiled so that two builds are one: no path of this machine in them.
+fn rust_programs(at: &Path, for_: &Target) -> Result<Vec<PathBuf>> {
     let home = std::env::var_os("CARGO_HOME").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo"),
         PathBuf::from,
     );
+    // These take the place of the workspace's own flags.
     let flags = format!(
-        "--remap-path-prefix={}=cargo --remap-path-prefix={}=heirloom",
+        "--remap-path-prefix={}=cargo --remap-path-prefix={}=heirloom {}",
         home.display(),
-        root().join("guest-tools").display()
+        root().display(),
+        for_.flags
     );
-    let mut c =
-        command(&cargo(), ["build", "--quiet", "--release", "--locked", "--target", WINDOWS, "--target-dir"]);
+    let mut c = command(
+        &cargo(),
+        ["build", "--quiet", "--release", "--locked", "--target", for_.name, "--target-dir"],
+    );
     c.arg(at).current_dir(root().join("guest-tools")).env("RUSTFLAGS", flags);
-    for (_, package) in PROGRAMS {
+    for (_, package) in for_.programs {
         c.args(["--package", package]);
     }
     shell::run(&mut c)?;
-    Ok(PROGRAMS.iter().map(|(name, _)| at.join(WINDOWS).join("release").join(name)).collect())
+    Ok(for_.programs.iter().map(|(name, _)| at.join(for_.name).join("release").join(name)).collect())
 }
 
 /// Formatting and lints of the workspace `guest-tools`.
@@ -96,16 +115,21 @@ pub(crate) fn lint() -> Result<()> {
     let at = root().join("guest-tools");
     shell::run(command(&cargo(), ["fmt", "--all", "--check"]).current_dir(&at))?;
     let sysroot = quiet(&mut command("rustc", ["--print", "sysroot"]))?;
-    if !Path::new(String::from_utf8_lossy(&sysroot).trim()).join("lib/rustlib").join(WINDOWS).exists() {
-        say(&format!(
-            "check: no Rust target {WINDOWS} here (cargo xtask setup adds it): its programs are not linted"
-        ));
-        return Ok(());
+    let libraries = Path::new(String::from_utf8_lossy(&sysroot).trim()).join("lib/rustlib");
+    for t in [&WINDOWS, &LINUX] {
+        if !libraries.join(t.name).exists() {
+            let name = t.name;
+            say(&format!(
+                "check: no Rust target {name} here (cargo xtask setup adds it): its programs are not linted"
+            ));
+            continue;
+        }
+        let mut c = command(&cargo(), ["clippy", "--quiet", "--locked", "--target", t.name, "--target-dir"]);
+        c.arg(folder()).current_dir(&at);
+        for (_, package) in t.programs {
+            c.args(["--package", package]);
+        }
+        shell::run(c.args(["--", "-D", "warnings"]))?;
     }
-    let mut c = command(&cargo(), ["clippy", "--quiet", "--locked", "--target", WINDOWS, "--target-dir"]);
-    c.arg(folder()).current_dir(&at);
-    for (_, package) in PROGRAMS {
-        c.args(["--package", package]);
-    }
-    shell::run(c.args(["--", "-D", "warnings"]))
+    Ok(())
 }
