@@ -17,7 +17,7 @@
 
 pub(crate) mod bench;
 mod busy;
-mod debian;
+pub(crate) mod debian;
 mod floppy;
 mod isos;
 mod layer;

@@ -43,7 +43,11 @@ enum What {
         check: bool,
     },
     /// Build the guest tools: agents, drivers, and a CD of them, target/heirloom-tools.iso
-    Tools,
+    Tools {
+        /// Run the driver's test under Wine, in a Debian of i386 made for it (needs root)
+        #[arg(long)]
+        wine: bool,
+    },
     /// Set up, then run every test
     Test {
         /// Only the fast ones: no whole guests
@@ -78,7 +82,7 @@ fn run(cli: Cli) -> Result<()> {
         What::Setup => setup::run(),
         What::Guests { which, fresh, matrix } => guests::asked(which, fresh, &matrix),
         What::Demo { check } => demo::run(check),
-        What::Tools => tools::run(),
+        What::Tools { wine } => tools::run(wine),
         What::Test { quick, long } => test::run(quick, long),
         What::Bench { what } => bench::run(what),
         What::Check => check::run(),

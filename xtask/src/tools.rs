@@ -3,6 +3,7 @@
 mod driver;
 mod headers;
 mod iso;
+mod wine;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,9 +38,14 @@ fn folder() -> PathBuf {
     target.join("tools")
 }
 
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(under_wine: bool) -> Result<()> {
     crate::setup::run_once()?;
     let files = build()?;
+    if under_wine {
+        let test = folder().join("driver-test.exe");
+        driver::build_test(&root().join("guest-tools/xp/driver"), &test)?;
+        wine::run(&test)?;
+    }
     let iso = folder().with_file_name("heirloom-tools.iso");
     iso::make(&files, &iso)?;
     say(&format!("tools: {}", iso.display()));

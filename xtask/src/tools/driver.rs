@@ -8,21 +8,28 @@ use crate::shell::{command, quiet};
 
 const COMPILER: &str = "i686-w64-mingw32-gcc";
 
-/// Kernel code: no floating point, no stack probes, no start-up code; headers that Windows XP (5.1) takes; no time in it.
-const FLAGS: &[&str] = &[
+/// What driver and test have in common.
+const BOTH: &[&str] = &[
     "-std=c11",
-    "-O2",
     "-Wall",
     "-Wextra",
     "-Werror",
+    "-D_WIN32_WINNT=0x0501",
+    "-DNTDDI_VERSION=0x05010300",
+    // Debian's headers of the driver kit lie in a folder of their own; they are not free of warnings.
+    "-isystem",
+    "/usr/share/mingw-w64/include/ddk",
+];
+
+/// Kernel code: no floating point, no stack probes, no start-up code; headers that Windows XP (5.1) takes; no time in it.
+const FLAGS: &[&str] = &[
+    "-O2",
     "-ffreestanding",
     "-march=i586",
     "-mgeneral-regs-only",
     "-mno-stack-arg-probe",
     "-fno-asynchronous-unwind-tables",
     "-fno-ident",
-    "-D_WIN32_WINNT=0x0501",
-    "-DNTDDI_VERSION=0x05010300",
     "-nostdlib",
     "-Wl,--subsystem,native:5.1",
     "-Wl,--major-os-version=5",
@@ -39,9 +46,16 @@ const FLAGS: &[&str] = &[
 const SOURCES: &[&str] = &["driver.c", "pnp.c", "power.c", "hardware.c", "opener.c", "queues.c", "control.c"];
 
 pub(super) fn build(sources: &Path, to: &Path) -> Result<()> {
-    // Debian's headers of the driver kit lie in a folder of their own; they are not free of warnings.
-    let mut c = command(COMPILER, ["-isystem", "/usr/share/mingw-w64/include/ddk"]);
+    let mut c = command(COMPILER, BOTH);
     c.current_dir(sources).args(FLAGS).args(SOURCES);
     c.args(["-lntoskrnl", "-lhal", "-o"]).arg(to);
+    quiet(&mut c).map(drop)
+}
+
+/// The driver with a kernel of its own (test/kernel.c), as a program: nothing of the kernel is imported.
+pub(super) fn build_test(sources: &Path, to: &Path) -> Result<()> {
+    let mut c = command(COMPILER, BOTH);
+    c.current_dir(sources).args(["-O1", "-D_NTOSKRNL_", "-D_NTSYSTEM_", "-D_NTHALDLL_"]).args(SOURCES);
+    c.args(["test/kernel.c", "test/test.c", "-o"]).arg(to);
     quiet(&mut c).map(drop)
 }
