@@ -146,12 +146,12 @@ impl Host {
         let entry =
             |kind: Kind, service: Box<dyn Service>| Entry { kind, service, on: !off.contains(&kind.name) };
         let entries = vec![
-            entry(wire::HEARTBEAT, Box::new(heartbeat::Heartbeat::default())),
+            entry(wire::HEARTBEAT, Box::<heartbeat::Heartbeat>::default()),
             entry(wire::TIME, Box::new(time::Time::new(clock))),
-            entry(wire::POWER, Box::new(power::Power::default())),
-            entry(wire::INFORMATION, Box::new(information::Information::default())),
-            entry(wire::PROGRAMS, Box::new(programs::Programs::default())),
-            entry(wire::DIAGNOSTICS, Box::new(diagnostics::Diagnostics::default())),
+            entry(wire::POWER, Box::<power::Power>::default()),
+            entry(wire::INFORMATION, Box::<information::Information>::default()),
+            entry(wire::PROGRAMS, Box::<programs::Programs>::default()),
+            entry(wire::DIAGNOSTICS, Box::<diagnostics::Diagnostics>::default()),
         ];
         let mut shown = shared.shown();
         shown.on = entries.iter().map(|e| e.on).collect();

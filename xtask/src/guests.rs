@@ -12,9 +12,11 @@
 //! | `screen/vmlinuz`, `screen/initrd.gz` | the kernel with its driver of the display adapter |
 //! | `soak/vmlinuz`, `soak/initrd.gz` | the kernel with all these drivers, and a program that keeps them busy |
 //! | `busy/vmlinuz`, `busy/initrd.gz` | the same for a machine that is saved at many instants |
+//! | `agent/vmlinuz`, `agent/initrd.gz` | the tests' Linux with the guest agent |
 //! | `syslinux.img` | a diskette that boots SYSLINUX, with memtest86+ on it |
 //! | `memtest.iso`, `grub.iso`, `ipxe.iso`, `isolinux.iso` | what their packages ship (ISOLINUX: with a menu) |
 
+pub(crate) mod agent;
 pub(crate) mod bench;
 mod busy;
 pub(crate) mod debian;
@@ -69,6 +71,8 @@ pub(crate) enum Which {
     Soak,
     /// The Linux that is saved while it is busy
     Busy,
+    /// The Linux with the guest agent
+    Agent,
 }
 
 /// What the command line asks for.
@@ -97,6 +101,7 @@ fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Screen => &["screen"],
         Which::Soak => &["soak"],
         Which::Busy => &["busy"],
+        Which::Agent => &["agent"],
     };
     for p in parts.iter().map(|p| at.join(p)).filter(|p| fresh && p.exists()) {
         if p.is_dir() { fs::remove_dir_all(&p) } else { fs::remove_file(&p) }
@@ -114,6 +119,7 @@ fn one(which: Which, fresh: bool) -> Result<()> {
         Which::Screen => run_linux().and_then(|()| make_screen(&at)).map(drop)?,
         Which::Soak => run_linux().and_then(|()| make_soak(&at)).map(drop)?,
         Which::Busy => run_linux().and_then(|()| make_busy(&at))?,
+        Which::Agent => run_linux().and_then(|()| make_agent(&at)).map(drop)?,
     }
     for p in parts {
         say(&format!("guests: {}", at.join(p).display()));
@@ -137,6 +143,7 @@ pub(crate) fn run(fresh: bool) -> Result<()> {
     make_screen(&at)?;
     make_soak(&at)?;
     make_busy(&at)?;
+    make_agent(&at)?;
     make_disk(&debian::CONSOLE)?;
     make_disk(&debian::DESKTOP)?;
     Ok(())
@@ -198,6 +205,20 @@ pub(crate) fn make_soak(at: &Path) -> Result<PathBuf> {
 fn make_busy(at: &Path) -> Result<()> {
     let busy = at.join("busy");
     make(&busy.join("initrd.gz"), || busy::make(&busy, &at.join("linux/initrd.gz")))
+}
+
+/// The guest of the integration channel's tests; made anew when the agent's binary changed.
+pub(crate) fn make_agent(at: &Path) -> Result<PathBuf> {
+    let agent = at.join("agent");
+    let initrd = agent.join("initrd.gz");
+    if initrd.exists() {
+        let when = |p: &Path| p.metadata().and_then(|m| m.modified());
+        if when(&agent::build()?)? > when(&initrd)? {
+            fs::remove_file(&initrd)?;
+        }
+    }
+    make(&initrd, || agent::make(&agent, &at.join("linux/initrd.gz")))?;
+    Ok(agent)
 }
 
 /// The Debian VHD.

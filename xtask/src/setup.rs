@@ -112,8 +112,23 @@ fn install(missing: Vec<&str>) -> Result<()> {
     Ok(())
 }
 
+/// A target of the compiler's, for what runs in guests.
+pub(crate) fn target(name: &str) -> Result<()> {
+    let sysroot = quiet(&mut command("rustc", ["--print", "sysroot"]))?;
+    let libraries = Path::new(String::from_utf8_lossy(&sysroot).trim()).join("lib/rustlib").join(name);
+    if libraries.exists() {
+        return Ok(());
+    }
+    if !has("rustup") {
+        bail!("the compiler has no libraries for {name}, and there is no rustup to install them");
+    }
+    say(&format!("setup: adding the compiler's libraries for {name}"));
+    shell::run(&mut command("rustup", ["target", "add", name]))
+}
+
 pub(crate) fn run() -> Result<()> {
     for_benchmarks()?;
+    target("i686-unknown-linux-musl")?;
     say("setup: everything is there");
     Ok(())
 }

@@ -70,11 +70,7 @@ impl<F: Function> Guest<F> {
     pub fn deadline(&self, now: u64) -> u64 {
         let look = self.function.is_some().then_some(self.look_at);
         let again = self.again.iter().map(|a| a.0).min();
-        [look, self.answer_by, self.linger, again]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(now + 3600 * SECOND)
+        [look, self.answer_by, self.linger, again].into_iter().flatten().min().unwrap_or(now + 3600 * SECOND)
     }
 
     /// Asks for an interrupt when something comes. True: there is something already.
@@ -338,7 +334,7 @@ impl<F: Function> Guest<F> {
     }
 
     /// A message of channel 0. What makes no sense is passed over.
-    fn said(&mut self, way: Way, b: &[u8]) {
+    pub(super) fn said(&mut self, way: Way, b: &[u8]) {
         let Ok(m) = ToGuest::parse(b) else { return };
         if !self.welcomed || self.moving == Moving::Hello && way == Way::Function {
             match m {
@@ -391,7 +387,7 @@ impl<F: Function> Guest<F> {
         self.say(&ToHost::RequestOffers);
     }
 
-    fn refused(&mut self, newest: u32, oldest: u32) {
+    pub(super) fn refused(&mut self, newest: u32, oldest: u32) {
         let version = newest.min(self.asked);
         if version < self.asked && version >= oldest.max(self.settings.oldest) {
             self.asked = version;

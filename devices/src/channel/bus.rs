@@ -222,7 +222,7 @@ impl Bus {
     pub(super) fn work(&mut self, m: Memory<'_>) -> Result<bool, ()> {
         let (mut packets, mut bytes) = (PACKETS, BYTES);
         let more = loop {
-            self.from_link(m);
+            self.take_from_link(m);
             self.control(m)?;
             let mut busy = false;
             let mut at = 0;
@@ -510,7 +510,7 @@ impl Bus {
     }
 
     /// Takes what came over COM2.
-    fn from_link(&mut self, m: Memory<'_>) {
+    fn take_from_link(&mut self, m: Memory<'_>) {
         loop {
             let packet = match self.held.take() {
                 Some(p) => p,

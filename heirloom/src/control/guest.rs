@@ -367,7 +367,7 @@ pub(super) async fn run(
     std::thread::Builder::new()
         .name("program".into())
         .spawn(move || {
-            while let Some(o) = program.next() {
+            while let Some(o) = program.output() {
                 let last = detached && matches!(o, Output::Started(_));
                 if to.blocking_send(event(o)).is_err() {
                     return;

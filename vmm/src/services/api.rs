@@ -242,7 +242,7 @@ impl Guest {
             RecvTimeoutError::Timeout => GuestError::Silent(PATIENCE.as_secs()),
             RecvTimeoutError::Disconnected => GuestError::Left,
         })?;
-        Ok(Program { guest: self.clone(), id, output: rx, ended: false })
+        Ok(Program { guest: self.clone(), id, all: rx, ended: false })
     }
 
     /// Bytes for the standard input of a program; none: its end.
@@ -271,7 +271,7 @@ impl Guest {
 pub struct Program {
     guest: Guest,
     id: u32,
-    output: Receiver<Output>,
+    all: Receiver<Output>,
     ended: bool,
 }
 
@@ -281,12 +281,12 @@ impl Program {
         self.id
     }
 
-    /// What comes next, until it ended.
-    pub fn next(&mut self) -> Option<Output> {
+    /// What comes next, until it ended. Waits for it.
+    pub fn output(&mut self) -> Option<Output> {
         if self.ended {
             return None;
         }
-        let next = self.output.recv().unwrap_or(Output::Ended(Err(GuestError::Left)));
+        let next = self.all.recv().unwrap_or(Output::Ended(Err(GuestError::Left)));
         match &next {
             Output::Data(_, bytes) => {
                 let _ = self

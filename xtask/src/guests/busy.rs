@@ -55,6 +55,7 @@ const LAYER: Layer<'_> = Layer {
     ],
     modules: &[],
     programs: &[("tones", include_str!("tones.c"))],
+    binaries: &[],
 };
 
 /// `base`: the tests' initrd.

@@ -32,7 +32,13 @@ pub(super) fn make_linux(at: &Path, base: &Path) -> Result<()> {
     layer::make(
         at,
         base,
-        &Layer { init: INIT, drivers: &[], modules: &MODULES, programs: &[("fdformat", FDFORMAT)] },
+        &Layer {
+            init: INIT,
+            drivers: &[],
+            modules: &MODULES,
+            programs: &[("fdformat", FDFORMAT)],
+            binaries: &[],
+        },
     )
 }
 

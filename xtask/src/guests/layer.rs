@@ -17,6 +17,8 @@ pub(super) struct Layer<'a> {
     pub(super) modules: &'a [&'a str],
     /// Programs without a C library, by name and source; they go to /modules, too.
     pub(super) programs: &'a [(&'a str, &'a str)],
+    /// Programs that are built already, by name; to /modules as well.
+    pub(super) binaries: &'a [(&'a str, &'a Path)],
 }
 
 fn find(root: &Path, name: &str) -> Result<PathBuf> {
@@ -48,6 +50,10 @@ pub(super) fn make(at: &Path, base: &Path, layer: &Layer<'_>) -> Result<()> {
         cc.args(["-mno-sse", "-fno-pic", "-no-pie", "-o"]).arg(root.join("modules").join(name)).arg(&source);
         quiet(&mut cc)?;
         fs::remove_file(&source)?;
+    }
+    for (name, file) in layer.binaries {
+        fs::copy(file, root.join("modules").join(name))
+            .with_context(|| format!("cannot copy {}", file.display()))?;
     }
     fs::copy(find(&parts.join("boot"), "vmlinuz-*")?, at.join("vmlinuz"))?;
     let init = root.join("init");

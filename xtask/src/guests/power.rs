@@ -31,6 +31,7 @@ const LAYER: Layer<'_> = Layer {
     drivers: &[],
     modules: &["i2c-dev.ko"],
     programs: &[("power", include_str!("power.c"))],
+    binaries: &[],
 };
 
 /// `base`: the tests' initrd.

@@ -20,8 +20,13 @@ echo "heirloom screen guest ready"
 exec setsid cttyhack sh
 "#;
 
-const LAYER: Layer<'_> =
-    Layer { init: INIT, drivers: &["s3fb"], modules: &[], programs: &[("fbshow", include_str!("fbshow.c"))] };
+const LAYER: Layer<'_> = Layer {
+    init: INIT,
+    drivers: &["s3fb"],
+    modules: &[],
+    programs: &[("fbshow", include_str!("fbshow.c"))],
+    binaries: &[],
+};
 
 /// `base`: the tests' initrd.
 pub(super) fn make(at: &Path, base: &Path) -> Result<()> {

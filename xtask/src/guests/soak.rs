@@ -46,6 +46,7 @@ const LAYER: Layer<'_> = Layer {
     ],
     modules: &[],
     programs: &[("soak", PROGRAM), ("fbshow", include_str!("fbshow.c")), ("tones", include_str!("tones.c"))],
+    binaries: &[],
 };
 
 /// `base`: the tests' initrd.

@@ -28,6 +28,7 @@ const LAYER: Layer<'_> = Layer {
     drivers: &["snd_sb16", "snd_mixer_oss", "snd_pcm_oss", "pcspkr"],
     modules: &[],
     programs: &[("tones", include_str!("tones.c"))],
+    binaries: &[],
 };
 
 /// `base`: the tests' initrd.
