@@ -48,17 +48,7 @@ pub(crate) fn run_once() -> Result<()> {
 const RUST_TARGETS: &[&str] = &["i686-pc-windows-gnu", "i686-unknown-linux-musl"];
 
 fn rust_targets() -> Result<()> {
-    let sysroot = quiet(&mut command("rustc", ["--print", "sysroot"]))?;
-    let libraries = Path::new(String::from_utf8_lossy(&sysroot).trim()).join("lib/rustlib");
-    let missing: Vec<&str> = RUST_TARGETS.iter().copied().filter(|t| !libraries.join(t).exists()).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    if !has("rustup") {
-        bail!("this Rust lacks the targets {} and there is no rustup to add them", missing.join(" "));
-    }
-    say(&format!("setup: adding Rust's targets {}", missing.join(" ")));
-    shell::run(command("rustup", ["target", "add"]).args(missing))
+    RUST_TARGETS.iter().try_for_each(|t| target(t))
 }
 
 /// The same, and what `bench` needs.

@@ -135,7 +135,8 @@ pub(crate) fn lint() -> Result<()> {
         for (_, package) in t.programs {
             c.args(["--package", package]);
         }
-        shell::run(c.args(["--", "-D", "warnings"]))?;
+        // C's types differ by target: what converts nothing here does elsewhere.
+        shell::run(c.args(["--", "-D", "warnings", "-A", "clippy::useless_conversion"]))?;
     }
     Ok(())
 }

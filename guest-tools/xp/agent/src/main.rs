@@ -14,8 +14,7 @@ mod system;
 use alloc::format;
 use alloc::string::String;
 
-use platform::power;
-use platform::service::{self, Wishes};
+use platform::{power, service};
 use xp_base::scm::{self, Service};
 use xp_base::{Result, files, log};
 
@@ -35,7 +34,8 @@ fn main(arguments: &[String]) -> u32 {
         }
         "run" => {
             open_log(true);
-            run(words.next().unwrap_or("COM2"))
+            let port = words.next().unwrap_or("COM2");
+            service::run_in_console(|wishes| run::serve(port, wishes))
         }
         "lock" => power::lock(),
         _ => {
@@ -74,8 +74,4 @@ fn uninstall() -> Result<()> {
         log::print(format_args!("heirloom-agent: {e}"));
     }
     scm::remove(NAME)
-}
-
-fn run(port: &str) -> Result<()> {
-    run::serve(port, &Wishes::new()?)
 }

@@ -6,6 +6,7 @@ use core::ffi::c_void;
 use core::ptr::null_mut;
 
 use windows_sys::Win32::Foundation::{ERROR_CALL_NOT_IMPLEMENTED, ERROR_SERVICE_SPECIFIC_ERROR, NO_ERROR};
+use windows_sys::Win32::System::Console::SetConsoleCtrlHandler;
 use windows_sys::Win32::System::Services::{
     RegisterServiceCtrlHandlerExW, SERVICE_ACCEPT_POWEREVENT, SERVICE_ACCEPT_SHUTDOWN, SERVICE_ACCEPT_STOP,
     SERVICE_CONTROL_INTERROGATE, SERVICE_CONTROL_POWEREVENT, SERVICE_CONTROL_SHUTDOWN, SERVICE_CONTROL_STOP,
@@ -28,6 +29,20 @@ impl Wishes {
     pub fn new() -> Result<Self> {
         Ok(Self { stop: Event::new()?, woke: Event::new()? })
     }
+}
+
+/// Runs `main` in a console, until Ctrl+C or the console's end.
+pub fn run_in_console(main: impl FnOnce(&Wishes) -> Result<()>) -> Result<()> {
+    let wishes: &'static Wishes = Box::leak(Box::new(Wishes::new()?));
+    STATE.with(|s| s.wishes = Some(wishes));
+    // SAFETY: the function is there as long as the program.
+    unsafe { SetConsoleCtrlHandler(Some(interrupted), 1) };
+    main(wishes)
+}
+
+unsafe extern "system" fn interrupted(_: u32) -> windows_sys::core::BOOL {
+    let wishes = STATE.with(|s| s.wishes);
+    wishes.inspect(|w| w.stop.set()).is_some().into()
 }
 
 type Main = fn(&Wishes) -> Result<()>;
