@@ -14,7 +14,7 @@ use xp_base::log;
 
 use crate::platform::bus::{Bus, Port};
 use crate::platform::clock::{self, Slew};
-use crate::platform::programs::{self, Program, Spec};
+use crate::platform::programs::{Program, Spec};
 use crate::platform::serial::Serial;
 use crate::platform::{info, pairs, power, session};
 
@@ -224,7 +224,7 @@ impl Platform for Windows<'_> {
             "@session" => true,
             other => return Err(format!("programs run as the agent, or as @session, not as {other}")),
         };
-        let command = programs::command_line(&run.arguments);
+        let command = xp_words::command_line(&run.arguments);
         let spec = Spec {
             command: &command,
             folder: &run.folder,

@@ -258,7 +258,7 @@ fn available(pipe: &Handle, into: &mut [u8]) -> Option<usize> {
 
 /// The environment of who has the token (none: this process's) with `over` put over it, as CreateProcess takes it.
 fn environment(token: Option<&Handle>, over: &[String]) -> Vec<u16> {
-    let mut all: Vec<String> = match token {
+    let all: Vec<String> = match token {
         Some(t) => {
             let mut block = null_mut();
             // SAFETY: fills a pointer to strings up to an empty one, ours to destroy.
@@ -280,24 +280,7 @@ fn environment(token: Option<&Handle>, over: &[String]) -> Vec<u16> {
             all
         },
     };
-    for o in over.iter().filter(|o| o.find('=').is_some_and(|at| at > 0)) {
-        let name = name_of(o);
-        all.retain(|s| !name_of(s).eq_ignore_ascii_case(name));
-        all.push(o.clone());
-    }
-    all.sort_by_key(|s| name_of(s).to_ascii_uppercase());
-    // An empty environment is two zeros.
-    let mut block: Vec<u16> = all.iter().flat_map(|s| text::wide(s)).collect();
-    block.push(0);
-    if all.is_empty() {
-        block.push(0);
-    }
-    block
-}
-
-/// Of `=C:=C:\folder`, too, which Windows keeps for each drive.
-fn name_of(s: &str) -> &str {
-    s.char_indices().skip(1).find(|(_, c)| *c == '=').and_then(|(at, _)| s.get(..at)).unwrap_or(s)
+    xp_words::block(&xp_words::environment(all, over))
 }
 
 /// # Safety
@@ -315,37 +298,6 @@ unsafe fn strings(mut at: *const u16) -> Vec<String> {
         }
     }
     all
-}
-
-/// One command line of words, quoted so that programs of Microsoft's C library find the words again.
-pub fn command_line(words: &[String]) -> String {
-    let mut line = String::new();
-    for w in words {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        if !w.is_empty() && !w.contains([' ', '\t', '"', '\n']) {
-            line.push_str(w);
-            continue;
-        }
-        line.push('"');
-        let mut slashes = 0;
-        for c in w.chars() {
-            match c {
-                '\\' => slashes += 1,
-                // Backslashes before a quote count double, and the quote has one.
-                '"' => {
-                    line.extend(core::iter::repeat_n('\\', slashes + 1));
-                    slashes = 0;
-                }
-                _ => slashes = 0,
-            }
-            line.push(c);
-        }
-        line.extend(core::iter::repeat_n('\\', slashes));
-        line.push('"');
-    }
-    line
 }
 
 /// Is this process LocalSystem's, as the service is?
