@@ -13,8 +13,9 @@ pub const SOURCE: u8 = 3;
 pub const COUNT: u8 = 4;
 /// To the guest: run a test. Kind of test (ECHO, SINK, SOURCE), bytes of each message (32 bits), how many (32 bits).
 pub const TEST: u8 = 5;
-/// To the host: how the test went. Nanoseconds (64 bits), then what `TEST` asked for (kind, bytes, how many).
+/// To the host: how the test went. Nanoseconds (64 bits; [`WRONG`]: what came was not what it must be), then what `TEST` asked for (kind, bytes, how many).
 pub const RESULT: u8 = 6;
+pub const WRONG: u64 = u64::MAX;
 
 pub const SOURCE_MOST: u64 = 1 << 40;
 

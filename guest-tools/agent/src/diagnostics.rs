@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use channel::services::Unknown;
-use channel::services::diagnostics::{COUNT, ECHO, RESULT, SINK, SOURCE, SOURCE_MOST, TEST, pattern};
+use channel::services::diagnostics::{COUNT, ECHO, RESULT, SINK, SOURCE, SOURCE_MOST, TEST, WRONG, pattern};
 
 use crate::{Cx, Platform};
 
@@ -14,8 +14,6 @@ const WAITING_MOST: usize = 512 << 10;
 /// Of SOURCE: bytes that are compared with what they must be. Beyond, they are counted.
 const COMPARED: u64 = 256 << 20;
 const PATTERN: usize = 64 << 10;
-/// A result's time: what came was not what it must be.
-pub(crate) const WRONG: u64 = u64::MAX;
 
 #[derive(Debug, Default)]
 pub(crate) struct Diagnostics {

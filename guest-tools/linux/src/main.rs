@@ -21,11 +21,12 @@ use platform::Linux;
 const USAGE: &str = "\
 heirloom-agent: makes this guest part of its host's desktop
 
-usage: heirloom-agent [--serial DEVICE|none] [--pci auto|off] [--foreground]
+usage: heirloom-agent [--serial DEVICE|none] [--pci auto|off] [--foreground] [--pid-file FILE]
 
-  --serial   the serial port that serves while there is no driver for the PCI function (default /dev/ttyS1)
-  --pci      off: only the serial port
+  --serial      the serial port that serves while there is no driver for the PCI function (default /dev/ttyS1)
+  --pci         off: only the serial port
   --foreground  don't become a daemon, and log to standard error
+  --pid-file    write the daemon's number there
 
 example: heirloom-agent --foreground --serial /dev/ttyS1
 ";
@@ -37,10 +38,11 @@ struct Options {
     serial: Option<PathBuf>,
     pci: bool,
     foreground: bool,
+    pid_file: Option<PathBuf>,
 }
 
 fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut o = Options { serial: Some("/dev/ttyS1".into()), pci: true, foreground: false };
+    let mut o = Options { serial: Some("/dev/ttyS1".into()), pci: true, foreground: false, pid_file: None };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match &*word {
@@ -50,6 +52,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
                 "off" => o.pci = false,
                 other => return Err(format!("--pci is auto or off, not {other}")),
             },
+            "--pid-file" => o.pid_file = Some(value()?.into()),
             "--foreground" => o.foreground = true,
             other => return Err(format!("there is no option {other}; see --help")),
         }
@@ -74,6 +77,10 @@ fn main() -> ExitCode {
 fn run(o: Options) -> Result<(), String> {
     if !o.foreground {
         sys::daemon().map_err(|e| format!("cannot become a daemon: {e}"))?;
+    }
+    if let Some(f) = &o.pid_file {
+        let number = format!("{}\n", std::process::id());
+        std::fs::write(f, number).map_err(|e| format!("cannot write {}: {e}", f.display()))?;
     }
     let signals = sys::signals().map_err(|e| format!("signals: {e}"))?;
     let mut platform = Linux::new(o.pci, o.serial);

@@ -129,7 +129,7 @@ pub(crate) fn run(run: &Run, orphans: &Orphans) -> Result<Running, String> {
     }
     let pipe = || if run.detached { Stdio::null() } else { Stdio::piped() };
     c.stdin(pipe()).stdout(pipe()).stderr(pipe());
-    sys::become_user(&mut c, who);
+    sys::become_user(&mut c, who, !run.detached);
     let mut child = c.spawn().map_err(|e| match (e.kind(), run.folder.is_empty()) {
         (ErrorKind::NotFound, false) => format!("{program} in folder {}: {e}", run.folder),
         _ => format!("{program}: {e}"),

@@ -146,8 +146,8 @@ pub(crate) struct Identity {
     pub(crate) groups: Vec<libc::gid_t>,
 }
 
-/// Has the program begin a session of its own, as that user.
-pub(crate) fn become_user(c: &mut Command, who: Option<Identity>) {
+/// Has the program begin a session of its own, as that user. `ends_with_us`: it is killed when the agent is.
+pub(crate) fn become_user(c: &mut Command, who: Option<Identity>, ends_with_us: bool) {
     let change = move || {
         // SAFETY: calls that may be made between fork and exec; the slice was made before.
         unsafe {
@@ -156,6 +156,10 @@ pub(crate) fn become_user(c: &mut Command, who: Option<Identity>) {
                 check(libc::setgroups(w.groups.len() as _, w.groups.as_ptr()))?;
                 check(libc::setgid(w.group))?;
                 check(libc::setuid(w.user))?;
+            }
+            if ends_with_us {
+                // Behind the change of user, which would take it back.
+                check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
             }
         }
         Ok(())
