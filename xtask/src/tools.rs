@@ -97,6 +97,10 @@ pub(crate) fn build() -> Result<Vec<File>> {
     all.push(on_cd("xp", sys));
     all.push(on_cd("xp", xp.join("driver/heirbus.inf")));
     all.extend(rust_programs(&at, &LINUX)?.into_iter().map(|p| on_cd("linux", p)));
+    let linux = root().join("guest-tools/linux/install");
+    for f in ["install.sh", "heirloom-agent.service", "heirloom-agent.init"] {
+        all.push(on_cd("linux", linux.join(f)));
+    }
     all.push(File { to: "AUTORUN.INF".into(), from: xp.join("setup/autorun.inf") });
     all.push(File { to: "README.TXT".into(), from: root().join("guest-tools/README.txt") });
     Ok(all)
