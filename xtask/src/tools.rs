@@ -95,15 +95,24 @@ pub(crate) fn build() -> Result<Vec<File>> {
     }
     let mut all: Vec<File> = programs.into_iter().map(|p| on_cd("xp", p)).collect();
     all.push(on_cd("xp", sys));
-    all.push(on_cd("xp", xp.join("driver/heirbus.inf")));
+    all.push(on_cd("xp", crlf(&at, &xp.join("driver/heirbus.inf"))?));
     all.extend(rust_programs(&at, &LINUX)?.into_iter().map(|p| on_cd("linux", p)));
     let linux = root().join("guest-tools/linux/install");
     for f in ["install.sh", "heirloom-agent.service", "heirloom-agent.init"] {
         all.push(on_cd("linux", linux.join(f)));
     }
-    all.push(File { to: "AUTORUN.INF".into(), from: xp.join("setup/autorun.inf") });
-    all.push(File { to: "README.TXT".into(), from: root().join("guest-tools/README.txt") });
+    all.push(File { to: "AUTORUN.INF".into(), from: crlf(&at, &xp.join("setup/autorun.inf"))? });
+    all.push(File { to: "README.TXT".into(), from: crlf(&at, &root().join("guest-tools/README.txt"))? });
     Ok(all)
+}
+
+/// A text with the ends of lines that Windows takes.
+fn crlf(at: &Path, from: &Path) -> Result<PathBuf> {
+    let text = fs::read_to_string(from).with_context(|| format!("cannot read {}", from.display()))?;
+    let to = at.join(from.file_name().unwrap_or_default());
+    fs::write(&to, text.lines().map(|l| format!("{l}\r\n")).collect::<String>())
+        .with_context(|| format!("cannot write {}", to.display()))?;
+    Ok(to)
 }
 
 fn on_cd(folder: &str, from: PathBuf) -> File {
