@@ -1,6 +1,16 @@
 /* The requests of heirbus.h. */
 #include "driver.h"
 
+/* The agent (agent/src/platform/bus.rs) has these numbers, too. */
+_Static_assert((ULONG)HEIRBUS_MAP == 0x8484e000 && (ULONG)HEIRBUS_WAIT == 0x8484e004 &&
+                   (ULONG)HEIRBUS_LEND == 0x8484e00a && (ULONG)HEIRBUS_PAGES == 0x8484e00c &&
+                   (ULONG)HEIRBUS_RETURN == 0x8484e010,
+               "codes of requests");
+_Static_assert(FIELD_OFFSET(struct heirbus_map, registers) == 8 && FIELD_OFFSET(struct heirbus_map, window) == 16 &&
+                   FIELD_OFFSET(struct heirbus_map, window_bytes) == 24 && sizeof(struct heirbus_map) == 32 &&
+                   sizeof(struct heirbus_wait) == 12,
+               "structures without gaps");
+
 /* PASSIVE_LEVEL. The IRP is completed or queued before the remove lock is given back. */
 static NTSTATUS answer(struct device *d, IRP *irp, IO_STACK_LOCATION *at)
 {

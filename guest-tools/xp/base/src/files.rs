@@ -8,11 +8,13 @@ use core::ptr::null;
 
 use windows_sys::Win32::Foundation::{ERROR_ALREADY_EXISTS, ERROR_FILE_NOT_FOUND, ERROR_PATH_NOT_FOUND};
 use windows_sys::Win32::Storage::FileSystem::{
-    CopyFileW, CreateDirectoryW, DeleteFileW, FILE_ATTRIBUTE_NORMAL, GetFileAttributesW,
-    INVALID_FILE_ATTRIBUTES, MOVEFILE_DELAY_UNTIL_REBOOT, MoveFileExW, RemoveDirectoryW, SetFileAttributesW,
+    CopyFileW, CreateDirectoryW, DeleteFileW, FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_NORMAL,
+    GetFileAttributesW, INVALID_FILE_ATTRIBUTES, MOVEFILE_DELAY_UNTIL_REBOOT, MoveFileExW, RemoveDirectoryW,
+    SetFileAttributesW,
 };
 use windows_sys::Win32::System::Environment::GetEnvironmentVariableW;
 use windows_sys::Win32::System::LibraryLoader::GetModuleFileNameW;
+use windows_sys::Win32::System::SystemInformation::GetTickCount;
 
 use crate::text::{from_wide, wide};
 use crate::{Error, Result};
@@ -93,11 +95,25 @@ pub fn remove(path: &str) -> Result<Gone> {
     if e.code == ERROR_FILE_NOT_FOUND || e.code == ERROR_PATH_NOT_FOUND {
         return Ok(Gone::Now);
     }
-    // SAFETY: a null target means: remove.
-    if unsafe { MoveFileExW(p.as_ptr(), null(), MOVEFILE_DELAY_UNTIL_REBOOT) } != 0 {
+    // A program that runs can be renamed: what is put here before the next start stays.
+    let aside = wide(&format!("{path}.{}.old", ticks()));
+    // SAFETY: both paths end with a zero; a null target means: remove.
+    let later = unsafe {
+        let is_file = GetFileAttributesW(p.as_ptr()) & FILE_ATTRIBUTE_DIRECTORY == 0;
+        let moved = is_file && MoveFileExW(p.as_ptr(), aside.as_ptr(), 0) != 0;
+        let what = if moved { &aside } else { &p };
+        MoveFileExW(what.as_ptr(), null(), MOVEFILE_DELAY_UNTIL_REBOOT) != 0
+    };
+    if later {
         return Ok(Gone::AtRestart);
     }
     Err(e)
+}
+
+/// A number that two calls don't share.
+fn ticks() -> u32 {
+    // SAFETY: takes nothing.
+    unsafe { GetTickCount() }
 }
 
 /// `name` beside this program.
