@@ -64,6 +64,8 @@ fn interrupts(agent: &mut Agent<Windows<'_>>) {
         Err(e) => {
             log::line(format_args!("{e}"));
             agent.release_function();
+            // Its event stays as it is: nothing would be waited for any more.
+            agent.platform().close_bus();
         }
     }
 }

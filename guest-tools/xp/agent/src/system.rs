@@ -26,6 +26,8 @@ pub(crate) struct Windows<'a> {
     serial: Option<Serial>,
     bus: Option<Bus>,
     woke: &'a Event,
+    /// It was signalled.
+    slept: bool,
     slew: Option<Slew>,
     /// UTC less the clock that only goes on, when it was looked at last.
     apart: Option<i64>,
@@ -43,6 +45,7 @@ impl<'a> Windows<'a> {
             serial: None,
             bus: None,
             woke,
+            slept: false,
             slew: None,
             apart: None,
             said: [String::new(), String::new()],
@@ -61,13 +64,21 @@ impl<'a> Windows<'a> {
         self.bus.as_mut()
     }
 
-    /// Goes on writing, ends a slew that is over. When it has to be called again, in nanoseconds of `now`.
+    pub(crate) fn close_bus(&mut self) {
+        self.bus = None;
+    }
+
+    /// Goes on writing, takes note of a wake-up, ends a slew that is over. When it has to be called again, in nanoseconds of `now`.
     pub(crate) fn tend(&mut self) -> u64 {
         if let Some(s) = &mut self.serial
             && let Err(e) = s.push()
         {
             log::line(format_args!("{}: {e}", self.port));
             self.serial = None;
+        }
+        if self.woke.handle().is_signalled() {
+            self.woke.clear();
+            self.slept = true;
         }
         if self.slew.as_ref().is_some_and(|s| clock::nanoseconds() >= s.until) {
             self.slew = None;
@@ -160,8 +171,7 @@ impl Platform for Windows<'_> {
     }
 
     fn slept(&mut self) -> bool {
-        let told = self.woke.handle().is_signalled();
-        self.woke.clear();
+        let told = core::mem::take(&mut self.slept);
         let apart = clock::time_of_day() * 100 - clock::nanoseconds() as i64;
         let jumped = self.apart.is_some_and(|a| (apart - a).abs() > JUMP);
         // Slewing moves it little by little.
