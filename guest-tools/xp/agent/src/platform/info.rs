@@ -85,10 +85,12 @@ pub fn adapters() -> Vec<Adapter> {
     let mut bytes = 0;
     // SAFETY: asks for the size.
     unsafe { GetAdaptersInfo(null_mut(), &raw mut bytes) };
-    let n = (bytes as usize).div_ceil(size_of::<IP_ADAPTER_INFO>());
-    if n == 0 {
+    if bytes == 0 {
         return Vec::new();
     }
+    // Windows' own structures end 8 bytes earlier in 32-bit programs (their times have 32 bits): the last one is read beyond
+    // its end, but not beyond the buffer's.
+    let n = bytes as usize / size_of::<IP_ADAPTER_INFO>() + 2;
     // SAFETY: the structures are numbers, characters and pointers that may be null.
     let mut room: Vec<IP_ADAPTER_INFO> = vec![unsafe { zeroed() }; n];
     // SAFETY: the buffer has at least the size that it states.
@@ -98,8 +100,8 @@ pub fn adapters() -> Vec<Adapter> {
     let mut all = Vec::new();
     let mut at: *const IP_ADAPTER_INFO = room.as_ptr();
     while !at.is_null() {
-        // SAFETY: Windows linked the list within `room`, and ended it with null.
-        let a = unsafe { &*at };
+        // SAFETY: Windows linked the list within `room`, and ended it with null; a copy needs no alignment.
+        let a = unsafe { at.read_unaligned() };
         let mut addresses = Vec::new();
         let mut one = &raw const a.IpAddressList;
         while !one.is_null() {
