@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::shell::{self, cargo, command, quiet, root, say};
+use crate::tools;
 
 /// Which of our crates may use which. See ARCHITECTURE.md.
 const EDGES: &[(&str, &[&str])] = &[
@@ -44,24 +45,8 @@ pub(crate) fn run() -> Result<()> {
         &cargo(),
         ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"],
     ))?;
-    say("check: the guest agent");
-    let mut fmt = vec!["fmt", "--check"];
-    fmt.extend(AGENT);
-    shell::run(&mut agent(&fmt))?;
-    let mut lints = vec!["clippy", "--quiet", "--all-targets"];
-    lints.extend(AGENT);
-    lints.extend(["--", "-D", "warnings"]);
-    shell::run(&mut agent(&lints))
-}
-
-/// What of `guest-tools` builds on the host, too.
-pub(crate) const AGENT: [&str; 4] = ["--package", "agent", "--package", "heirloom-agent"];
-
-/// cargo in `guest-tools`, a workspace of its own.
-pub(crate) fn agent(args: &[&str]) -> std::process::Command {
-    let mut c = command(&cargo(), args);
-    c.current_dir(root().join("guest-tools")).env_remove("CARGO_TARGET_DIR");
-    c
+    say("check: the guest tools");
+    tools::lint()
 }
 
 fn edges() -> Result<()> {

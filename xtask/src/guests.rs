@@ -19,7 +19,7 @@
 pub(crate) mod agent;
 pub(crate) mod bench;
 mod busy;
-mod debian;
+pub(crate) mod debian;
 mod floppy;
 mod isos;
 mod layer;

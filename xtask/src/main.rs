@@ -7,6 +7,7 @@ mod guests;
 mod setup;
 mod shell;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,12 @@ enum What {
         /// Unattended: log in, look round, power off; exit 0 if all went well
         #[arg(long)]
         check: bool,
+    },
+    /// Build the guest tools: agents, drivers, and a CD of them, target/heirloom-tools.iso
+    Tools {
+        /// Run the driver's test under Wine, in a Debian of i386 made for it (needs root)
+        #[arg(long)]
+        wine: bool,
     },
     /// Set up, then run every test
     Test {
@@ -75,6 +82,7 @@ fn run(cli: Cli) -> Result<()> {
         What::Setup => setup::run(),
         What::Guests { which, fresh, matrix } => guests::asked(which, fresh, &matrix),
         What::Demo { check } => demo::run(check),
+        What::Tools { wine } => tools::run(wine),
         What::Test { quick, long } => test::run(quick, long),
         What::Bench { what } => bench::run(what),
         What::Check => check::run(),

@@ -13,6 +13,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("arch-test", "/usr/bin/arch-test"),
     ("e2fsprogs", "/sbin/mke2fs"),
     ("fdisk", "/sbin/sfdisk"),
+    ("gcc-mingw-w64-i686-win32", "/usr/bin/i686-w64-mingw32-gcc"),
     ("grub-common", "/usr/bin/grub-mkimage"),
     ("grub-pc-bin", "/usr/lib/grub/i386-pc/boot.img"),
     ("grub-rescue-pc", "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"),
@@ -39,7 +40,15 @@ const FOR_BENCHMARKS: &[(&str, &[&str])] = &[
 
 /// Installs what the build, the tests and the demo need; says nothing and asks nothing where all is there.
 pub(crate) fn run_once() -> Result<()> {
-    install(missing(PACKAGES.iter().map(|(p, file)| (*p, std::slice::from_ref(file)))))
+    install(missing(PACKAGES.iter().map(|(p, file)| (*p, std::slice::from_ref(file)))))?;
+    rust_targets()
+}
+
+/// What the guest tools are compiled for, besides this machine.
+const RUST_TARGETS: &[&str] = &["i686-pc-windows-gnu", "i686-unknown-linux-musl"];
+
+fn rust_targets() -> Result<()> {
+    RUST_TARGETS.iter().try_for_each(|t| target(t))
 }
 
 /// The same, and what `bench` needs.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::shell::{self, build_heirloom, cargo, command, say};
-use crate::{check, guests, setup};
+use crate::{check, guests, setup, tools};
 
 /// What `--long` asks for, and nobody else set: losses of power for each kind of disk, instants at which a busy machine is saved,
 /// seconds for each fuzz target's sister test, cases of each property test.
@@ -22,16 +22,17 @@ pub(crate) fn run(quick: bool, long: bool) -> Result<()> {
         setup::run_once()?;
     }
     check::run()?;
+    say("test: the guest tools");
+    tools::test_here()?;
+    if !quick {
+        tools::test_build()?;
+    }
     // The processor's own tests on each way that it runs; the whole run below has the one that is left.
     for processor in ["interpreter", "speed", "views"] {
         say(&format!("test: the processor's tests, {processor}"));
         let mut c = command(&cargo(), ["test", "--package", "cpu", "--tests", "--quiet"]);
         shell::run(c.env("HEIRLOOM_CPU", processor))?;
     }
-    say("test: the guest agent");
-    let mut args = vec!["test", "--quiet"];
-    args.extend(check::AGENT);
-    shell::run(&mut check::agent(&args))?;
     let mut c = command(&cargo(), ["test", "--workspace", "--no-fail-fast"]);
     if quick {
         c.args(["--exclude", "guest_tests"]);

@@ -148,12 +148,13 @@ fn tree(work: &Path, system: &System) -> Result<()> {
 }
 
 /// The system's own mirror, main only: what its i386 index surely has.
-struct Mirror {
-    suite: String,
-    line: String,
+pub(crate) struct Mirror {
+    pub(crate) suite: String,
+    pub(crate) line: String,
 }
 
-fn mirror() -> Result<Mirror> {
+/// The machine's own mirror.
+pub(crate) fn mirror() -> Result<Mirror> {
     let mut files = vec![Path::new("/etc/apt/sources.list").to_owned()];
     if let Ok(d) = fs::read_dir("/etc/apt/sources.list.d") {
         files.extend(d.filter_map(|e| Some(e.ok()?.path())));

@@ -1,0 +1,6 @@
+//! How the program is linked; see ../link.rs.
+include!("../link.rs");
+
+fn main() {
+    link("windows");
+}
