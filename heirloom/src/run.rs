@@ -1,5 +1,6 @@
 //! `heirloom run`: builds a machine from a spec file and flags, runs it in this process until it is off.
 
+pub(crate) mod extra;
 pub(crate) mod media;
 pub(crate) mod notices;
 pub(crate) mod ports;

@@ -108,6 +108,20 @@ pub fn set_extra(file: &mut (impl Read + Write + Seek), extra: &[u8]) -> Result<
     Ok(())
 }
 
+/// The same for a state that is in use: at each instant it is whole, with the old one or the new one.
+pub fn replace_extra(file: &mut File, extra: &[u8]) -> Result<(), LoadError> {
+    let mut fixed = Fixed::read(file)?;
+    let head = part(file, fixed.head, fixed.head_len)?;
+    // Behind the old one.
+    fixed.extra = file.seek(SeekFrom::End(0))?;
+    fixed.extra_len = extra.len() as u64;
+    file.write_all(extra)?;
+    file.sync_data()?;
+    fixed.crc = crc(&head, extra);
+    fixed.write(file)?;
+    Ok(file.sync_data()?)
+}
+
 fn crc(head: &[u8], extra: &[u8]) -> u32 {
     let mut h = crc32fast::Hasher::new();
     h.update(head);
