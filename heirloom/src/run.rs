@@ -215,7 +215,7 @@ pub(crate) fn run(a: Args, begun: Instant) -> Result<ExitCode> {
         return Err(Usage(format!("cannot write screenshot {file}: no directory {dir}; create it")).into());
     }
     if let Some(file) = resume.as_deref().filter(|_| revert) {
-        state::revert(file, &spec)?;
+        state::revert(file, &spec, &parts)?;
     }
     let resumed = resume.map(|f| Resumed::open(&f, &spec, &parts)).transpose()?;
     let frame = Frame::new();

@@ -7,6 +7,7 @@
 //! behind it  what the embedder adds: which disks go with it
 //! ```
 
+mod fits;
 pub(crate) mod live;
 mod processor;
 #[cfg(test)]
@@ -16,15 +17,14 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use board::pieces::zero_bytes;
-use board::{Moment, StateError, StateIn, StateOut};
+use board::{Moment, StateError, StateOut};
 use hv_vcpu::HvError;
 use minicbor::{Decode, Encode};
 use ram::GuestRam;
 
 use crate::board_io::{Board, DueAnswer};
-use crate::board_map;
 use crate::engine::Engine;
-use crate::machine::{Machine, Parts};
+use crate::machine::Machine;
 
 const MAGIC: &[u8; 16] = b"Heirloom state\r\n";
 const VERSION: u32 = 1;
@@ -458,30 +458,6 @@ impl Machine {
     }
 }
 
-impl Saved {
-    /// Is it of a machine of these sizes? For embedders that open ports after it; what is plugged in shows in the restore.
-    pub fn fits(&self, parts: &Parts) -> Result<(), LoadError> {
-        let memory = parts.memory_mib << 20;
-        self.fits_board(&BoardV1 { memory, slots: board_map::slot_bytes(parts.vram_mib << 20), nx: parts.nx })
-    }
-
-    fn fits_board(&self, own: &BoardV1) -> Result<(), LoadError> {
-        let state = &self.head.board;
-        let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
-        let other = |field, state: String, machine: String| Err(LoadError::Other { field, state, machine });
-        if state.memory != own.memory {
-            return other("memory of", mib(state.memory), mib(own.memory));
-        }
-        if state.slots != own.slots {
-            return other("video memory and ROMs of", mib(state.slots), mib(own.slots));
-        }
-        if state.nx != own.nx {
-            return other("execute disable", state.nx.to_string(), own.nx.to_string());
-        }
-        Ok(())
-    }
-}
-
 /// Reads memory from an arena offset on.
 fn read_memory(ram: &GuestRam, file: &mut (impl Read + Seek), saved: &Saved, first: usize) -> io::Result<()> {
     let arena = ram.arena();
@@ -529,22 +505,12 @@ impl Board {
     fn load_chips(&mut self, head: &HeadV1) -> Result<(), StateError> {
         let HeadV1 { entries, config_address, a20, due, .. } = head;
         let names: Vec<&str> = self.slots().map(|s| self.name(s)).collect();
-        if let Some(e) = entries.iter().find(|e| !names.contains(&e.chip.as_str())) {
-            return Err(StateError::Unknown { chip: e.chip.clone() });
-        }
-        let entry = |chip: &str| {
-            let found = entries.iter().find(|e| e.chip == chip);
-            let e = found.ok_or_else(|| StateError::Missing { chip: chip.into() })?;
-            Ok(StateIn::new(&e.chip, e.version, &e.body))
-        };
         let due = due.iter().flatten().filter_map(|(chip, unit, at)| {
             let n = names.iter().position(|name| name == chip)?;
             Some(DueAnswer { slot: self.slots().nth(n)?, unit: *unit, at: *at })
         });
         let due = due.collect();
-        for (slot, name) in self.slots().zip(names) {
-            self.device_mut(slot).load(&entry(name)?)?;
-        }
+        fits::load_each(entries, &mut self.devices())?;
         self.resume(*config_address, *a20, due);
         Ok(())
     }

@@ -13,7 +13,7 @@ use host_io::disk;
 use serde::{Deserialize, Serialize};
 use vmm::snapshot::LoadError;
 use vmm::spec::{DiskSpec, MachineSpec, UndoClose};
-use vmm::{Bay, ClockKind, FreezeDisks, Machine, NotFrozen, Parts, Saved};
+use vmm::{Bay, ClockKind, Drive, FreezeDisks, Machine, NotFrozen, Parts, Saved};
 
 use super::extra::{Extra, Stamp};
 use super::media::{InDrives, changed};
@@ -207,9 +207,10 @@ impl FreezeDisks for Freezer {
 }
 
 /// Has the machine's disks go back to what they were when a state was saved.
-pub(crate) fn revert(path: &Path, s: &MachineSpec) -> Result<()> {
+pub(crate) fn revert(path: &Path, s: &MachineSpec, parts: &Parts) -> Result<()> {
     let mut file = open(path)?;
     let saved = Saved::read(&mut file).map_err(|e| explain(path, e))?;
+    saved.fits(parts).map_err(|e| explain(path, e))?;
     // An undo disk that was discarded is made again.
     let own: Vec<_> =
         s.disks.iter().map(|d| if d.undo.is_some() { d.undo_file() } else { d.path.clone() }).collect();
@@ -223,6 +224,7 @@ pub(crate) fn revert(path: &Path, s: &MachineSpec) -> Result<()> {
             bail!("disk {at} was changed after state {} was saved; restore it as it was", path.display());
         }
     }
+    fits_drives(path, &saved, s, parts, extra.disks.iter().map(|d| d.path.as_path()))?;
     for (disk, then) in own.iter().zip(&extra.disks) {
         if std::path::absolute(disk)? != then.path && !Stamp::of(disk).is_ok_and(|now| extra.fits(then, &now))
         {
@@ -291,6 +293,7 @@ impl Resumed {
                  restore the disk as it was, or start the machine without the state"
             );
         }
+        fits_drives(path, &saved, s, parts, own.iter().map(PathBuf::as_path))?;
         let changed = extra.media.map_or_else(Vec::new, |then| changed(s, &then));
         Ok(Self { path: path.into(), file, saved, disks: own, changed })
     }
@@ -306,6 +309,26 @@ impl Resumed {
         self.changed.into_iter().for_each(|bay| machine.medium_changed(bay));
         Ok(())
     }
+}
+
+/// Before a port is opened, or a disk changed: are all drives and adapters those of the state? `disks` are as they will be.
+fn fits_drives<'a>(
+    path: &Path,
+    saved: &Saved,
+    s: &MachineSpec,
+    parts: &Parts,
+    disks: impl Iterator<Item = &'a Path>,
+) -> Result<()> {
+    let mut drives = [const { None }; 4];
+    for ((drive, file), spec) in drives.iter_mut().zip(disks).zip(&s.disks) {
+        let image = disk::open_disk(file, disk::Mode::ReadOnly)?.into_disk();
+        *drive = Some(Drive::disk(Box::new(disk::Policy::new(image, spec.cache, spec.unmap))));
+    }
+    for drive in drives.iter_mut().skip(s.first_cdrom()).take(s.cdroms.len()) {
+        *drive = Some(Drive::Cdrom { medium: None });
+    }
+    let fit = saved.fits_drives(parts, &drives, s.floppies.len(), s.nets.len());
+    fit.map_err(|e| explain(path, e))
 }
 
 pub(crate) fn explain(path: &Path, e: LoadError) -> anyhow::Error {

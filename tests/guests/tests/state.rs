@@ -195,6 +195,44 @@ fn snapshots_of_a_guest_at_work_are_gone_back_to_in_any_order() {
     }
 }
 
+/// A machine with other drives than the state's ends before it opens a port or has a disk go back.
+#[test]
+fn other_drives_are_found_before_a_port_is_opened_or_a_disk_changed() {
+    let _one = alone();
+    let images = Images::new("drives-images");
+    images.disk(["create", "disk.vhd", "8M"]);
+    let (disk, state, log) = (images.0.join("disk.vhd"), images.0.join("state"), images.0.join("com2"));
+    let args = Args::new(&["--memory", "8", "--cdrom", "none"]).with("--disk", &disk);
+    let mut vm = Vm::start("drives", &args);
+    // Connected once the machine is there.
+    drop(vm.console());
+    vm.ctl(["snapshot".as_ref(), state.as_os_str()]).expect("a snapshot");
+    drop(vm);
+    let before = fs::read(&disk).expect("the disk");
+    let frozen = images.0.join("disk.state.vhd");
+    let run = |more: &[&str]| {
+        let mut c = Command::new(heirloom());
+        c.args(["run", "--memory", "8", "--timeout", "5", "--serial", "none", "--serial"]);
+        let mut file = std::ffi::OsString::from("file=");
+        file.push(&log);
+        c.arg(file).arg("--resume").arg(&state).args(more);
+        let out = c.output().expect("heirloom starts");
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let disk_arg = disk.to_str().expect("a name");
+    for more in [
+        &["--revert", "--disk", disk_arg] as &[&str],
+        &["--disk", frozen.to_str().expect("a name")],
+        &["--revert", "--disk", disk_arg, "--cdrom", "none", "--net", "none", "--net", "none"],
+    ] {
+        let (code, said) = run(more);
+        assert!(code == Some(1) && said.contains("that it was saved with"), "{said}");
+        assert!(!log.exists() && fs::read(&disk).expect("the disk") == before, "{more:?}");
+    }
+    let (code, said) = run(&["--revert", "--disk", disk_arg, "--cdrom", "none"]);
+    assert!(code == Some(124) && log.exists(), "{said}");
+}
+
 /// Runs `heirloom snapshot`, for so long at most. None: it was killed.
 fn snapshot(folder: &Path, words: &[&str], longest: Duration) -> Option<(bool, String)> {
     let mut c = Command::new(heirloom());

@@ -191,6 +191,34 @@ impl Seek for Held {
     }
 }
 
+/// What a restore would say of drives and adapters, it says without a machine.
+#[test]
+fn a_state_of_other_drives_or_adapters_is_told_before_there_is_a_machine() {
+    let mut m = machine(4);
+    run_to(&mut m, 2_000_000);
+    let saved = Saved::read(&mut Cursor::new(saved(&mut m).unwrap())).unwrap();
+    let parts = Parts { memory_mib: 4, ..Parts::default() };
+    let fits = |change: &dyn Fn(&mut [Option<Drive>; 4]), floppies, nets| {
+        let mut drives = every_port().drives;
+        change(&mut drives);
+        saved.fits_drives(&parts, &drives, floppies, nets).map_err(|e| e.to_string())
+    };
+    fits(&|_| (), 1, 0).unwrap();
+    let cd = || Some(Drive::Cdrom { medium: Some(crate::tests::sectors(400)) });
+    fits(&|d| d[2] = cd(), 1, 0).unwrap();
+    let smaller = || Some(Drive::disk(crate::tests::sectors(99_000)));
+    for (change, nets, chip) in [
+        ((&|d: &mut [Option<Drive>; 4]| d[2] = None) as &dyn Fn(&mut [Option<Drive>; 4]), 0, "piix4-ide"),
+        (&|d| d[0] = None, 0, "piix4-ide"),
+        (&|d| d[1] = cd(), 0, "piix4-ide"),
+        (&|d| d[0] = smaller(), 0, "piix4-ide"),
+        (&|_| (), 1, "dec21140-0"),
+    ] {
+        let e = fits(change, 1, nets).unwrap_err();
+        assert!(e.contains(chip) && e.contains("that it was saved with"), "{e}");
+    }
+}
+
 /// Counts the disks that it was asked to freeze.
 #[derive(Clone, Default)]
 struct Frozen {
