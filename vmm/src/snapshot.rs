@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use board::pieces::zero_bytes;
-use board::{Moment, StateError, StateOut};
+use board::{StateError, StateOut};
 use hv_vcpu::HvError;
 use minicbor::{Decode, Encode};
 use ram::GuestRam;
@@ -141,10 +141,6 @@ pub enum SaveError {
     Io(#[from] io::Error),
     #[error("the processor's state cannot be read")]
     Processor(#[source] HvError),
-    #[error(
-        "the machine is paused in the middle of a call of its BIOS; resume it for a moment, then save again"
-    )]
-    Busy,
     #[error("its disks are not as the guest has them: {0}; then save again")]
     Waits(String),
     #[error("{0}")]
@@ -393,9 +389,6 @@ impl Machine {
 
     /// All but memory, and what of it is not all zeros.
     fn head(&mut self) -> Result<HeadV1, SaveError> {
-        if self.board.moment() == Moment::Bad {
-            return Err(SaveError::Busy);
-        }
         // What an image lacks when it is closed would be missing to the machine that goes on.
         self.board.disks.flush().map_err(SaveError::Waits)?;
         let processor = processor::save(&self.vcpu.state().map_err(SaveError::Processor)?);
