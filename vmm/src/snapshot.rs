@@ -454,7 +454,7 @@ impl Machine {
 /// Reads memory from an arena offset on.
 fn read_memory(ram: &GuestRam, file: &mut (impl Read + Seek), saved: &Saved, first: usize) -> io::Result<()> {
     let arena = ram.arena();
-    let (mut buf, zeros) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let mut buf = vec![0; CHUNK];
     let mut place = None;
     for off in (first..arena.len()).step_by(CHUNK) {
         let part = &mut buf[..CHUNK.min(arena.len() - off)];
@@ -462,7 +462,7 @@ fn read_memory(ram: &GuestRam, file: &mut (impl Read + Seek), saved: &Saved, fir
         if saved.head.chunks[n / 8] & 1 << (n % 8) == 0 {
             // The board's ROMs are there already.
             if off >= ram.main_len() as usize {
-                arena.copy_in(off as u32, &zeros[..part.len()]);
+                arena.clear(off as u32, part.len());
             }
             continue;
         }
