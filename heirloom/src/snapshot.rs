@@ -119,7 +119,7 @@ fn disks_of(machine: &Path) -> Result<Vec<PathBuf>> {
         return Ok(state::disk_files(&read_spec(machine)?));
     }
     // What is wrong with it is told as for any disk.
-    if !disk::is_vhd(machine)? {
+    if !disk::is_vhd(machine).unwrap_or_default() {
         disk::info(machine)?;
     }
     Ok(vec![machine.into()])

@@ -40,10 +40,11 @@ impl State {
         let extra = Extra::read(&saved).with_context(|| {
             format!("state {} does not tell of its disks; remove the file itself", file.display())
         })?;
+        let file = std::path::absolute(file)?;
         let whole = file.to_string_lossy();
         let before = whole.strip_suffix(REMOVING);
         Ok(Self {
-            path: before.map_or_else(|| file.to_owned(), PathBuf::from),
+            path: before.map_or_else(|| file.clone(), PathBuf::from),
             going: before.is_some(),
             taken: saved.saved_at(),
             memory_mib: saved.memory_mib(),

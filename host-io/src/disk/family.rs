@@ -7,7 +7,7 @@ use super::chain::{FileId, Identity, find};
 use super::error::Medium;
 use super::store::FileStore;
 use super::vhd::{self, Footer, Layout};
-use super::{DiskError, Mode, ends_as_vhd};
+use super::{DiskError, Mode, absolute, ends_as_vhd};
 
 /// What a VHD's own file says.
 struct Looked(Layout);
@@ -35,7 +35,7 @@ fn parent(path: &Path) -> Option<PathBuf> {
         let none = || failed(io::ErrorKind::InvalidData.into());
         look(path).map_err(failed)?.ok_or_else(none)
     };
-    find(path, &link, |path, _| open(path)).ok().map(|found| found.path)
+    find(path, &link, |path, _| open(path)).ok().map(|found| absolute(&found.path))
 }
 
 fn id(path: &Path) -> Option<FileId> {
