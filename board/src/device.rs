@@ -99,8 +99,6 @@ pub enum Moment {
     Good,
     /// Something will be done a second time after a restore. Better ones come within milliseconds, mostly.
     Poor,
-    /// Nothing can be saved; some instructions later it can.
-    Bad,
 }
 
 /// A chip of the board. Guest input has no `Result` and no panic: what a datasheet leaves undefined answers

@@ -334,6 +334,11 @@ pub trait SoundPort: Send {
     fn play(&mut self, first: u64, frames: &[[i16; 2]]);
     /// Nothing sounds from here on, until the next `play`.
     fn rest(&mut self) {}
+    /// What was given and waits for what else is to be heard beside it: the number of the first frame, and all from there on.
+    /// It belongs to the state of who gave it.
+    fn waiting(&self) -> Option<(u64, Vec<[i16; 2]>)> {
+        None
+    }
 }
 
 /// A DMA request wire of the 8237 pair, by channel.

@@ -315,7 +315,8 @@ struct Listening(u64);
 impl SoundPort for Listening {
     fn play(&mut self, first: u64, frames: &[[i16; 2]]) {
         assert!(first + 24_000 >= self.0, "{first} comes after {}", self.0);
-        assert!((1..=24_000).contains(&frames.len()));
+        // None: sound goes on after a restore.
+        assert!(frames.len() <= 24_000);
         self.0 = first + frames.len() as u64;
     }
 }

@@ -132,4 +132,26 @@ pub struct Saved {
     pub entries: Vec<Vec<u8>>,
     #[n(1)]
     pub shared: Shared,
+    /// What else of each call is to be kept. Not saved by the first builds.
+    #[n(2)]
+    pub calls: Option<Vec<CallV1>>,
+}
+
+/// How far a call has come, but for the service itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct CallV1 {
+    /// 0 none, 1 its frame comes in, 2 it runs, 3 its frame goes out.
+    #[n(0)]
+    pub stage: u8,
+    /// Its frame as far as it came in.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub entry: Vec<u8>,
+    /// What the guest is given, and how much of it it has.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub to_guest: Vec<u8>,
+    #[n(3)]
+    pub sent: u32,
+    /// The guest doesn't come back from what it was told to do.
+    #[n(4)]
+    pub last: bool,
 }

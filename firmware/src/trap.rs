@@ -11,7 +11,7 @@
 //! # Saved state
 //! A service in flight can't be saved half-way, so what is saved is the frame it was called with. After a load
 //! it starts again from there when the guest asks for its next operation: disk reads, waits and the like just
-//! happen once more.
+//! happen once more. The operation that the guest is at is saved with its data, and so is half a frame on its way in or out.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,7 +25,7 @@ use crate::bus::{Bus, Mail, Posted, lock};
 use crate::config::Config;
 use crate::frame::{FRAME_BYTES, Frame};
 use crate::rom::kernel::{CONTEXTS, CTX_PORTS, Op, TRAP_BASE, TRAP_PORTS};
-use crate::state::Saved;
+use crate::state::{CallV1, Saved};
 use crate::{Shared, World, services};
 
 /// The trap's port window.
@@ -195,6 +195,40 @@ impl Firmware {
     }
 }
 
+/// No operation gives the guest more.
+const MOST: usize = 1 << 20;
+
+fn call_v1(c: &Call) -> CallV1 {
+    let stage = match c.stage {
+        Stage::Free => return CallV1::default(),
+        Stage::Entering => 1,
+        Stage::Running(_) | Stage::Restart => 2,
+        Stage::Leaving => 3,
+    };
+    CallV1 {
+        stage,
+        entry: c.entry.clone(),
+        to_guest: c.to_guest.clone(),
+        sent: c.sent.min(c.to_guest.len()) as u32,
+        last: c.final_op,
+    }
+}
+
+fn load_call(s: &StateIn<'_>, v: CallV1) -> Result<Call, StateError> {
+    let stage = match (v.stage, v.entry.len()) {
+        (0, _) => return Ok(Call::default()),
+        (1, ..FRAME_BYTES) => Stage::Entering,
+        (2, FRAME_BYTES..MOST) => Stage::Restart,
+        (3, _) if (v.sent as usize) < v.to_guest.len() => Stage::Leaving,
+        (n, _) => return Err(s.bad("call", n.into())),
+    };
+    if v.to_guest.len() > MOST || v.entry.len() > MOST {
+        return Err(s.bad("call's data", v.to_guest.len() as u64));
+    }
+    let (entry, to_guest) = (v.entry, v.to_guest);
+    Ok(Call { stage, entry, to_guest, sent: v.sent as usize, final_op: v.last, ..Call::default() })
+}
+
 impl Device for Firmware {
     fn name(&self) -> &'static str {
         "firmware"
@@ -234,16 +268,27 @@ impl Device for Firmware {
     fn save(&self, out: &mut StateOut) {
         let entries = self.calls.iter().map(|c| match c.stage {
             Stage::Running(_) | Stage::Restart => c.entry.clone(),
-            // Half a frame, or one on its way out: rare instants at which nothing can be kept but what there is.
             Stage::Free | Stage::Entering | Stage::Leaving => Vec::new(),
         });
-        out.put(1, &Saved { entries: entries.collect(), shared: lock(&self.world.shared).clone() });
+        let calls = Some(self.calls.iter().map(call_v1).collect());
+        let shared = lock(&self.world.shared).clone();
+        out.put(1, &Saved { entries: entries.collect(), shared, calls });
     }
 
     fn load(&mut self, s: &StateIn<'_>) -> Result<(), StateError> {
-        let Saved { entries, shared } = s.get(1)?;
+        let Saved { entries, shared, calls } = s.get(1)?;
         if entries.len() != self.calls.len() {
             return Err(s.bad("entries", entries.len() as u64));
+        }
+        if let Some(calls) = calls {
+            if calls.len() != self.calls.len() {
+                return Err(s.bad("calls", calls.len() as u64));
+            }
+            for (call, v) in self.calls.iter_mut().zip(calls) {
+                *call = load_call(s, v)?;
+            }
+            *lock(&self.world.shared) = shared;
+            return Ok(());
         }
         for (call, entry) in self.calls.iter_mut().zip(entries) {
             *call = Call::default();
@@ -260,14 +305,10 @@ impl Device for Firmware {
         Ok(())
     }
 
-    /// Half a frame on its way in or out can't be saved; a service that runs begins anew.
+    /// A service that runs begins anew.
     fn moment(&self) -> Moment {
-        let of = |c: &Call| match c.stage {
-            Stage::Free | Stage::Restart => Moment::Good,
-            Stage::Running(_) => Moment::Poor,
-            Stage::Entering | Stage::Leaving => Moment::Bad,
-        };
-        self.calls.iter().map(of).max().unwrap_or(Moment::Good)
+        let runs = self.calls.iter().any(|c| matches!(c.stage, Stage::Running(_)));
+        if runs { Moment::Poor } else { Moment::Good }
     }
 
     fn metrics(&self) -> Vec<(&'static str, u64)> {

@@ -201,9 +201,7 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
 }
 
 /// Does something that takes a while.
-pub(crate) fn with_bar<T>(
-    work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<T, DiskError>,
-) -> Result<T, DiskError> {
+pub(crate) fn with_bar<T, E>(work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<T, E>) -> Result<T, E> {
     let mut bar = Bar::new();
     let done = work(&mut |done, total| bar.show(done, total));
     bar.clear();
@@ -231,7 +229,7 @@ fn size(s: &str) -> Result<u64, Usage> {
     n.checked_mul(1 << shift).ok_or_else(bad)
 }
 
-fn human(bytes: u64) -> String {
+pub(crate) fn human(bytes: u64) -> String {
     let unit = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")].into_iter().find(|(s, _)| bytes >> s > 0);
     match unit {
         Some((s, name)) => format!("{:.1} {name} ({bytes} bytes)", bytes as f64 / (1_u64 << s) as f64),

@@ -9,6 +9,7 @@ mod export;
 mod import;
 mod list;
 mod run;
+mod snapshot;
 mod terminal;
 
 use std::process::ExitCode;
@@ -35,6 +36,8 @@ enum Sub {
     Ctl(ctl::Args),
     /// Create, describe, convert and check disk images
     Disk(disk::Args),
+    /// List and remove snapshots of a machine's disks
+    Snapshot(snapshot::Args),
     /// Make a spec of a machine of Virtual PC (.vmc)
     Import(import::Args),
     /// Make a configuration for Virtual PC (.vmc), with VHDs, of a spec
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Sub::Run(a) => run::run(*a, begun),
         Sub::Ctl(a) => ctl::run(a),
+        Sub::Snapshot(a) => snapshot::run(a),
         Sub::Disk(a) => disk::run(a),
         Sub::Import(a) => import::run(&a),
         Sub::Export(a) => export::run(&a),

@@ -1,5 +1,6 @@
 //! `heirloom run`: builds a machine from a spec file and flags, runs it in this process until it is off.
 
+pub(crate) mod extra;
 pub(crate) mod media;
 pub(crate) mod notices;
 pub(crate) mod ports;
@@ -227,7 +228,7 @@ pub(crate) fn run(a: Args, begun: Instant) -> Result<ExitCode> {
         return Err(Usage(format!("cannot write screenshot {file}: no directory {dir}; create it")).into());
     }
     if let Some(file) = resume.as_deref().filter(|_| revert) {
-        state::revert(file, &spec)?;
+        state::revert(file, &spec, &parts)?;
     }
     let resumed = resume.map(|f| Resumed::open(&f, &spec, &parts)).transpose()?;
     let frame = Frame::new();

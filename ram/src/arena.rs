@@ -186,6 +186,28 @@ impl Arena {
         unsafe { std::ptr::write_bytes(self.base.add(off as usize), v, len) }
     }
 
+    /// Zeros. Where the range is whole pages of any host, and the host can do that, they take no memory.
+    ///
+    /// # Panics
+    /// If the range does not lie inside the arena.
+    pub fn clear(&self, off: u32, len: usize) {
+        const LARGEST_PAGE: usize = 64 << 10;
+        #[cfg(target_os = "linux")]
+        if (off as usize).is_multiple_of(LARGEST_PAGE)
+            && len.is_multiple_of(LARGEST_PAGE)
+            && self.file().is_some()
+        {
+            assert!(len <= self.len && off as usize <= self.len - len);
+            // SAFETY: the range is inside the mapping by the check above, and whole pages of it, so nothing else is touched.
+            // It becomes a hole of the arena's file, which reads as zeros wherever it is mapped.
+            let done = unsafe { libc::madvise(self.base.add(off as usize).cast(), len, libc::MADV_REMOVE) };
+            if done == 0 {
+                return;
+            }
+        }
+        self.fill(off, len, 0);
+    }
+
     #[inline(always)]
     fn flag(&self, page: u32) -> &AtomicU8 {
         &self.flags[page as usize]

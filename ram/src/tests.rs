@@ -180,3 +180,29 @@ fn memory_comes_from_a_file_when_it_is_asked_for() {
     assert_eq!(ram.arena().load_u8(0x3f_ffff), byte(0x3f_ffff));
     assert_eq!(ram.arena().load_u8(0x23_0000), 9, "what has come is not read again");
 }
+
+/// Bytes of host memory that the arena takes.
+#[cfg(target_os = "linux")]
+fn resident(ram: &GuestRam) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let path = format!("/proc/self/fd/{}", ram.arena().file().unwrap());
+    std::fs::metadata(path).unwrap().blocks() * 512
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_cleared_reads_as_zeros_and_takes_no_memory() {
+    let ram = GuestRam::new(4 << 20, 0).unwrap();
+    let before = resident(&ram);
+    ram.arena().fill(0x10_0000, 0x4_0000, 0x5a);
+    assert_eq!(resident(&ram), before + 0x4_0000);
+    ram.arena().clear(0x11_0000, 0x2_0000);
+    assert_eq!(resident(&ram), before + 0x2_0000);
+    // Not whole pages of every host.
+    ram.arena().clear(0x13_1000, 0x1001);
+    let mut b = vec![0; 0x4_0000];
+    ram.arena().copy_out(0x10_0000, &mut b);
+    let zeros = (0x1_0000..0x3_0000).chain(0x3_1000..0x3_2001);
+    assert!(zeros.clone().all(|n| b[n] == 0));
+    assert_eq!(b.iter().filter(|v| **v == 0x5a).count(), b.len() - zeros.count());
+}

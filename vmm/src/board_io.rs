@@ -100,6 +100,24 @@ pub(crate) struct Built {
     pub(crate) lazy: SlotId,
 }
 
+impl Built {
+    pub(crate) fn devices(&mut self) -> Vec<&mut dyn Device> {
+        devices(&mut self.pic, &mut self.dma, &mut self.isa, &mut self.chips)
+    }
+}
+
+/// In the order of their slots.
+fn devices<'a>(
+    pic: &'a mut I8259,
+    dma: &'a mut I8237,
+    isa: &'a mut Piix4Isa,
+    chips: &'a mut [Box<dyn Device>],
+) -> Vec<&'a mut dyn Device> {
+    let mut all: Vec<&mut dyn Device> = vec![pic, dma, isa];
+    all.extend(chips.iter_mut().map(|d| d.as_mut() as &mut dyn Device));
+    all
+}
+
 impl Board {
     pub(crate) const PIC_SLOT: SlotId = SlotId(PIC as u16);
     pub(crate) const DMA_SLOT: SlotId = SlotId(DMA as u16);
@@ -186,13 +204,8 @@ impl Board {
         self.look_at = Some(self.look_at.map_or(at, |other| other.min(at)));
     }
 
-    pub(crate) fn device_mut(&mut self, slot: SlotId) -> &mut dyn Device {
-        match usize::from(slot.0) {
-            PIC => &mut self.pic,
-            DMA => &mut self.dma,
-            ISA => &mut self.isa,
-            n => self.chips[n - FIRST_CHIP].as_mut(),
-        }
+    pub(crate) fn devices(&mut self) -> Vec<&mut dyn Device> {
+        devices(&mut self.pic, &mut self.dma, &mut self.isa, &mut self.chips)
     }
 
     /// All chips were loaded: what they drive is driven again. The levels that the 8259s saw are in their own state, so

@@ -45,6 +45,22 @@ impl Drive {
     pub fn disk(disk: Box<dyn Disk>) -> Self {
         Self::Disk { disk, name: "disk".into(), on_error: OnError::default() }
     }
+
+    /// What the board knows of it.
+    pub(crate) fn found(&self) -> board_map::Found {
+        match self {
+            Self::Disk { disk, .. } => board_map::Found::Disk(DiskSpec {
+                sectors: disk.sectors(),
+                serial: String::new(),
+                geometry: disk.geometry(),
+                write_cache: !disk.writes_through(),
+                trim: disk.discards(),
+            }),
+            Self::Cdrom { medium } => board_map::Found::Cdrom(
+                medium.as_ref().map(|d| Media { sectors: d.sectors(), read_only: true }),
+            ),
+        }
+    }
 }
 
 pub(crate) fn cdrom_name(unit: u8) -> String {
@@ -202,6 +218,12 @@ pub struct Machine {
     services: Option<Arc<services::Shared>>,
 }
 
+/// What is behind the integration channel, if there is one.
+pub(crate) fn host_services(parts: &Parts, shared: &Arc<services::Shared>) -> Option<Box<dyn Services>> {
+    let c = parts.channel.as_ref()?;
+    Some(Box::new(services::Host::new(shared.clone(), world_clock(parts), &c.off)))
+}
+
 /// What the time is, for the guest: the host's, or with a clock of instructions what the clock chip began with and guest time.
 fn world_clock(parts: &Parts) -> services::WorldClock {
     let begun = parts.start_seconds * SECOND;
@@ -263,25 +285,14 @@ impl Machine {
         let (mut ide_disks, mut diskettes) = (Vec::new(), Vec::new());
         let Ports { drives, floppies, serial, net, parallel, sound, display } = ports;
         for (unit, d) in drives.into_iter().enumerate() {
-            let (disk, seen) = match d {
+            found[unit] = d.as_ref().map(Drive::found);
+            let disk = match d {
                 None => continue,
-                Some(Drive::Disk { disk, name, on_error }) => {
-                    let spec = DiskSpec {
-                        sectors: disk.sectors(),
-                        serial: String::new(),
-                        geometry: disk.geometry(),
-                        write_cache: !disk.writes_through(),
-                        trim: disk.discards(),
-                    };
-                    (Some(Unit::new(disk, name, on_error)), board_map::Found::Disk(spec))
-                }
+                Some(Drive::Disk { disk, name, on_error }) => Some(Unit::new(disk, name, on_error)),
                 Some(Drive::Cdrom { medium }) => {
-                    let media = medium.as_ref().map(|d| Media { sectors: d.sectors(), read_only: true });
-                    let medium = medium.map(|d| Unit::new(d, cdrom_name(unit as u8), OnError::default()));
-                    (medium, board_map::Found::Cdrom(media))
+                    medium.map(|d| Unit::new(d, cdrom_name(unit as u8), OnError::default()))
                 }
             };
-            found[unit] = Some(seen);
             ide_disks.extend(disk.map(|d| (unit as u8, d)));
         }
         let mut floppy_specs = [None; FLOPPIES];
@@ -315,9 +326,7 @@ impl Machine {
             display: Box::new(Seen { display, events: events.clone() }),
             lamps: Box::new(Lit(shared.clone())),
             mailbox: mailbox.clone(),
-            services: parts.channel.as_ref().zip(services.clone()).map(|(c, shared)| {
-                Box::new(services::Host::new(shared, world_clock(parts), &c.off)) as Box<dyn Services>
-            }),
+            services: services.as_ref().and_then(|shared| host_services(parts, shared)),
         };
         let (built, roles) = board_map::build(parts, &ram, outside);
         let mut disks = Disks::new(mailbox.clone(), parts.clock == ClockKind::Instructions);

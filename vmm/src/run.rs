@@ -177,8 +177,7 @@ impl Machine {
             Some(live::STEP)
         } else {
             saving.looks += 1;
-            let enough = if saving.looks < LOOKS { Moment::Good } else { Moment::Poor };
-            (running && self.board.moment() > enough).then_some(SOON)
+            (running && saving.looks < LOOKS && self.board.moment() > Moment::Good).then_some(SOON)
         };
         if let Some(wait) = wait {
             let now = self.board.clock.now();

@@ -7,6 +7,7 @@
 //! behind it  what the embedder adds: which disks go with it
 //! ```
 
+mod fits;
 pub(crate) mod live;
 mod processor;
 #[cfg(test)]
@@ -16,15 +17,14 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use board::pieces::zero_bytes;
-use board::{Moment, StateError, StateIn, StateOut};
+use board::{StateError, StateOut};
 use hv_vcpu::HvError;
 use minicbor::{Decode, Encode};
 use ram::GuestRam;
 
 use crate::board_io::{Board, DueAnswer};
-use crate::board_map;
 use crate::engine::Engine;
-use crate::machine::{Machine, Parts};
+use crate::machine::Machine;
 
 const MAGIC: &[u8; 16] = b"Heirloom state\r\n";
 const VERSION: u32 = 1;
@@ -108,6 +108,20 @@ pub fn set_extra(file: &mut (impl Read + Write + Seek), extra: &[u8]) -> Result<
     Ok(())
 }
 
+/// The same for a state that is in use: at each instant it is whole, with the old one or the new one.
+pub fn replace_extra(file: &mut File, extra: &[u8]) -> Result<(), LoadError> {
+    let mut fixed = Fixed::read(file)?;
+    let head = part(file, fixed.head, fixed.head_len)?;
+    // Behind the old one.
+    fixed.extra = file.seek(SeekFrom::End(0))?;
+    fixed.extra_len = extra.len() as u64;
+    file.write_all(extra)?;
+    file.sync_data()?;
+    fixed.crc = crc(&head, extra);
+    fixed.write(file)?;
+    Ok(file.sync_data()?)
+}
+
 fn crc(head: &[u8], extra: &[u8]) -> u32 {
     let mut h = crc32fast::Hasher::new();
     h.update(head);
@@ -127,10 +141,6 @@ pub enum SaveError {
     Io(#[from] io::Error),
     #[error("the processor's state cannot be read")]
     Processor(#[source] HvError),
-    #[error(
-        "the machine is paused in the middle of a call of its BIOS; resume it for a moment, then save again"
-    )]
-    Busy,
     #[error("its disks are not as the guest has them: {0}; then save again")]
     Waits(String),
     #[error("{0}")]
@@ -379,9 +389,6 @@ impl Machine {
 
     /// All but memory, and what of it is not all zeros.
     fn head(&mut self) -> Result<HeadV1, SaveError> {
-        if self.board.moment() == Moment::Bad {
-            return Err(SaveError::Busy);
-        }
         // What an image lacks when it is closed would be missing to the machine that goes on.
         self.board.disks.flush().map_err(SaveError::Waits)?;
         let processor = processor::save(&self.vcpu.state().map_err(SaveError::Processor)?);
@@ -444,34 +451,10 @@ impl Machine {
     }
 }
 
-impl Saved {
-    /// Is it of a machine of these sizes? For embedders that open ports after it; what is plugged in shows in the restore.
-    pub fn fits(&self, parts: &Parts) -> Result<(), LoadError> {
-        let memory = parts.memory_mib << 20;
-        self.fits_board(&BoardV1 { memory, slots: board_map::slot_bytes(parts), nx: parts.nx })
-    }
-
-    fn fits_board(&self, own: &BoardV1) -> Result<(), LoadError> {
-        let state = &self.head.board;
-        let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
-        let other = |field, state: String, machine: String| Err(LoadError::Other { field, state, machine });
-        if state.memory != own.memory {
-            return other("memory of", mib(state.memory), mib(own.memory));
-        }
-        if state.slots != own.slots {
-            return other("video memory, ROMs and channel window of", mib(state.slots), mib(own.slots));
-        }
-        if state.nx != own.nx {
-            return other("execute disable", state.nx.to_string(), own.nx.to_string());
-        }
-        Ok(())
-    }
-}
-
 /// Reads memory from an arena offset on.
 fn read_memory(ram: &GuestRam, file: &mut (impl Read + Seek), saved: &Saved, first: usize) -> io::Result<()> {
     let arena = ram.arena();
-    let (mut buf, zeros) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let mut buf = vec![0; CHUNK];
     let mut place = None;
     for off in (first..arena.len()).step_by(CHUNK) {
         let part = &mut buf[..CHUNK.min(arena.len() - off)];
@@ -479,7 +462,7 @@ fn read_memory(ram: &GuestRam, file: &mut (impl Read + Seek), saved: &Saved, fir
         if saved.head.chunks[n / 8] & 1 << (n % 8) == 0 {
             // The board's ROMs are there already.
             if off >= ram.main_len() as usize {
-                arena.copy_in(off as u32, &zeros[..part.len()]);
+                arena.clear(off as u32, part.len());
             }
             continue;
         }
@@ -515,22 +498,12 @@ impl Board {
     fn load_chips(&mut self, head: &HeadV1) -> Result<(), StateError> {
         let HeadV1 { entries, config_address, a20, due, .. } = head;
         let names: Vec<&str> = self.slots().map(|s| self.name(s)).collect();
-        if let Some(e) = entries.iter().find(|e| !names.contains(&e.chip.as_str())) {
-            return Err(StateError::Unknown { chip: e.chip.clone() });
-        }
-        let entry = |chip: &str| {
-            let found = entries.iter().find(|e| e.chip == chip);
-            let e = found.ok_or_else(|| StateError::Missing { chip: chip.into() })?;
-            Ok(StateIn::new(&e.chip, e.version, &e.body))
-        };
         let due = due.iter().flatten().filter_map(|(chip, unit, at)| {
             let n = names.iter().position(|name| name == chip)?;
             Some(DueAnswer { slot: self.slots().nth(n)?, unit: *unit, at: *at })
         });
         let due = due.collect();
-        for (slot, name) in self.slots().zip(names) {
-            self.device_mut(slot).load(&entry(name)?)?;
-        }
+        fits::load_each(entries, &mut self.devices())?;
         self.resume(*config_address, *a20, due);
         Ok(())
     }

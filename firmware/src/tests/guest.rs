@@ -121,6 +121,11 @@ impl Guest {
     /// One operation; the frame when it was the last.
     pub fn step(&mut self, port: u16) -> Option<Frame> {
         let at = self.bench.in16(port + CTX_OP);
+        self.operate(port, at)
+    }
+
+    /// What the trap told to do.
+    pub fn operate(&mut self, port: u16, at: u16) -> Option<Frame> {
         let op = self.bench.dev.world().kernel.op_at(at).expect("an operation of the kernel");
         if op != Op::Pause {
             self.ops.push(op);

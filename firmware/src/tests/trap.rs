@@ -1,8 +1,8 @@
-use board::{Device, Reset, StateIn, StateOut};
+use board::{Device, Moment, Reset, StateIn, StateOut};
 
 use super::guest::Guest;
 use crate::frame::{CF, Frame};
-use crate::rom::kernel::CONTEXTS;
+use crate::rom::kernel::{CONTEXTS, Op};
 
 fn e820(ebx: u32) -> Frame {
     Frame {
@@ -87,6 +87,57 @@ fn a_saved_service_starts_again() {
     h.bench.dev.load(&StateIn::new("firmware", version, &body)).unwrap();
     let f = std::iter::from_fn(|| Some(h.step(port))).flatten().next().unwrap();
     assert_eq!((f.ebx, f.flags & CF), (3, 0));
+}
+
+/// Saved and loaded into another machine's after each byte of a frame on its way in and out, and of what an operation is given.
+#[test]
+fn half_a_frame_is_saved() {
+    let moved = |g: &mut Guest| {
+        let mut out = StateOut::default();
+        g.bench.dev.save(&mut out);
+        let (version, body) = out.into_body().unwrap();
+        let mut h = Guest::new();
+        h.bench.dev.load(&StateIn::new("firmware", version, &body)).unwrap();
+        h
+    };
+    let mut g = Guest::new();
+    let port = g.bench.in16(0x580);
+    for b in (Frame { msw: 1, ..e820(2) }).to_bytes() {
+        g = moved(&mut g);
+        g.bench.out8(port, b);
+    }
+    // An operation's data, twice as far each time.
+    for bytes in [1, 2, 4, 8] {
+        let mut straight = moved(&mut g);
+        let ops = [&mut straight, &mut g].map(|g| g.bench.in16(port + 4));
+        let mut h = moved(&mut g);
+        assert_eq!(ops[0], ops[1]);
+        let all: Vec<_> = (0..12).map(|_| straight.bench.in8(port)).collect();
+        let first: Vec<_> = (0..bytes).map(|_| h.bench.in8(port)).collect();
+        let mut h = moved(&mut h);
+        let rest: Vec<_> = (bytes..12).map(|_| h.bench.in8(port)).collect();
+        assert_eq!([first, rest].concat(), all);
+        // It begins anew.
+        g = moved(&mut h);
+    }
+    let done = g.bench.dev.world().kernel.address(Op::Done);
+    loop {
+        let at = g.bench.in16(port + 4);
+        if at == done {
+            break;
+        }
+        assert!(g.operate(port, at).is_none());
+    }
+    let mut bytes = Vec::new();
+    for _ in 0..52 {
+        bytes.push(g.bench.in8(port));
+        g = moved(&mut g);
+    }
+    let f = Frame::from_bytes(bytes.as_slice().try_into().unwrap());
+    assert_eq!((f.ebx, f.flags & CF), (3, 0));
+    // The context is free, and a call that never sent its frame is no hindrance.
+    assert_eq!(g.bench.in16(0x580), port);
+    assert_eq!(g.bench.dev.moment(), Moment::Good);
 }
 
 #[test]

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use vmm::Bay;
 use vmm::spec::MachineSpec;
 
+use super::extra::Stamp;
 use super::ports::CDROMS;
-use super::state::Stamp;
 
 const FLOPPIES: [&str; 2] = ["a", "b"];
 
 /// A medium when the state was saved.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Medium {
+pub(crate) struct Medium {
     drive: String,
     #[serde(flatten)]
     stamp: Stamp,

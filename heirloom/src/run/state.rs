@@ -11,70 +11,17 @@ use anyhow::{Context, Result, anyhow, bail};
 use board::Disk;
 use host_io::disk;
 use serde::{Deserialize, Serialize};
-use vmm::snapshot::{self, LoadError};
+use vmm::snapshot::LoadError;
 use vmm::spec::{DiskSpec, MachineSpec, UndoClose};
-use vmm::{Bay, ClockKind, FreezeDisks, Machine, NotFrozen, Parts, Saved};
+use vmm::{Bay, ClockKind, Drive, FreezeDisks, Machine, NotFrozen, Parts, Saved};
 
-use super::media::{InDrives, Medium, changed};
+use super::extra::{Extra, Stamp};
+use super::media::{InDrives, changed};
 use super::ports::reopen_disk;
 use super::watched::Watch;
 
-/// What goes with a state: its disks, in the order of the spec, and what lay in other drives.
-#[derive(Debug, Serialize, Deserialize)]
-struct Extra {
-    disks: Vec<Stamp>,
-    /// None: it is of an older version, which did not tell.
-    #[serde(default)]
-    media: Option<Vec<Medium>>,
-}
-
-impl Extra {
-    fn of(path: &Path, saved: &Saved, own: &[PathBuf]) -> Result<Self> {
-        let name = path.display();
-        let extra: Self = serde_json::from_slice(saved.extra()).map_err(|_| {
-            anyhow!("state {name} is not whole; save it again, or start the machine without it")
-        })?;
-        if own.len() != extra.disks.len() {
-            bail!(
-                "state {name} is of a machine with {} disks, this one has {}; start it with the same ones",
-                extra.disks.len(),
-                own.len()
-            );
-        }
-        Ok(extra)
-    }
-}
-
-/// A disk's file when the state was saved. Written to since then, it is not what the guest has in mind.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Stamp {
-    path: PathBuf,
-    bytes: u64,
-    /// Nanoseconds since 1970.
-    changed: u64,
-}
-
-impl Stamp {
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let m = path.metadata()?;
-        let changed = m.modified()?.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
-        Ok(Self { path, bytes: m.len(), changed })
-    }
-
-    /// Is it the same content, whatever its name?
-    fn same(&self, other: &Self) -> bool {
-        (self.bytes, self.changed) == (other.bytes, other.changed)
-    }
-
-    /// Is it a disk over that one that holds nothing yet? Such is a disk that went back, or was never written to.
-    fn fresh_over(&self, then: &Self) -> bool {
-        Self::of(&then.path).is_ok_and(|s| s.same(then)) && disk::empty_over(&self.path, &then.path)
-    }
-}
-
 /// The files that the machine writes to, or in which its disks are: an undo disk that is not there yet holds nothing.
-fn disk_files(s: &MachineSpec) -> Vec<PathBuf> {
+pub(crate) fn disk_files(s: &MachineSpec) -> Vec<PathBuf> {
     let undo = |d: &DiskSpec| Some(d.undo_file()).filter(|f| d.undo.is_some() && f.exists());
     s.disks.iter().map(|d| undo(d).unwrap_or_else(|| d.path.clone())).collect()
 }
@@ -184,21 +131,22 @@ impl States {
 
     /// The machine's disks are closed: the state gets to know them, and its name, which is returned.
     pub(crate) fn finish(&self) -> Result<Option<PathBuf>> {
-        self.finish_with(&self.disks)
+        self.finish_with(&self.disks, Vec::new())
     }
 
     /// The machine goes on, and the disks of the state are what was frozen.
     pub(crate) fn finish_frozen(&self, frozen: &[Frozen]) -> Result<Option<PathBuf>> {
         let kept = |d: &PathBuf| frozen.iter().find(|f| f.disk == *d).map_or(d, |f| &f.frozen).clone();
-        self.finish_with(&self.disks.iter().map(kept).collect::<Vec<_>>())
+        let all: Vec<_> = self.disks.iter().map(kept).collect();
+        self.finish_with(&all, frozen.iter().map(|f| f.frozen.clone()).collect())
     }
 
-    fn finish_with(&self, disks: &[PathBuf]) -> Result<Option<PathBuf>> {
+    fn finish_with(&self, disks: &[PathBuf], frozen: Vec<PathBuf>) -> Result<Option<PathBuf>> {
         let Some(file) = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return Ok(None);
         };
         let part = partial(&file);
-        let done = self.tie(&part, disks).and_then(|()| Ok(fs::rename(&part, &file)?));
+        let done = self.tie(&part, disks, frozen).and_then(|()| Ok(fs::rename(&part, &file)?));
         done.with_context(|| {
             format!(
                 "the state was not saved to {}; check the host's disk for errors and free space",
@@ -209,12 +157,10 @@ impl States {
         Ok(Some(file))
     }
 
-    fn tie(&self, part: &Path, disks: &[PathBuf]) -> Result<()> {
+    fn tie(&self, part: &Path, disks: &[PathBuf], frozen: Vec<PathBuf>) -> Result<()> {
         let disks = disks.iter().map(|d| Stamp::of(d)).collect::<io::Result<_>>()?;
-        let extra = Extra { disks, media: Some(self.media.media()) };
-        let mut f = OpenOptions::new().read(true).write(true).open(part)?;
-        snapshot::set_extra(&mut f, &serde_json::to_vec(&extra)?)?;
-        Ok(f.sync_all()?)
+        let media = Some(self.media.media());
+        Extra { disks, media, frozen: Some(frozen), also: Vec::new() }.tie(part)
     }
 }
 
@@ -261,9 +207,10 @@ impl FreezeDisks for Freezer {
 }
 
 /// Has the machine's disks go back to what they were when a state was saved.
-pub(crate) fn revert(path: &Path, s: &MachineSpec) -> Result<()> {
+pub(crate) fn revert(path: &Path, s: &MachineSpec, parts: &Parts) -> Result<()> {
     let mut file = open(path)?;
     let saved = Saved::read(&mut file).map_err(|e| explain(path, e))?;
+    saved.fits(parts).map_err(|e| explain(path, e))?;
     // An undo disk that was discarded is made again.
     let own: Vec<_> =
         s.disks.iter().map(|d| if d.undo.is_some() { d.undo_file() } else { d.path.clone() }).collect();
@@ -273,12 +220,14 @@ pub(crate) fn revert(path: &Path, s: &MachineSpec) -> Result<()> {
         let at = then.path.display();
         let now =
             Stamp::of(&then.path).map_err(|e| anyhow!("cannot look at disk {at}: {e}; check the path"))?;
-        if !now.same(then) {
+        if !extra.fits(then, &now) {
             bail!("disk {at} was changed after state {} was saved; restore it as it was", path.display());
         }
     }
+    fits_drives(path, &saved, s, parts, extra.disks.iter().map(|d| d.path.as_path()))?;
     for (disk, then) in own.iter().zip(&extra.disks) {
-        if std::path::absolute(disk)? != then.path && !Stamp::of(disk).is_ok_and(|now| now.same(then)) {
+        if std::path::absolute(disk)? != then.path && !Stamp::of(disk).is_ok_and(|now| extra.fits(then, &now))
+        {
             disk::revert(disk, &then.path)?;
             tracing::info!("{} is as {} again", disk.display(), then.path.display());
         }
@@ -286,11 +235,11 @@ pub(crate) fn revert(path: &Path, s: &MachineSpec) -> Result<()> {
     Ok(())
 }
 
-fn open(path: &Path) -> Result<File> {
+pub(crate) fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|e| anyhow!("cannot open state {}: {e}; check the path", path.display()))
 }
 
-fn is_state(file: &Path) -> bool {
+pub(crate) fn is_state(file: &Path) -> bool {
     let other = File::open(file).and_then(|mut f| {
         let mut b = [0; 8];
         f.read_exact(&mut b).map(|()| b != *b"Heirloom")
@@ -320,17 +269,19 @@ impl Resumed {
         let extra = Extra::of(path, &saved, &own)?;
         for ((disk, then), spec) in own.iter_mut().zip(&extra.disks).zip(&s.disks) {
             // What a killed run left over a disk that the state is of will be discarded.
-            if spec.undo == Some(UndoClose::Discard) && Stamp::of(&spec.path).is_ok_and(|s| s.same(then)) {
+            if spec.undo == Some(UndoClose::Discard)
+                && Stamp::of(&spec.path).is_ok_and(|s| extra.fits(then, &s))
+            {
                 disk.clone_from(&spec.path);
             }
             let at = disk.display();
             let now =
                 Stamp::of(disk).map_err(|e| anyhow!("cannot look at disk {at}: {e}; check the path"))?;
-            if now.same(then) || now.fresh_over(then) {
+            if extra.fits(then, &now) || extra.fresh_over(&now, then) {
                 continue;
             }
             let was = then.path.display();
-            let there = Stamp::of(&then.path).is_ok_and(|s| s.same(then));
+            let there = extra.is_there(then);
             if now.path != then.path && there && disk::related(disk, &then.path).unwrap_or_default() {
                 bail!(
                     "disk {at} holds what came after state {name}, whose disk is {was}: add --revert to lose that and go back, \
@@ -342,6 +293,7 @@ impl Resumed {
                  restore the disk as it was, or start the machine without the state"
             );
         }
+        fits_drives(path, &saved, s, parts, own.iter().map(PathBuf::as_path))?;
         let changed = extra.media.map_or_else(Vec::new, |then| changed(s, &then));
         Ok(Self { path: path.into(), file, saved, disks: own, changed })
     }
@@ -359,6 +311,26 @@ impl Resumed {
     }
 }
 
-fn explain(path: &Path, e: LoadError) -> anyhow::Error {
+/// Before a port is opened, or a disk changed: are all drives and adapters those of the state? `disks` are as they will be.
+fn fits_drives<'a>(
+    path: &Path,
+    saved: &Saved,
+    s: &MachineSpec,
+    parts: &Parts,
+    disks: impl Iterator<Item = &'a Path>,
+) -> Result<()> {
+    let mut drives = [const { None }; 4];
+    for ((drive, file), spec) in drives.iter_mut().zip(disks).zip(&s.disks) {
+        let image = disk::open_disk(file, disk::Mode::ReadOnly)?.into_disk();
+        *drive = Some(Drive::disk(Box::new(disk::Policy::new(image, spec.cache, spec.unmap))));
+    }
+    for drive in drives.iter_mut().skip(s.first_cdrom()).take(s.cdroms.len()) {
+        *drive = Some(Drive::Cdrom { medium: None });
+    }
+    let fit = saved.fits_drives(parts, &drives, s.floppies.len(), s.nets.len());
+    fit.map_err(|e| explain(path, e))
+}
+
+pub(crate) fn explain(path: &Path, e: LoadError) -> anyhow::Error {
     anyhow::Error::from(e).context(format!("cannot go on from state {}", path.display()))
 }

@@ -93,8 +93,8 @@ impl UndoDisks {
                     "{file_name} keeps this run's writes; `heirloom disk merge {file_name}` commits them"
                 ),
                 UndoClose::Commit if !disk::straight_over(&file, &image)? => tracing::warn!(
-                    "{file_name} is not committed: a snapshot's disk lies between it and {}; `heirloom disk merge {file_name}` \
-                     commits it to that, and the snapshot is lost",
+                    "{file_name} is not committed: a snapshot's disk lies between it and {}; `heirloom snapshot list {file_name}` \
+                     has it, `heirloom snapshot remove` forgets it, and then `heirloom disk merge {file_name}` commits",
                     image.display()
                 ),
                 UndoClose::Commit => {

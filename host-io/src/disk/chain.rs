@@ -20,17 +20,17 @@ pub(crate) struct Chain {
 
 /// The same for two names of one file.
 #[derive(PartialEq, Eq)]
-struct FileId(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] PathBuf);
+pub(crate) struct FileId(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] PathBuf);
 
 impl FileId {
     #[cfg(unix)]
-    fn of(_: &Path, m: &Metadata) -> Self {
+    pub(crate) fn of(_: &Path, m: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
         Self((m.dev(), m.ino()))
     }
 
     #[cfg(not(unix))]
-    fn of(path: &Path, _: &Metadata) -> Self {
+    pub(crate) fn of(path: &Path, _: &Metadata) -> Self {
         Self(path.canonicalize().unwrap_or_else(|_| path.into()))
     }
 }
@@ -164,12 +164,12 @@ pub(crate) struct Found<T> {
 
 /// What can say which VHD it is.
 pub(crate) trait Identity {
-    fn uuid(&self) -> Option<vhd::Uuid>;
+    fn footer(&self) -> Option<&vhd::Footer>;
 }
 
 impl Identity for Opened {
-    fn uuid(&self) -> Option<vhd::Uuid> {
-        self.layout.as_ref().map(|l| l.footer.uuid())
+    fn footer(&self) -> Option<&vhd::Footer> {
+        self.layout.as_ref().map(|l| &l.footer)
     }
 }
 
@@ -184,8 +184,11 @@ pub(crate) fn find<T: Identity>(
     for path in &places {
         let Ok(meta) = path.metadata() else { continue };
         match open(path, &meta) {
-            Ok(opened) if opened.uuid() == Some(link.uuid) => {
-                return Ok(Found { path: path.clone(), stamp: stamp(&meta), opened });
+            Ok(opened) if opened.footer().is_some_and(|f| link.is(f.uuid())) => {
+                // The mark of a merge is no change to those over it.
+                let before = opened.footer().and_then(vhd::Footer::merged_from);
+                let stamp = before.map_or_else(|| stamp(&meta), |ns| vhd::stamp(ns / 1_000_000_000));
+                return Ok(Found { path: path.clone(), stamp, opened });
             }
             Ok(_) => {
                 other.get_or_insert(DiskError::ParentOther { child: child.into(), parent: path.clone() });

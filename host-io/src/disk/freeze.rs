@@ -51,7 +51,7 @@ pub fn related(a: &Path, b: &Path) -> Result<bool, DiskError> {
 }
 
 /// Another name of a link would be a link, and the disk the same.
-fn real(path: &Path) -> PathBuf {
+pub(crate) fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.into())
 }
 

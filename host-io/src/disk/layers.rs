@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use board::Disk;
 
@@ -10,7 +11,9 @@ use super::chain::{Chain, Found, check_parent, find};
 use super::child::Layer;
 use super::convert::{give_up, new_file};
 use super::early::Early;
+use super::family::children;
 use super::foreign::open_to_read;
+use super::freeze::real;
 use super::split::{self, Files};
 use super::store::{FileStore, Store};
 use super::vhd::{self, Dynamic, Rewrite};
@@ -21,7 +24,38 @@ const CHUNK: u64 = 2 << 20;
 
 /// Writes to the parent what a differencing disk holds, and removes the disk. Interrupted, it can be done again; until it
 /// is done the child can still be used. Other children of that parent can't be used any more. Returns the parent.
-pub fn merge(child: &Path, mut progress: impl FnMut(u64, u64)) -> Result<PathBuf, DiskError> {
+pub fn merge(child: &Path, progress: impl FnMut(u64, u64)) -> Result<PathBuf, DiskError> {
+    let Poured { parent, own, .. } = pour(child, progress)?;
+    drop(own);
+    split::remove(child).map_err(|source| DiskError::Io { path: child.into(), doing: "removing", source })?;
+    Ok(parent)
+}
+
+/// The same, but it is the parent's file that stays: it gets the child's identity and time of change, and then its name. To
+/// disks over the child it is the child. At no instant is there no disk at `child`. `ready` is called before the parent, which
+/// it gets, takes the child's place: it won't change any more.
+pub fn merge_over<E: From<DiskError>>(
+    child: &Path,
+    progress: impl FnMut(u64, u64),
+    ready: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let poured = pour(&real(child), progress)?;
+    poured.inherit()?;
+    ready(&poured.parent)?;
+    Ok(poured.replace()?)
+}
+
+/// A child whose parent holds all that it does. Both are there, and the child is locked.
+pub(crate) struct Poured {
+    child: PathBuf,
+    parent: PathBuf,
+    footer: vhd::Footer,
+    own: Dynamic<Files>,
+}
+
+/// Writes to the parent what a differencing disk holds. From the first byte on the child says so of itself, and can be used
+/// all the same.
+pub(crate) fn pour(child: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Poured, DiskError> {
     let Layer { mut store, mut layout, faults } = Layer::open(child)?;
     let (Some(link), Some(blocks)) = (layout.parent.clone(), layout.dynamic.clone()) else {
         return Err(DiskError::NoParent { path: child.into(), format: layout.kind().into() });
@@ -32,14 +66,18 @@ pub fn merge(child: &Path, mut progress: impl FnMut(u64, u64)) -> Result<PathBuf
     let mut target = opened.image.disk;
     let at_child = |source| DiskError::Io { path: child.into(), doing: "merging", source };
     let at_parent = |source| DiskError::Io { path: parent.clone(), doing: "merging into", source };
-    layout.footer.set_merging();
-    let footer = &layout.footer.bytes;
-    store
-        .write_at(blocks.end, footer)
-        .and_then(|()| store.write_at(0, footer))
-        .and_then(|()| store.sync())
-        .map_err(at_child)?;
-    let sectors = layout.sectors;
+    if !layout.footer.merging() {
+        let modified = child.metadata().and_then(|m| m.modified()).map_err(at_child)?;
+        layout.footer.set_merging(modified.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64));
+        let footer = &layout.footer.bytes;
+        store
+            .write_at(blocks.end, footer)
+            .and_then(|()| store.write_at(0, footer))
+            .and_then(|()| store.set_modified(modified))
+            .and_then(|()| store.sync())
+            .map_err(at_child)?;
+    }
+    let (sectors, footer) = (layout.sectors, layout.footer.clone());
     let total = blocks.used() as u64 * u64::from(blocks.block_size);
     let used: Vec<usize> = blocks.in_order();
     let mut own = Dynamic::new(store, layout, blocks, &faults, true, None);
@@ -63,9 +101,47 @@ pub fn merge(child: &Path, mut progress: impl FnMut(u64, u64)) -> Result<PathBuf
         progress(done, total);
     }
     target.flush().map_err(at_parent)?;
-    drop((target, own));
-    split::remove(child).map_err(|source| DiskError::Io { path: child.into(), doing: "removing", source })?;
-    Ok(parent)
+    drop(target);
+    Ok(Poured { child: child.into(), parent, footer, own })
+}
+
+impl Poured {
+    /// The parent becomes what the child is to disks over it. The child, which is being merged, takes it under both
+    /// identities.
+    pub(crate) fn inherit(&self) -> Result<(), DiskError> {
+        let failed = |source| DiskError::Io { path: self.parent.clone(), doing: "writing", source };
+        // A child with disks over it has not changed since the merge began; another may have been used meanwhile.
+        let before = self.footer.merged_from().map(|ns| UNIX_EPOCH + Duration::from_nanos(ns));
+        let before = if children(&self.child).map_err(failed)?.is_empty() { None } else { before };
+        let Layer { mut store, mut layout, .. } = Layer::open(&self.parent)?;
+        layout.footer.set_uuid(self.footer.uuid());
+        let footer = &layout.footer.bytes;
+        let mut write = || {
+            match &layout.dynamic {
+                Some(blocks) => {
+                    store.write_at(blocks.end, footer)?;
+                    store.write_at(0, footer)?;
+                }
+                None => store.write_at(store.len() - footer.len() as u64, footer)?,
+            }
+            store.sync()?;
+            store.set_modified(before.map_or_else(|| self.child.metadata()?.modified(), Ok)?)?;
+            store.sync()
+        };
+        write().map_err(failed)
+    }
+
+    pub(crate) fn replace(self) -> Result<(), DiskError> {
+        let Self { child, parent, own, .. } = self;
+        std::fs::rename(&parent, &child).map_err(|source| DiskError::Io {
+            path: child.clone(),
+            doing: "replacing",
+            source,
+        })?;
+        drop(own);
+        sync_folder(&child);
+        Ok(())
+    }
 }
 
 /// What compacting changed.

@@ -1,10 +1,12 @@
-//! The other ends of a machine that runs in the test's own process: a neighbour on the network, serial ports and a screen.
-//! They are handles: a second machine can go on with what a first one had.
+//! The other ends of a machine that runs in the test's own process: a neighbour on the network, serial ports, a printer and
+//! screens. They are handles: a second machine can go on with what a first one had.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use board::{NetPort, Scanout, SerialPort, VideoMode};
+use board::{NetPort, ParallelPort, Scanout, SerialPort, VideoMode};
+
+use crate::Screen;
 
 const PEER_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 2];
 pub const PEER_IP: [u8; 4] = [10, 0, 2, 2];
@@ -106,7 +108,34 @@ impl Scanout for Blind {
     }
 }
 
-/// Keeps what comes from a serial port.
+/// Somebody looks: what is on the screen.
+#[derive(Clone, Default)]
+pub struct Eye(Arc<Mutex<Screen>>);
+
+impl Eye {
+    pub fn screen(&self) -> MutexGuard<'_, Screen> {
+        self.0.lock().expect("nobody panicked with it")
+    }
+}
+
+impl Scanout for Eye {
+    fn mode(&mut self, m: VideoMode) {
+        let (width, height) = (m.width as usize, m.height as usize);
+        *self.screen() = Screen { width, height, pixels: vec![0; width * height] };
+    }
+
+    fn rows(&mut self, y: std::ops::Range<u32>, px: &[u32]) {
+        let mut s = self.screen();
+        let first = y.start as usize * s.width;
+        s.pixels[first..][..px.len()].copy_from_slice(px);
+    }
+
+    fn wanted(&self) -> bool {
+        true
+    }
+}
+
+/// Keeps what comes from a serial port or to a printer.
 #[derive(Clone, Default)]
 pub struct Tape(Arc<Mutex<Vec<u8>>>);
 
@@ -122,6 +151,12 @@ impl Tape {
 
 impl SerialPort for Tape {
     fn send(&mut self, byte: u8) {
+        self.bytes().push(byte);
+    }
+}
+
+impl ParallelPort for Tape {
+    fn strobe(&mut self, byte: u8) {
         self.bytes().push(byte);
     }
 }

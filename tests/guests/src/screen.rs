@@ -34,7 +34,7 @@ fn font() -> &'static HashMap<Glyph, char> {
 }
 
 /// A screenshot.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Screen {
     pub width: usize,
     pub height: usize,

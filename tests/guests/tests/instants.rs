@@ -1,15 +1,16 @@
-//! A machine whose devices are all busy is saved and goes on at many instants; it ends as one that never stopped: at the same
-//! instruction, with the same disks, sounds, frames and lines. `HEIRLOOM_INSTANTS=N` for more instants; with
-//! `HEIRLOOM_LOCKSTEP=1` the two run side by side, and the first chip that is not the same in both is named.
+//! A machine whose devices are all busy, and whose user types and moves the mouse, is saved and goes on at many instants; it ends
+//! as one that never stopped: at the same instruction, with the same disks, sounds, frames, lines, pages and pictures.
+//! `HEIRLOOM_INSTANTS=N` for more instants; with `HEIRLOOM_LOCKSTEP=1` the two run side by side, and the first chip that is not the
+//! same in both is named.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Cursor};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use board::{Disk, SoundPort};
-use guest_tests::ends::{Blind, Peer, Tape};
-use guest_tests::{alone, guest};
-use vmm::snapshot::SaveError;
+use board::{Disk, Key, Leds, Pointer, SECOND, SoundPort};
+use guest_tests::ends::{Eye, Peer, Tape};
+use guest_tests::{Screen, alone, guest};
 use vmm::{ClockKind, Drive, Floppy, LinuxBoot, Machine, Outcome, Parts, Ports, Saved, spec};
 
 /// A disk that outlives its machine.
@@ -63,9 +64,12 @@ impl SoundPort for Ear {
 struct Outside {
     disk: Held,
     diskette: Held,
+    cd: Held,
     com: [Tape; 2],
+    printer: Tape,
     peer: Peer,
     ear: Ear,
+    eye: Eye,
 }
 
 impl Outside {
@@ -73,9 +77,12 @@ impl Outside {
         Self {
             disk: Held::new(16 << 20),
             diskette: Held::new(1440 << 10),
+            cd: Held(Arc::new(Mutex::new(cd()))),
             com: Default::default(),
+            printer: Tape::default(),
             peer: Peer::default(),
             ear: Ear::default(),
+            eye: Eye::default(),
         }
     }
 
@@ -87,6 +94,12 @@ impl Outside {
     }
 }
 
+/// What lies in the CD drive.
+fn cd() -> Vec<u8> {
+    (0..CD_BYTES).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8).collect()
+}
+
+const CD_BYTES: u32 = 768 << 10;
 const MEMORY_MIB: u64 = 64;
 
 fn parts(rounds: u32) -> Parts {
@@ -99,7 +112,7 @@ fn parts(rounds: u32) -> Parts {
         linux: Some(LinuxBoot {
             kernel: Arc::new(File::open(&kernel).expect("the kernel")),
             initrd: Some(Arc::new(File::open(guest("busy/initrd.gz")).expect("the initrd"))),
-            cmdline: format!("console=ttyS0 quiet rounds={rounds}"),
+            cmdline: format!("console=ttyS0 quiet rounds={rounds} typed={}", TYPED.len()),
             kernel_path: kernel,
         }),
         ..Parts::default()
@@ -108,24 +121,26 @@ fn parts(rounds: u32) -> Parts {
 
 fn machine(parts: &Parts, o: &Outside) -> Machine {
     let ports = Ports {
-        drives: [Some(Drive::disk(Box::new(o.disk.clone()))), None, None, None],
+        drives: [
+            Some(Drive::disk(Box::new(o.disk.clone()))),
+            None,
+            Some(Drive::Cdrom { medium: Some(Box::new(o.cd.clone())) }),
+            None,
+        ],
         floppies: [Some(Floppy { medium: Some(Box::new(o.diskette.clone())) }), None],
         serial: [Some(Box::new(o.com[0].clone())), Some(Box::new(o.com[1].clone()))],
         net: [Some(Box::new(o.peer.clone())), None, None, None],
-        parallel: None,
+        parallel: Some(Box::new(o.printer.clone())),
         sound: Some(Box::new(o.ear.clone())),
-        display: Box::new(Blind),
+        display: Box::new(o.eye.clone()),
     };
     Machine::build(parts, ports).expect("a machine")
 }
 
-fn save(m: &mut Machine) -> Option<Vec<u8>> {
+fn save(m: &mut Machine) -> Vec<u8> {
     let mut f = Cursor::new(Vec::new());
-    match m.save(&mut f) {
-        Ok(()) => Some(f.into_inner()),
-        Err(SaveError::Busy) => None,
-        Err(e) => panic!("{e}"),
-    }
+    m.save(&mut f).expect("a state");
+    f.into_inner()
 }
 
 fn restore(parts: &Parts, o: &Outside, state: &[u8]) -> Machine {
@@ -155,6 +170,87 @@ impl Random {
     }
 }
 
+/// What the user types: a line each. The second is typed with Caps Lock on.
+const TYPED: [&str; 6] = ["quick brown", "foxes jump", "over lazy", "dogs by the", "bank of a", "wide river"];
+
+/// What the user does, and at which nanosecond.
+enum Act {
+    Key(Key, bool),
+    Point(Pointer),
+    /// On COM2.
+    Say(String),
+}
+
+/// Make codes of the keyboard's rows.
+fn key(c: char) -> Key {
+    let row = |first: u16, keys: &str| keys.find(c).map(|n| first + n as u16);
+    let letter = row(0x10, "qwertyuiop").or(row(0x1e, "asdfghjkl")).or(row(0x2c, "zxcvbnm"));
+    Key(letter.or(row(0x39, " ")).or(row(0x1c, "\n")).expect("a key"))
+}
+
+/// All that comes from outside: keys go down and up, the mouse goes round in circles, and somebody at the far end of COM2 talks.
+fn acts(begin: u64) -> Vec<(u64, Act)> {
+    const CAPS: Key = Key(0x3a);
+    const EACH: u64 = 23_000_017;
+    // Who listens is there by then.
+    let begin = begin + SECOND / 2;
+    let mut keys = Vec::new();
+    for (n, line) in TYPED.iter().enumerate() {
+        let caps = (n == 1).then_some(CAPS);
+        keys.extend(caps.into_iter().chain(line.chars().map(key)).chain([key('\n')]).chain(caps));
+    }
+    let mut all = Vec::new();
+    for (n, key) in keys.into_iter().enumerate() {
+        let at = begin + EACH * (n as u64 + 1);
+        all.push((at, Act::Key(key, true)));
+        all.push((at + 9_000_001, Act::Key(key, false)));
+    }
+    for n in 0..MOVES {
+        let (dx, dy) = [(7, 3), (2, 9), (-5, 4), (-4, -16)][n % 4];
+        let buttons = u8::from(n % 8 > 5);
+        all.push((begin + 41_000_003 * (n as u64 + 1), Act::Point(Pointer { dx, dy, wheel: 0, buttons })));
+    }
+    for n in 0..HEARD {
+        all.push((begin + 307_000_001 * (n as u64 + 1), Act::Say(format!("to the guest {n}\n"))));
+    }
+    all.sort_by_key(|(at, _)| *at);
+    all
+}
+
+const MOVES: usize = 60;
+/// Two of eight moves are with the button down.
+const PRESSES: usize = MOVES / 8 * 2;
+const HEARD: usize = 5;
+
+/// Runs the machine until then, or until it is off. At their instants it gets the user's acts that are still to come, and what is
+/// on the screen then is kept.
+fn go(
+    m: &mut Machine,
+    o: &Outside,
+    acts: &mut VecDeque<&(u64, Act)>,
+    shown: &mut Vec<Shown>,
+    until: u64,
+) -> Option<Outcome> {
+    while let Some((at, act)) = acts.pop_front_if(|(at, _)| *at <= until) {
+        if let Some(end) = m.run_until(*at).expect("it runs") {
+            return Some(end);
+        }
+        m.draw_last_frame();
+        let h = m.handle();
+        shown.push((*at, o.eye.screen().clone(), h.leds()));
+        match act {
+            Act::Key(key, down) => h.key(*key, *down),
+            Act::Point(p) => h.pointer(*p),
+            Act::Say(text) => h.serial_input(1, text.clone().into_bytes()),
+        }
+        .expect("the machine is there");
+    }
+    m.run_until(until).expect("it runs")
+}
+
+/// What was to be seen when.
+type Shown = (u64, Screen, Leds);
+
 /// Where a run ended: guest time and instructions.
 type End = (u64, u64);
 
@@ -162,6 +258,8 @@ type End = (u64, u64);
 fn compare(o: &Outside, end: End, want: &Outside, want_end: End) {
     assert_eq!(o.com[0].text(), want.com[0].text());
     assert_eq!(o.com[1].text(), want.com[1].text());
+    assert_eq!(o.printer.text(), want.printer.text());
+    assert!(*o.eye.screen() == *want.eye.screen(), "{}{}", o.eye.screen().text(), want.eye.screen().text());
     let frames = |o: &Outside| std::mem::take(&mut o.peer.cable().sent);
     let (a, b) = (frames(o), frames(want));
     assert_eq!(a.len(), b.len(), "frames");
@@ -178,7 +276,6 @@ fn compare(o: &Outside, end: End, want: &Outside, want_end: End) {
 
 #[test]
 fn all_devices_busy_and_saved_at_any_instant_it_ends_as_if_it_never_stopped() {
-    const SECOND: u64 = 1_000_000_000;
     let _one = alone();
     let instants: u64 = std::env::var("HEIRLOOM_INSTANTS").map_or(60, |n| n.parse().expect("a number"));
     let parts = parts(3);
@@ -191,25 +288,20 @@ fn all_devices_busy_and_saved_at_any_instant_it_ends_as_if_it_never_stopped() {
         assert!(at < 120 * SECOND, "{}", first.com[0].text());
         assert_eq!(m.run_until(at).expect("it runs"), None, "{}", first.com[0].text());
     }
-    let begun = save(&mut m).expect("Linux calls no BIOS");
+    let begun = save(&mut m);
     drop(m);
     // Straight on.
+    let all = acts(at);
     let straight = first.copy();
     let mut m = restore(&parts, &straight, &begun);
-    assert_eq!(m.run().expect("it runs"), Outcome::PoweredOff);
+    let mut want_shown = Vec::new();
+    let off = go(&mut m, &straight, &mut all.iter().collect(), &mut want_shown, u64::MAX);
+    assert_eq!(off, Some(Outcome::PoweredOff));
+    m.draw_last_frame();
     let want = m.handle().progress();
     drop(m);
-    let said = straight.com[0].text();
-    for want in [
-        "disk: 12 rounds, 0 bad",
-        "diskette: 3 rounds, 0 bad",
-        "sound: 3 tones, 0 bad",
-        " 0% packet loss",
-        "busy ends",
-    ] {
-        assert!(said.contains(want), "no {want:?}: {said}");
-    }
-    assert!(!said.contains("kernel:"), "{said}");
+    check_work(&straight);
+    assert_eq!(want_shown.len(), all.len(), "all was typed while it worked");
     let long = want.0 - at;
     assert!(long > 2 * SECOND, "the work took {long} ns");
     // And with stops.
@@ -218,26 +310,63 @@ fn all_devices_busy_and_saved_at_any_instant_it_ends_as_if_it_never_stopped() {
     stops.sort_unstable();
     let stopped = first.copy();
     let mut m = restore(&parts, &stopped, &begun);
-    let mut saved = 0;
+    let (mut left, mut shown) = (all.iter().collect(), Vec::new());
     let lockstep = std::env::var_os("HEIRLOOM_LOCKSTEP").is_some();
-    let beside = first.copy();
-    let mut beside = lockstep.then(|| restore(&parts, &beside, &begun));
+    let other = first.copy();
+    let mut beside = lockstep.then(|| (restore(&parts, &other, &begun), all.iter().collect(), Vec::new()));
     let mut last = at;
     for stop in stops {
-        assert_eq!(m.run_until(stop).expect("it runs"), None, "before {stop}: {}", stopped.com[0].text());
-        if let Some(state) = save(&mut m) {
-            if let Some(beside) = &mut beside {
-                assert_eq!(beside.run_until(stop).expect("it runs"), None);
-                same(&state, &save(beside).expect("a state"), last, stop);
-                last = stop;
-            }
-            drop(m);
-            m = restore(&parts, &stopped, &state);
-            saved += 1;
+        let off = go(&mut m, &stopped, &mut left, &mut shown, stop);
+        assert_eq!(off, None, "before {stop}: {}", stopped.com[0].text());
+        let state = save(&mut m);
+        if let Some((beside, left, shown)) = &mut beside {
+            assert_eq!(go(beside, &other, left, shown, stop), None);
+            same(&state, &save(beside), last, stop);
+            last = stop;
         }
+        drop(m);
+        m = restore(&parts, &stopped, &state);
     }
-    assert_eq!(saved, instants);
-    assert_eq!(m.run().expect("it runs"), Outcome::PoweredOff);
+    assert_eq!(go(&mut m, &stopped, &mut left, &mut shown, u64::MAX), Some(Outcome::PoweredOff));
+    m.draw_last_frame();
     let end = m.handle().progress();
     compare(&stopped, end, &straight, want);
+    for ((at, screen, leds), (_, want, want_leds)) in shown.iter().zip(&want_shown) {
+        assert!(screen == want, "the screen at {at}:\n{}and not:\n{}", screen.text(), want.text());
+        assert_eq!(leds, want_leds, "the lamps at {at}");
+    }
+    assert_eq!(shown.len(), want_shown.len());
+}
+
+/// What the guest did came out right, and all of it.
+fn check_work(o: &Outside) {
+    let said = o.com[0].text();
+    let sum = crc32(&cd());
+    let mut typed = TYPED.map(|l| format!("typed: {l}\r\n"));
+    typed[1] = typed[1].replace("foxes jump", "FOXES JUMP");
+    for want in [
+        "disk: 12 rounds, 0 bad",
+        "diskette: 3 rounds, 0 bad",
+        &format!("CD: 12 rounds, 0 bad, sum {sum:08x}"),
+        "sound: 3 tones, 0 bad",
+        " 0% packet loss",
+        &typed.concat(),
+        &format!("heard: to the guest {}", HEARD - 1),
+        // Two axes, the report's end; a button goes down or up.
+        &format!("mouse: {} bytes", MOVES * 48 + PRESSES * 16),
+        "busy ends",
+    ] {
+        assert!(said.contains(want), "no {want:?}: {said}");
+    }
+    assert!(!said.contains("kernel:"), "{said}");
+    let page: String = (1..=100).map(|n| format!("{n}\n")).collect();
+    assert_eq!(o.printer.text(), page.repeat(3));
+    let screen = o.eye.screen().text();
+    assert!(screen.contains("row 89 of the screen"), "{screen}");
+}
+
+/// CRC-32 of ISO 3309, as `crc32` of busybox has it.
+fn crc32(bytes: &[u8]) -> u32 {
+    let bit = |c: u32, _| c >> 1 ^ if c & 1 == 0 { 0 } else { 0xedb8_8320 };
+    !bytes.iter().fold(!0, |c, b| (0..8).fold(c ^ u32::from(*b), bit))
 }

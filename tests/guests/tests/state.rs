@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use guest_tests::{Args, Console, Images, Vm, alone, heirloom, machine, prompt};
@@ -193,4 +193,124 @@ fn snapshots_of_a_guest_at_work_are_gone_back_to_in_any_order() {
         let t = vm.console();
         finish((vm, t));
     }
+}
+
+/// A machine with other drives than the state's ends before it opens a port or has a disk go back.
+#[test]
+fn other_drives_are_found_before_a_port_is_opened_or_a_disk_changed() {
+    let _one = alone();
+    let images = Images::new("drives-images");
+    images.disk(["create", "disk.vhd", "8M"]);
+    let (disk, state, log) = (images.0.join("disk.vhd"), images.0.join("state"), images.0.join("com2"));
+    let args = Args::new(&["--memory", "8", "--cdrom", "none"]).with("--disk", &disk);
+    let mut vm = Vm::start("drives", &args);
+    // Connected once the machine is there.
+    drop(vm.console());
+    vm.ctl(["snapshot".as_ref(), state.as_os_str()]).expect("a snapshot");
+    drop(vm);
+    let before = fs::read(&disk).expect("the disk");
+    let frozen = images.0.join("disk.state.vhd");
+    let run = |more: &[&str]| {
+        let mut c = Command::new(heirloom());
+        c.args(["run", "--memory", "8", "--timeout", "5", "--serial", "none", "--serial"]);
+        let mut file = std::ffi::OsString::from("file=");
+        file.push(&log);
+        c.arg(file).arg("--resume").arg(&state).args(more);
+        let out = c.output().expect("heirloom starts");
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let disk_arg = disk.to_str().expect("a name");
+    for more in [
+        &["--revert", "--disk", disk_arg] as &[&str],
+        &["--disk", frozen.to_str().expect("a name")],
+        &["--revert", "--disk", disk_arg, "--cdrom", "none", "--net", "none", "--net", "none"],
+    ] {
+        let (code, said) = run(more);
+        assert!(code == Some(1) && said.contains("that it was saved with"), "{said}");
+        assert!(!log.exists() && fs::read(&disk).expect("the disk") == before, "{more:?}");
+    }
+    let (code, said) = run(&["--revert", "--disk", disk_arg, "--cdrom", "none"]);
+    assert!(code == Some(124) && log.exists(), "{said}");
+}
+
+/// Runs `heirloom snapshot`, for so long at most. None: it was killed.
+fn snapshot(folder: &Path, words: &[&str], longest: Duration) -> Option<(bool, String)> {
+    let mut c = Command::new(heirloom());
+    c.arg("snapshot").args(words).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = c.spawn().expect("heirloom starts");
+    let end = Instant::now() + longest;
+    while child.try_wait().expect("a child").is_none() {
+        if Instant::now() >= end {
+            child.kill().expect("it is killed");
+            child.wait().expect("it is gone");
+            return None;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    let out = child.wait_with_output().expect("its words");
+    let said = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);
+    Some((out.status.success(), said.into_owned()))
+}
+
+/// A snapshot of a guest at work is removed, and killed while it is, again and again; the others go on as if nothing had been.
+#[test]
+fn a_snapshot_is_removed_from_under_the_others_whatever_kills_it() {
+    const LONG: Duration = Duration::from_secs(60);
+    let _one = alone();
+    let images = Images::new("removal-images");
+    images.disk(["create", "disk.vhd", "64M"]);
+    let folder = images.0.as_path();
+    let args = machine("linux").with("--disk", folder.join("disk.vhd"));
+    let mut vm = Vm::start("removal", &args);
+    let mut t = prompt(&mut vm, "test");
+    t.output("dmesg -n 1; dmesg -c > /dev/null");
+    t.send(WORK);
+    let states = ["one", "two", "three"].map(|n| folder.join(n));
+    for (state, wait) in states.iter().zip([150, 500, 400]) {
+        std::thread::sleep(Duration::from_millis(wait));
+        vm.ctl(["snapshot".as_ref(), state.as_os_str()]).expect("a snapshot");
+    }
+    assert!(!t.has("rounds over"), "the guest was done before the snapshots");
+    let (ok, said) = snapshot(folder, &["remove", "two"], LONG).expect("it ends");
+    assert!(!ok && said.contains("in use"), "{said}");
+    drop((t, vm));
+    let usable = |names: &[&str]| {
+        let (ok, said) = snapshot(folder, &["list", "disk.vhd", "--json"], LONG).expect("it ends");
+        assert!(ok, "{said}");
+        for name in names {
+            let at = said.find(&format!("{name}\",")).unwrap_or_else(|| panic!("no {name}: {said}"));
+            let usable = said[at..].find("\"usable\": ").map(|n| &said[at + n + 10..][..4]);
+            assert_eq!(usable, Some("true"), "{name}: {said}");
+        }
+        said
+    };
+    usable(&["one", "two", "three"]);
+    let mut kills = 0;
+    for (name, left) in [("two", &["one", "three"][..]), ("one", &["three"])] {
+        let mut longest = Duration::from_millis(2);
+        // It may be killed when all is done.
+        while folder.join(name).exists() || folder.join(format!("{name}.removing")).exists() {
+            if let Some((ok, said)) = snapshot(folder, &["remove", name], longest) {
+                assert!(ok && said.contains("is forgotten"), "{said}");
+                break;
+            }
+            kills += 1;
+            longest += Duration::from_micros(3700);
+            for disk in ["disk.vhd", "disk.three.vhd"] {
+                images.disk(["check", disk]);
+            }
+            usable(left);
+        }
+        assert!(!usable(left).contains(&format!("disk.{name}.vhd")));
+    }
+    assert!(kills > 3, "{kills} kills");
+    let mut vm = Vm::start("removal", &args.clone().with("--resume", &states[2]).flag("--revert"));
+    let mut t = vm.console();
+    t.expect("rounds over:", 300);
+    assert_eq!(t.expect("bad", 10).trim(), "0 bad");
+    drop((t, vm));
+    let (ok, said) = snapshot(folder, &["remove", "three"], LONG).expect("it ends");
+    assert!(ok, "{said}");
+    let said = images.disk(["info", "disk.vhd"]);
+    assert!(said.contains("vhd-dynamic") && !said.contains("\nover "), "{said}");
 }

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use board::Disk;
+use board::{Disk, Moment};
 use proptest::prelude::*;
 
 use super::*;
@@ -84,13 +84,9 @@ fn run_to(m: &mut Machine, ns: u64) {
     assert_eq!(m.run().unwrap(), Outcome::PoweredOff);
 }
 
-fn saved(m: &mut Machine) -> Option<Vec<u8>> {
+fn saved(m: &mut Machine) -> Result<Vec<u8>, SaveError> {
     let mut f = Cursor::new(Vec::new());
-    match m.save(&mut f) {
-        Ok(()) => Some(f.into_inner()),
-        Err(SaveError::Busy) => None,
-        Err(e) => panic!("{e}"),
-    }
+    m.save(&mut f).map(|()| f.into_inner())
 }
 
 fn restored(state: &[u8], memory_mib: u64) -> Result<Machine, LoadError> {
@@ -188,6 +184,34 @@ impl Write for Held {
 impl Seek for Held {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.0.lock().unwrap().seek(to)
+    }
+}
+
+/// What a restore would say of drives and adapters, it says without a machine.
+#[test]
+fn a_state_of_other_drives_or_adapters_is_told_before_there_is_a_machine() {
+    let mut m = machine(4);
+    run_to(&mut m, 2_000_000);
+    let saved = Saved::read(&mut Cursor::new(saved(&mut m).unwrap())).unwrap();
+    let parts = Parts { memory_mib: 4, ..Parts::default() };
+    let fits = |change: &dyn Fn(&mut [Option<Drive>; 4]), floppies, nets| {
+        let mut drives = every_port().drives;
+        change(&mut drives);
+        saved.fits_drives(&parts, &drives, floppies, nets).map_err(|e| e.to_string())
+    };
+    fits(&|_| (), 1, 0).unwrap();
+    let cd = || Some(Drive::Cdrom { medium: Some(crate::tests::sectors(400)) });
+    fits(&|d| d[2] = cd(), 1, 0).unwrap();
+    let smaller = || Some(Drive::disk(crate::tests::sectors(99_000)));
+    for (change, nets, chip) in [
+        ((&|d: &mut [Option<Drive>; 4]| d[2] = None) as &dyn Fn(&mut [Option<Drive>; 4]), 0, "piix4-ide"),
+        (&|d| d[0] = None, 0, "piix4-ide"),
+        (&|d| d[1] = cd(), 0, "piix4-ide"),
+        (&|d| d[0] = smaller(), 0, "piix4-ide"),
+        (&|_| (), 1, "dec21140-0"),
+    ] {
+        let e = fits(change, 1, nets).unwrap_err();
+        assert!(e.contains(chip) && e.contains("that it was saved with"), "{e}");
     }
 }
 
@@ -342,6 +366,79 @@ fn a_bios_call_goes_on() {
         let screen = screen(&mut m);
         assert!(screen.contains("boot"), "saved at {at} ns: {screen:?}");
     }
+}
+
+/// A disk that asks the BIOS how much memory there is, again and again, and counts at 500h.
+struct Asks;
+
+impl Disk for Asks {
+    fn sectors(&self) -> u64 {
+        100_000
+    }
+
+    fn read(&mut self, lba: u64, buf: &mut [u8]) -> io::Result<()> {
+        // xor ax, ax; mov ds, ax; again: mov ah, 88h; int 15h; inc word [500h]; jmp again
+        const CODE: [u8; 14] =
+            [0x31, 0xc0, 0x8e, 0xd8, 0xb4, 0x88, 0xcd, 0x15, 0xff, 0x06, 0x00, 0x05, 0xeb, 0xf6];
+        buf.fill(0);
+        if lba == 0 {
+            buf[..CODE.len()].copy_from_slice(&CODE);
+            buf[510..512].copy_from_slice(&[0x55, 0xaa]);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, _: u64, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Also with half a frame of a call on its way: a call that has not begun, or is done, goes on as if nothing had been; one that
+/// runs begins anew.
+#[test]
+fn a_machine_is_saved_at_each_instruction_of_a_bios_call() {
+    const INSTRUCTION: u64 = 10;
+    let new = || {
+        let drives = [Some(Drive::disk(Box::new(Asks))), None, None, None];
+        machine_of(4, None, Ports { drives, ..no_ports() })
+    };
+    let counted = |m: &Machine| {
+        let mut b = [0; 2];
+        m.board.ram.read(0x500, &mut b);
+        u16::from_le_bytes(b)
+    };
+    let mut m = new();
+    let mut at = 0;
+    while counted(&m) < 3 {
+        at += 1_000_000;
+        assert!(at < 3_000_000_000, "{}", screen(&mut m));
+        run_to(&mut m, at);
+    }
+    let (first, end) = (counted(&m), at + 400_000);
+    let mut straight = restored_into(new(), &saved(&mut m).unwrap()).unwrap();
+    run_to(&mut straight, end);
+    let want = parts_of(&saved(&mut straight).unwrap());
+    // From the middle of a round to that of the next.
+    let (mut exact, mut begun) = (0, 0);
+    while counted(&m) < first + 1 {
+        at += INSTRUCTION;
+        run_to(&mut m, at);
+        let runs = m.board.moment() == Moment::Poor;
+        let mut n = restored_into(new(), &saved(&mut m).unwrap()).unwrap();
+        run_to(&mut n, end);
+        if runs {
+            assert!(counted(&n).abs_diff(counted(&straight)) < 3, "saved at {at}");
+            begun += 1;
+        } else {
+            assert!(parts_of(&saved(&mut n).unwrap()) == want, "saved at {at}");
+            exact += 1;
+        }
+    }
+    assert!(exact > 60 && begun > 1, "{exact} and {begun}");
 }
 
 /// The text on it.

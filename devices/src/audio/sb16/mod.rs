@@ -491,6 +491,7 @@ impl Device for Sb16 {
         }
         self.placed = [None; 4];
         self.place(cx);
+        self.output.restored();
         self.settle(cx);
     }
 

@@ -4,6 +4,7 @@ use board::{MILLISECOND, SECOND, SOUND_HZ, SoundPort, Tick, end_of, periods};
 
 use super::dsp::{Dsp, EIGHT, SIXTEEN};
 use super::mixer::{Mixer, Tone};
+use crate::audio::desk::WaitingV1;
 use crate::audio::opl3::{Opl3, SAMPLE};
 use crate::audio::track::{Frame, Kernel, Track};
 
@@ -24,6 +25,8 @@ pub(super) struct Output {
     /// The port has heard something since it last rested.
     pub awake: bool,
     pub played: u64,
+    /// Of a saved state, until all chips are there.
+    waits: Option<WaitingV1>,
 }
 
 impl Output {
@@ -40,6 +43,29 @@ impl Output {
             out: Vec::new(),
             awake: false,
             played: 0,
+            waits: None,
+        }
+    }
+
+    /// Frames that are given and not heard yet.
+    pub(super) fn waiting(&self) -> Option<WaitingV1> {
+        self.port.as_deref().and_then(WaitingV1::of)
+    }
+
+    /// Sound goes on from `last`, with frames that are to be given again. They must be sane.
+    pub(super) fn load(&mut self, awake: bool, last: Tick, waits: Option<WaitingV1>) {
+        (self.awake, self.waits) = (awake, waits);
+        match (&mut self.port, &self.waits) {
+            (Some(p), Some(w)) => w.begin(p.as_mut()),
+            (Some(p), None) if awake => p.play(periods(last, SOUND_HZ), &[]),
+            _ => {}
+        }
+    }
+
+    /// All chips are there.
+    pub(super) fn restored(&mut self) {
+        if let (Some(w), Some(p)) = (self.waits.take(), &mut self.port) {
+            w.give(p.as_mut(), self.awake);
         }
     }
 

@@ -11,6 +11,7 @@ use super::dsp::{Dsp, MOST_OUT, Rate};
 use super::lane::{FIFO, Kind, Lane, Run};
 use super::mixer::{Mixer, Tone};
 use super::mpu401::Mpu401;
+use crate::audio::desk::WaitingV1;
 use crate::audio::opl3::Opl3V1;
 use crate::audio::track::{Frame, HeardV1, Period, Track};
 use crate::isa::pnp::CardV1;
@@ -133,6 +134,8 @@ struct Sb16V1 {
     /// The port has heard something since it last rested.
     #[n(32)]
     awake: Option<bool>,
+    #[n(33)]
+    waiting: Option<WaitingV1>,
 }
 
 fn run_v1(r: &Run) -> RunV1 {
@@ -298,6 +301,7 @@ pub(super) fn save(c: &Sb16, out: &mut StateOut) {
         tone: Some(output.tone.map(|t| [t.low, t.mid])),
         starving: Some(*starving),
         awake: Some(output.awake),
+        waiting: output.waiting(),
     };
     out.put(VERSION, &v);
 }
@@ -347,7 +351,10 @@ pub(super) fn load(c: &mut Sb16, s: &StateIn<'_>) -> Result<(), StateError> {
         return Err(s.bad("tone", 0));
     }
     c.output.tone = tone.map(|[low, mid]| Tone { low, mid });
-    c.output.awake = v.awake.unwrap_or_default();
+    if let Some(w) = v.waiting.as_ref().filter(|w| !w.is_sane()) {
+        return Err(s.bad("waiting frames", w.len() as u64));
+    }
+    c.output.load(v.awake.unwrap_or_default(), v.last, v.waiting);
     c.starving = v.starving.unwrap_or_default();
     c.dsp = dsp;
     c.mixer = Mixer { index: v.mixer_index, regs };

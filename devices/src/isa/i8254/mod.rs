@@ -274,6 +274,9 @@ impl Device for I8254 {
 
     fn restored(&mut self, cx: &mut Cx<'_>) {
         self.ticks.resume(cx, self.irq0, self.ch[0].out);
+        if let Some(s) = &mut self.speaker {
+            s.restored();
+        }
         self.settle(cx);
         // Not a program that counts so little that it must not be followed: the rise that was due already.
         if let Some(c) = self.ch[0].next_rise() {

@@ -8,6 +8,7 @@ use board::{MILLISECOND, SOUND_HZ, SoundPort, Tick};
 use minicbor::{Decode, Encode};
 
 use super::regs::CLK_HZ;
+use crate::audio::desk::{WaitingV1, is_frame};
 use crate::audio::track::{Kernel, TAPS};
 
 /// How often frames go to the port.
@@ -53,6 +54,8 @@ pub(super) struct Speaker {
     out: bool,
     awake: bool,
     frames: Vec<[i16; 2]>,
+    /// Of a saved state, until all chips are there.
+    waits: Option<WaitingV1>,
 }
 
 impl Speaker {
@@ -66,6 +69,7 @@ impl Speaker {
             out: false,
             awake: false,
             frames: Vec::new(),
+            waits: None,
         }
     }
 
@@ -126,15 +130,42 @@ impl Speaker {
         self.awake.then(|| SpeakerV1 { first: *first, steps: steps.clone(), place: *place, out: *out })
     }
 
+    /// Frames that are given and not heard yet.
+    pub(super) fn waiting(&self) -> Option<WaitingV1> {
+        WaitingV1::of(self.port.as_ref())
+    }
+
+    /// They are to be given again. False: they can't have been.
+    pub(super) fn load_waiting(&mut self, v: Option<WaitingV1>) -> bool {
+        if v.as_ref().is_some_and(|w| !w.is_sane()) {
+            return false;
+        }
+        self.waits = v;
+        if let Some(w) = &self.waits {
+            w.begin(self.port.as_mut());
+        }
+        true
+    }
+
+    /// All chips are there.
+    pub(super) fn restored(&mut self) {
+        if let Some(w) = self.waits.take() {
+            w.give(self.port.as_mut(), self.awake);
+        }
+    }
+
     /// That goes on. False: it can't have been.
     pub(super) fn load(&mut self, v: SpeakerV1) -> bool {
         let sane = |v: &f32| v.abs() <= 1e6;
-        if v.steps.len() > MOST as usize + TAPS || !v.steps.iter().chain([&v.place]).all(sane) {
+        let fits = v.steps.len() <= MOST as usize + TAPS && is_frame(v.first);
+        if !fits || !v.steps.iter().chain([&v.place]).all(sane) {
             return false;
         }
         (self.first, self.steps, self.place, self.out) = (v.first, v.steps, v.place, v.out);
         self.awake = true;
-        self.port.play(self.first, &[]);
+        if self.waits.is_none() {
+            self.port.play(self.first, &[]);
+        }
         true
     }
 

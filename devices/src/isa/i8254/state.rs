@@ -8,6 +8,7 @@ use super::channel::Channel;
 use super::regs::{Control, Nmisc};
 use super::speaker::{Speaker, SpeakerV1};
 use super::ticks::Ticks;
+use crate::audio::desk::WaitingV1;
 
 const VERSION: u16 = 1;
 
@@ -27,6 +28,8 @@ struct TimerV1 {
     untaken: u32,
     #[n(6)]
     speaker: Option<SpeakerV1>,
+    #[n(7)]
+    waiting: Option<WaitingV1>,
 }
 
 #[derive(Encode, Decode)]
@@ -170,23 +173,30 @@ pub(super) fn save(t: &I8254, out: &mut StateOut) {
     let I8254 { irq0: _, ch, port61, ticks, speaker } = t;
     let Ticks { owed, on_wire, put, untaken, mark: _, delivered: _, made_up: _, given_up: _ } = *ticks;
     let ch = [(&ch[0]).into(), (&ch[1]).into(), (&ch[2]).into()];
+    let waiting = speaker.as_ref().and_then(Speaker::waiting);
     let speaker = speaker.as_ref().and_then(Speaker::save);
-    out.put(VERSION, &TimerV1 { ch, port61: port61.into_bits(), owed, on_wire, put, untaken, speaker });
+    out.put(
+        VERSION,
+        &TimerV1 { ch, port61: port61.into_bits(), owed, on_wire, put, untaken, speaker, waiting },
+    );
 }
 
 pub(super) fn load(t: &mut I8254, s: &StateIn<'_>) -> Result<(), StateError> {
-    let TimerV1 { ch: [a, b, c], port61, owed, on_wire, put, untaken, speaker } = s.get(VERSION)?;
+    let TimerV1 { ch: [a, b, c], port61, owed, on_wire, put, untaken, speaker, waiting } = s.get(VERSION)?;
     t.ch = [channel(s, a)?, channel(s, b)?, channel(s, c)?];
     t.port61 = Nmisc::from_bits(port61 & 0x0f);
     t.ticks = Ticks { owed, on_wire, put, untaken, ..Ticks::default() };
     if let Some(own) = &mut t.speaker {
-        let sane = match speaker {
-            Some(v) => own.load(v),
-            None => {
-                own.reset(t.port61.speaker() && t.ch[2].out);
-                true
-            }
-        };
+        // The waiting frames first: they come before those that follow.
+        let sane = own.load_waiting(waiting);
+        let sane = sane
+            && match speaker {
+                Some(v) => own.load(v),
+                None => {
+                    own.reset(t.port61.speaker() && t.ch[2].out);
+                    true
+                }
+            };
         if !sane {
             return Err(s.bad("speaker", 0));
         }

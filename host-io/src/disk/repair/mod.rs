@@ -261,9 +261,11 @@ impl Mend<'_> {
         }
         let found = find(self.path, &link, |path, _| Chain::default().open(path, Mode::ReadOnly));
         // What is wrong with the parent the check behind this one tells.
-        let Ok(Found { path, stamp, .. }) = found else { return Ok(()) };
+        let Ok(Found { path, stamp, opened }) = found else { return Ok(()) };
         let mut header = blocks.header;
-        header.set_parent_stamp(stamp);
+        // It may have the child's already.
+        let uuid = opened.layout.map_or(link.uuid, |l| l.footer.uuid());
+        header.set_parent(uuid, stamp);
         let mut footer: Footer = parts.footer;
         self.s.write_at(footer.data_offset(), &header.bytes)?;
         footer.clear_merging();

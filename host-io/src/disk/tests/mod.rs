@@ -3,6 +3,7 @@
 mod broken;
 mod chain;
 mod crash;
+mod family;
 mod files;
 mod full;
 mod iso;

@@ -100,6 +100,7 @@ const SUM: usize = 64;
 /// The reserved part begins at 85.
 const MERGING: usize = 96;
 const MERGE_MARK: &[u8; 8] = b"hrlmerge";
+const MERGE_TIME: usize = MERGING + MERGE_MARK.len();
 
 impl Footer {
     pub(crate) fn is_there(b: &[u8]) -> bool {
@@ -152,6 +153,11 @@ impl Footer {
         Uuid(u)
     }
 
+    pub(crate) fn set_uuid(&mut self, uuid: Uuid) {
+        self.bytes[68..84].copy_from_slice(&uuid.0);
+        self.sum();
+    }
+
     pub(crate) fn in_saved_state(&self) -> bool {
         self.bytes[84] != 0
     }
@@ -166,13 +172,19 @@ impl Footer {
         self.bytes[MERGING..].starts_with(MERGE_MARK)
     }
 
-    pub(crate) fn set_merging(&mut self) {
-        self.bytes[MERGING..MERGING + MERGE_MARK.len()].copy_from_slice(MERGE_MARK);
+    /// The file's time of change before that, in nanoseconds since 1970, if the mark tells it.
+    pub(crate) fn merged_from(&self) -> Option<u64> {
+        Some(be64(&self.bytes, MERGE_TIME)).filter(|ns| self.merging() && *ns != 0)
+    }
+
+    pub(crate) fn set_merging(&mut self, from: u64) {
+        self.bytes[MERGING..MERGE_TIME].copy_from_slice(MERGE_MARK);
+        self.bytes[MERGE_TIME..MERGE_TIME + 8].copy_from_slice(&from.to_be_bytes());
         self.sum();
     }
 
     pub(crate) fn clear_merging(&mut self) {
-        self.bytes[MERGING..MERGING + MERGE_MARK.len()].fill(0);
+        self.bytes[MERGING..MERGE_TIME + 8].fill(0);
         self.sum();
     }
 
@@ -261,8 +273,9 @@ impl Header {
         h
     }
 
-    /// The time of the parent that it lies over.
-    pub(crate) fn set_parent_stamp(&mut self, stamp: u32) {
+    /// UUID and time of the parent that it lies over.
+    pub(crate) fn set_parent(&mut self, uuid: Uuid, stamp: u32) {
+        self.bytes[40..56].copy_from_slice(&uuid.0);
         self.bytes[56..60].copy_from_slice(&stamp.to_be_bytes());
         self.sum();
     }

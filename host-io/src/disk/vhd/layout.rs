@@ -116,8 +116,8 @@ impl VhdFault {
                 "resume that machine and shut it down before the disk is written to elsewhere"
             }
             Self::Merging => {
-                "it can be used; do it again with `heirloom disk merge`, or keep the disk with `heirloom disk check` \
-                 and --repair"
+                "it can be used; do it again with `heirloom disk merge` or `heirloom snapshot remove`, as it was begun, or \
+                 keep the disk with `heirloom disk check` and --repair"
             }
         }
     }
@@ -303,7 +303,9 @@ pub(crate) fn examine_parts<S: Store + ?Sized>(s: &mut S) -> io::Result<(Option<
         if parts.footer.merging() {
             faults.push(VhdFault::Merging);
         }
-        parts.parent = Some(read_parent(s, blocks, &mut faults)?);
+        let mut parent = read_parent(s, blocks, &mut faults)?;
+        parent.heir = parts.footer.merging().then(|| parts.footer.uuid());
+        parts.parent = Some(parent);
     }
     Ok((Some(parts), faults))
 }

@@ -22,6 +22,8 @@ pub(crate) struct Parent {
     /// Its name, without or with a folder.
     pub(crate) name: String,
     pub(crate) locators: Vec<Locator>,
+    /// While the child is merged: its own UUID, which the parent has at the end if it takes the child's place.
+    pub(crate) heir: Option<Uuid>,
 }
 
 /// One way to find the parent.
@@ -138,7 +140,12 @@ impl Parent {
             }
         };
         let locators = (0..LOCATORS).map(locator).filter(|l| l.code != [0; 4]).collect();
-        Self { uuid: Uuid(uuid), stamp: be32(b, 56), name: text(&name), locators }
+        Self { uuid: Uuid(uuid), stamp: be32(b, 56), name: text(&name), locators, heir: None }
+    }
+
+    /// Is the disk with this UUID the parent?
+    pub(crate) fn is(&self, uuid: Uuid) -> bool {
+        self.uuid == uuid || self.heir == Some(uuid)
     }
 
     /// Where the locators are, and the room that they have together; None if they are not beside each other.
