@@ -6,8 +6,8 @@
 pub const ECHO: u8 = 1;
 /// To the host: bytes that are counted and dropped; no answer.
 pub const SINK: u8 = 2;
-/// To the host: eight bytes behind it, how many bytes are wanted (at most [`SOURCE_MOST`]); the host sends messages of kind
-/// `SOURCE` with together so many bytes of payload.
+/// To the host: how many bytes are wanted (64 bits, at most [`SOURCE_MOST`]), in messages of how many (32 bits, 1 to 1 MiB; 64 KiB
+/// if that is left out); the host sends messages of kind `SOURCE` with together so many bytes of payload.
 pub const SOURCE: u8 = 3;
 /// To the host: what `SINK` has counted comes back, eight bytes, and the CRC-32 of it all, four; the count begins anew.
 pub const COUNT: u8 = 4;

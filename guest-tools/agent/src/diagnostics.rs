@@ -125,6 +125,7 @@ impl Diagnostics {
         let mut message = vec![kind];
         if kind == SOURCE {
             message.extend((u64::from(size) * u64::from(count)).to_le_bytes());
+            message.extend(size.clamp(1, 1 << 20).to_le_bytes());
             if self.pattern.is_empty() {
                 self.pattern = (0..PATTERN as u64).map(pattern).collect();
             }

@@ -116,7 +116,9 @@ fn feed(name: &str, id: u32) {
         let n = std::io::stdin().read(&mut buf).unwrap_or(0);
         let body = InputBody { id, data: STANDARD.encode(&buf[..n]) };
         // It may have ended; the stream of its output says so.
-        if control::post(name, "/v1/guest/input", &body).is_err() || n == 0 {
+        // A program may take its time.
+        const PATIENCE: Duration = Duration::from_secs(1 << 20);
+        if control::post_within(name, "/v1/guest/input", &body, PATIENCE).is_err() || n == 0 {
             return;
         }
     }

@@ -64,10 +64,11 @@ pub(crate) enum Request {
         output: Sender<Output>,
         done: Sender<u32>,
     },
-    /// Bytes for a program's input, or its end.
+    /// Bytes for a program's input, or its end; `done` when there is room for more.
     Input {
         id: u32,
         bytes: Vec<u8>,
+        done: Sender<()>,
     },
     Took {
         id: u32,
@@ -103,6 +104,8 @@ pub enum GuestError {
     Silent(u64),
     #[error("the guest's agent is of another version and does not know how")]
     Unsupported,
+    #[error("the program has ended")]
+    Ended,
     #[error("the guest: {0}")]
     Guest(String),
     #[error("{0}")]
@@ -245,9 +248,12 @@ impl Guest {
         Ok(Program { guest: self.clone(), id, all: rx, ended: false })
     }
 
-    /// Bytes for the standard input of a program; none: its end.
+    /// Bytes for the standard input of a program; none: its end. Returns when there is room for more: a program that does not
+    /// read holds up whoever writes.
     pub fn input(&self, id: u32, bytes: Vec<u8>) -> Result<(), GuestError> {
-        self.ask(wire::PROGRAMS, Request::Input { id, bytes })
+        let (done, rx) = mpsc::channel();
+        self.ask(wire::PROGRAMS, Request::Input { id, bytes, done })?;
+        rx.recv().map_err(|_| GuestError::Ended)
     }
 
     pub fn kill(&self, id: u32) -> Result<(), GuestError> {

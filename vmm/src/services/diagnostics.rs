@@ -8,8 +8,11 @@ use devices::channel::Refused;
 
 use super::{At, GuestError, Request, Service, TestKind, TestResult};
 
-/// Payload of a message of SOURCE.
-const PIECE: usize = 64 << 10;
+/// Payload of a message of SOURCE if the guest does not say.
+const PIECE: u32 = 64 << 10;
+const PIECE_MOST: u32 = 1 << 20;
+/// What SOURCE sends repeats after so many bytes.
+const PERIOD: u64 = 64 << 10;
 
 #[derive(Default)]
 pub(super) struct Diagnostics {
@@ -19,20 +22,26 @@ pub(super) struct Diagnostics {
     /// SOURCE: bytes that are still to be sent, and how many were.
     wanted: u64,
     given: u64,
+    /// In messages of so many.
+    piece: u32,
     test: Option<Sender<Result<TestResult, GuestError>>>,
 }
 
-/// A message of SOURCE that begins at a multiple of its payload.
-fn piece() -> &'static [u8] {
-    static PIECES: OnceLock<Vec<u8>> = OnceLock::new();
-    PIECES.get_or_init(|| std::iter::once(SOURCE).chain((0..PIECE as u64).map(pattern)).collect())
+/// What a message of SOURCE may hold, from any place of the pattern on.
+fn source() -> &'static [u8] {
+    static ALL: OnceLock<Vec<u8>> = OnceLock::new();
+    ALL.get_or_init(|| (0..PERIOD + u64::from(PIECE_MOST)).map(pattern).collect())
 }
 
 impl Diagnostics {
     fn give(&mut self, at: &mut At<'_, '_>) {
         while self.wanted > 0 && at.out.room(at.id) > 0 {
-            let n = self.wanted.min(PIECE as u64);
-            at.out.send(at.id, piece()[..=n as usize].to_vec());
+            let n = self.wanted.min(self.piece.into());
+            let from = (self.given % PERIOD) as usize;
+            let mut m = Vec::with_capacity(1 + n as usize);
+            m.push(SOURCE);
+            m.extend_from_slice(&source()[from..from + n as usize]);
+            at.out.send(at.id, m);
             self.wanted -= n;
             self.given += n;
         }
@@ -55,11 +64,13 @@ impl Service for Diagnostics {
                 self.crc = crc.finalize();
             }
             SOURCE => {
-                let wanted = payload.try_into().map(u64::from_le_bytes).map_err(|_| Refused)?;
-                if wanted > SOURCE_MOST {
+                let (wanted, piece) = payload.split_first_chunk().ok_or(Refused)?;
+                let wanted = u64::from_le_bytes(*wanted);
+                let piece = piece.first_chunk().map_or(PIECE, |p| u32::from_le_bytes(*p));
+                if wanted > SOURCE_MOST || !(1..=PIECE_MOST).contains(&piece) {
                     return Err(Refused);
                 }
-                (self.wanted, self.given) = (wanted, 0);
+                (self.wanted, self.given, self.piece) = (wanted, 0, piece);
                 self.give(at);
             }
             COUNT => {
@@ -120,11 +131,11 @@ impl Service for Diagnostics {
     }
 
     fn save(&self) -> Vec<u8> {
-        super::wire::bytes(&(self.sunk, self.crc, self.wanted, self.given))
+        super::wire::bytes(&(self.sunk, self.crc, self.wanted, self.given, self.piece))
     }
 
     fn load(&mut self, saved: &[u8]) -> Result<(), minicbor::decode::Error> {
-        (self.sunk, self.crc, self.wanted, self.given) = minicbor::decode(saved)?;
+        (self.sunk, self.crc, self.wanted, self.given, self.piece) = minicbor::decode(saved)?;
         Ok(())
     }
 }

@@ -11,8 +11,8 @@ use devices::channel::Refused;
 
 use super::{At, GuestError, Output, Request, Service, parse};
 
-/// Input of one program that waits for the guest.
-const INPUT_MOST: usize = 16 << 20;
+/// Input of one program that waits for the guest before whoever writes waits, too.
+const INPUT_ROOM: usize = 256 << 10;
 
 struct Running {
     output: Sender<Output>,
@@ -24,6 +24,8 @@ struct Running {
     waiting: Vec<u8>,
     /// And then it ends.
     ends: bool,
+    /// Who waits for room.
+    writers: Vec<Sender<()>>,
 }
 
 #[derive(Default)]
@@ -42,6 +44,12 @@ impl Programs {
             let bytes = std::mem::replace(&mut r.waiting, rest);
             r.unread += n;
             at.send(&ToGuest::Input(Data { id, stream: Stream::Out, bytes }));
+        }
+        if r.waiting.len() < INPUT_ROOM {
+            for done in r.writers.drain(..) {
+                // Whoever wrote may be gone.
+                let _ = done.send(());
+            }
         }
         if r.ends && r.waiting.is_empty() {
             r.ends = false;
@@ -112,23 +120,16 @@ impl Service for Programs {
                 if done.send(id).is_err() {
                     return;
                 }
-                let r = Running { output, untaken: 0, unread: 0, waiting: Vec::new(), ends: false };
-                self.running.insert(id, r);
+                let (waiting, writers) = (Vec::new(), Vec::new());
+                self.running
+                    .insert(id, Running { output, untaken: 0, unread: 0, waiting, ends: false, writers });
                 at.send(&ToGuest::Run(Run { id, ..run }));
             }
-            Request::Input { id, bytes } => {
+            Request::Input { id, bytes, done } => {
                 if let Some(r) = self.running.get_mut(&id) {
-                    if bytes.is_empty() {
-                        r.ends = true;
-                    } else if r.waiting.len() + bytes.len() <= INPUT_MOST {
-                        r.waiting.extend_from_slice(&bytes);
-                    } else {
-                        let why = GuestError::Bad("the program does not read its input".into());
-                        let _ = r.output.send(Output::Ended(Err(why)));
-                        self.running.remove(&id);
-                        at.send(&ToGuest::Kill(Id { id }));
-                        return;
-                    }
+                    r.ends |= bytes.is_empty();
+                    r.waiting.extend_from_slice(&bytes);
+                    r.writers.push(done);
                     self.feed(at, id);
                 }
             }

@@ -342,8 +342,10 @@ fn programs_get_input_as_they_take_it_and_give_output_as_it_is_taken() {
     let started = programs::ToHost::Started(programs::Started { id, process: 42 });
     r.say(PROGRAMS, wire::bytes(&started));
     let input: Vec<u8> = (0..600_000).map(|n| (n % 253) as u8).collect();
-    r.ask(PROGRAMS, Request::Input { id, bytes: input.clone() });
-    r.ask(PROGRAMS, Request::Input { id, bytes: Vec::new() });
+    let (done, room) = mpsc::channel();
+    r.ask(PROGRAMS, Request::Input { id, bytes: input.clone(), done: done.clone() });
+    assert!(room.try_recv().is_err(), "there is no room for more");
+    r.ask(PROGRAMS, Request::Input { id, bytes: Vec::new(), done });
     let (mut got, mut ended) = (Vec::new(), false);
     for round in 0.. {
         r.run(20);
@@ -366,6 +368,7 @@ fn programs_get_input_as_they_take_it_and_give_output_as_it_is_taken() {
         r.say(PROGRAMS, wire::bytes(&programs::ToHost::Took(programs::Took { id, bytes: took as u32 })));
     }
     assert_eq!(got, input);
+    assert_eq!(room.try_iter().count(), 2);
     for n in 0..8 {
         let bytes = vec![n; programs::DATA_MOST];
         let data = programs::Data { id, stream: Stream::Error, bytes };
@@ -424,12 +427,14 @@ fn the_channel_is_measured() {
     assert_eq!(r.take(DIAGNOSTICS), [want]);
     let mut ask = vec![diagnostics::SOURCE];
     ask.extend(3_000_001u64.to_le_bytes());
+    ask.extend(40_000u32.to_le_bytes());
     r.say(DIAGNOSTICS, ask);
     let mut bytes = Vec::new();
     while bytes.len() < 3_000_001 {
         r.run(10);
         let now = r.take(DIAGNOSTICS);
         assert!(!now.is_empty());
+        assert!(now.iter().all(|m| m.len() <= 40_001));
         now.iter().for_each(|m| bytes.extend_from_slice(&m[1..]));
     }
     assert!((0..).zip(&bytes).all(|(n, &b)| b == diagnostics::pattern(n)) && bytes.len() == 3_000_001);
