@@ -209,6 +209,8 @@ pub enum HostEvent {
     Serial(Vec<u8>),
     /// Something came for the integration channel's services.
     Channel,
+    /// The processor alone was reset, for a new start of the guest; chips were not.
+    Restarted,
     /// A network port may have frames for the guest, or its link changed.
     Network,
     Key {

@@ -249,6 +249,9 @@ impl Machine {
                 // With a shutdown code it is a 286 system that leaves protected mode.
                 if self.cmos_shutdown_code() == 0 {
                     self.tell(Event::Reset { by_guest: true });
+                    if let Some(slot) = self.roles.channel {
+                        self.board.host_event(slot, HostEvent::Restarted);
+                    }
                 }
                 self.init_cpu()?;
             }

@@ -394,6 +394,13 @@ impl Bus {
         false
     }
 
+    /// What a channel that is about to be closed still has in its ring, as far as its service takes it.
+    fn last_words(&mut self, m: Memory<'_>, n: u8) {
+        self.ready |= 1 << n;
+        let (mut packets, mut bytes) = (PACKETS, BYTES);
+        self.pump(m, n, &mut packets, &mut bytes);
+    }
+
     /// A packet of an open channel's.
     fn arrived(&mut self, n: u8, id: ServiceId, flags: u16, payload: &[u8]) -> Result<(), Fault> {
         let Some(chan) = &mut self.channels[usize::from(n)] else { return Ok(()) };
@@ -597,6 +604,7 @@ impl Bus {
             }
             ToHost::Close { channel } => match u8::try_from(channel) {
                 Ok(n) if usize::from(n) < CHANNELS && self.channels[usize::from(n)].is_some() => {
+                    self.last_words(m, n);
                     self.close(n, Closed::Asked);
                 }
                 _ => self.reply(&ToGuest::Closed { channel, reason: Closed::Asked }),
@@ -607,6 +615,9 @@ impl Bus {
                 self.reply_by(way, &ToGuest::Moved { channel: o.channel, result });
             }
             ToHost::Bye => {
+                for n in self.order.clone() {
+                    self.last_words(m, n);
+                }
                 self.begin_anew();
                 self.reply(&ToGuest::Gone);
             }

@@ -344,6 +344,12 @@ impl Device for Channel {
                     }
                 });
             }
+            // Whoever was at the other end is gone. No PCI function hears of INIT#; this one may.
+            HostEvent::Restarted => {
+                self.control = 0;
+                self.pending = 0;
+                self.work(cx, Bus::reset);
+            }
             HostEvent::Channel => self.work(cx, |bus| bus.call(|s, out| s.inbox(out))),
             HostEvent::Missed(seconds) => self.work(cx, |bus| bus.call(|s, out| s.missed(out, seconds))),
             _ => {}

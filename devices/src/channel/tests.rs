@@ -343,8 +343,11 @@ fn an_agent_comes_opens_talks_and_goes() {
     g.tell(&ToHost::Close { channel: 1 });
     assert_eq!(g.told(), [ToGuest::Closed { channel: 1, reason: Closed::Asked }]);
     assert_eq!(g.script.told().open, [KEEP]);
+    // The last words are heard.
+    keep.tx.send(&g.w, 0, b"farewell").expect("room");
     g.tell(&ToHost::Bye);
     assert_eq!(g.told(), [ToGuest::Gone]);
+    assert_eq!(g.script.told().got.last().expect("something"), b"farewell");
     assert!(g.script.told().open.is_empty() && g.script.told().agent.is_none());
 }
 
@@ -600,6 +603,15 @@ fn a_reset_of_the_guest_ends_it_all() {
     assert_eq!(g.b.placed(REGISTERS), None);
     g.place();
     assert_eq!([g.reg(regs::STATUS), g.reg(regs::TX)], [0, 0]);
+    assert_eq!(g.hello().len(), 2);
+}
+
+#[test]
+fn a_restart_by_init_ends_it_too_and_leaves_the_function_where_it_is() {
+    let (mut g, _echo, _keep) = Guest::ready();
+    g.b.host(HostEvent::Restarted);
+    assert!(g.script.told().open.is_empty() && g.script.told().agent.is_none());
+    assert_eq!([g.reg(regs::STATUS), g.reg(regs::CONTROL)], [0, 0]);
     assert_eq!(g.hello().len(), 2);
 }
 

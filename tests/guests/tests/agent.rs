@@ -52,6 +52,13 @@ fn spawn(vm: &Vm, name: &str, words: &[&str]) -> Child {
     c.spawn().expect("heirloom starts")
 }
 
+/// A program that writes for ever, and somebody who takes it.
+fn busy(vm: &Vm, name: &str) -> Child {
+    let mut c = Command::new(heirloom());
+    c.args(["ctl", name, "exec", "--no-input", "--", "cat", "/dev/zero"]).env("XDG_RUNTIME_DIR", vm.folder());
+    c.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("heirloom starts")
+}
+
 fn exec(vm: &Vm, name: &str, words: &[&str], input: &[u8]) -> Output {
     let mut child = spawn(vm, name, words);
     let (mut stdin, input) = (child.stdin.take().expect("a pipe"), input.to_vec());
@@ -108,14 +115,14 @@ fn programs_have_their_input_output_user_and_end() {
     }
     // Whoever asked goes away: so does the program.
     let mut child = spawn(&vm, VM, &["--", "sh", "-c", "echo here; exec sleep 987"]);
-    says(&mut t, "pgrep -f 'sleep 987'", |said| !said.is_empty());
+    says(&mut t, "ps | grep '[s]leep 987'", |said| !said.is_empty());
     child.kill().expect("it runs");
     child.wait().expect("it ends");
-    says(&mut t, "pgrep -f 'sleep 987'", str::is_empty);
+    says(&mut t, "ps | grep '[s]leep 987'", str::is_empty);
     // One that is left alone goes on.
     let out = exec(&vm, VM, &["--detached", "--", "sleep", "986"], b"");
     assert!(out.status.success() && text(&out.stdout).starts_with("process "), "{}", text(&out.stderr));
-    says(&mut t, "pgrep -f 'sleep 986'", |said| !said.is_empty());
+    says(&mut t, "ps | grep '[s]leep 986'", |said| !said.is_empty());
     // Many at once.
     let all: Vec<Child> = (0..12)
         .map(|n| spawn(&vm, VM, &["--no-input", "--", "sh", "-c", &format!("sleep 0.3; echo {n}")]))
@@ -176,7 +183,7 @@ fn an_agent_or_a_machine_that_dies_comes_back() {
     let _one = alone();
     let (mut vm, mut t) = start("agent-dies", "");
     for n in 0..5 {
-        let mut busy = spawn(&vm, "agent-dies", &["--no-input", "--", "cat", "/dev/zero"]);
+        let mut busy = busy(&vm, "agent-dies");
         std::thread::sleep(Duration::from_millis(150 + 70 * n));
         t.output("killall -9 heirloom-agent");
         t.output("(heirloom-agent --foreground 2>> /agent.log &)");
@@ -227,7 +234,7 @@ fn the_guests_clock_is_right_a_second_after_a_pause_and_a_resume() {
     right(&vm, 1, "after a pause");
     let state = std::env::temp_dir().join(format!("hl-{}-agent-state", std::process::id()));
     // In the middle of a transfer, whose other end is gone then.
-    let mut busy = spawn(&vm, "agent-clock", &["--no-input", "--", "cat", "/dev/zero"]);
+    let mut busy = busy(&vm, "agent-clock");
     std::thread::sleep(Duration::from_millis(200));
     vm.ctl(["save".as_ref(), state.as_os_str()]).expect("it is saved");
     assert_eq!(vm.wait(60).code(), Some(0), "{}", vm.said());

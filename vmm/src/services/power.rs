@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 
-use channel::services::power::{Do, Done, ToGuest, ToHost};
+use channel::services::power::{Action, Do, Done, ToGuest, ToHost};
 use devices::channel::Refused;
 
 use super::{At, GuestError, Request, Service, parse};
@@ -14,19 +14,19 @@ const MOST: usize = 64;
 #[derive(Default)]
 pub(super) struct Power {
     last: u32,
-    asked: BTreeMap<u32, Sender<Result<(), GuestError>>>,
+    asked: BTreeMap<u32, (Action, Sender<Result<(), GuestError>>)>,
 }
 
 impl Service for Power {
     fn message(&mut self, at: &mut At<'_, '_>, message: &[u8]) -> Result<(), Refused> {
         match parse(at, message)? {
             Some(ToHost::Done(Done { request, error })) => {
-                if let Some(done) = self.asked.remove(&request) {
+                if let Some((_, done)) = self.asked.remove(&request) {
                     let _ = done.send(if error.is_empty() { Ok(()) } else { Err(GuestError::Guest(error)) });
                 }
             }
             Some(ToHost::Unsupported(_)) => {
-                for done in std::mem::take(&mut self.asked).into_values() {
+                for (_, done) in std::mem::take(&mut self.asked).into_values() {
                     let _ = done.send(Err(GuestError::Unsupported));
                 }
             }
@@ -36,8 +36,12 @@ impl Service for Power {
     }
 
     fn closed(&mut self, _: &mut At<'_, '_>) {
-        // Who waits hears that the agent has left.
-        self.asked.clear();
+        for (action, done) in std::mem::take(&mut self.asked).into_values() {
+            // A guest may be faster than its agent's answer. Who waits for something else hears that the agent has left.
+            if matches!(action, Action::ShutDown | Action::Restart) {
+                let _ = done.send(Ok(()));
+            }
+        }
     }
 
     fn request(&mut self, at: &mut At<'_, '_>, request: Request) {
@@ -49,7 +53,7 @@ impl Service for Power {
         if self.asked.len() >= MOST {
             self.asked.pop_first();
         }
-        self.asked.insert(self.last, done);
+        self.asked.insert(self.last, (order.action, done));
         at.send(&ToGuest::Do(Do { request: self.last, ..order }));
     }
 

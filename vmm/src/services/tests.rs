@@ -290,12 +290,17 @@ fn orders_are_answered_or_end_with_the_agent() {
     r.say(POWER, wire::bytes(&power::ToHost::Done(no)));
     r.run(2);
     assert_eq!(rx.try_recv(), Ok(Err(GuestError::Guest("somebody is at work".into()))));
-    let (a, rx) = order();
+    // The guest restarts before its agent says so; it does not lock its screen by leaving.
+    let (a, restarts) = order();
     r.ask(POWER, a);
+    let (done, locks) = mpsc::channel();
+    let lock = power::Do { action: power::Action::Lock, ..power::Do::default() };
+    r.ask(POWER, Request::Power { order: lock, done });
     r.run(2);
     r.guest.bye(r.now());
     r.run(2);
-    assert_eq!(rx.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+    assert_eq!(restarts.try_recv(), Ok(Ok(())));
+    assert_eq!(locks.try_recv(), Err(mpsc::TryRecvError::Disconnected));
     assert!(r.shared.shown().agent.is_none());
 }
 
