@@ -229,16 +229,13 @@ impl Bus {
             // What a service does may open and close channels.
             while let Some(&n) = self.order.get(at) {
                 busy |= self.pump(m, n, &mut packets, &mut bytes);
-                self.flush(m, n);
+                busy |= self.flush(m, n, &mut bytes);
                 at += 1;
             }
             self.settle();
             self.flush_control(m)?;
-            if packets == 0 || bytes == 0 {
+            if busy || !self.hears_control() {
                 break busy;
-            }
-            if !busy && (self.ready & 1 == 0 || self.joined || self.pairs[0].is_none()) {
-                break false;
             }
         };
         for n in 0..CHANNELS as u8 {
@@ -282,23 +279,23 @@ impl Bus {
             .find(|&n| self.channels[usize::from(n)].as_ref().is_some_and(|c| c.service == service))
     }
 
+    /// There may be messages in ring 0, and answers to them have room.
+    fn hears_control(&self) -> bool {
+        let room = self.replies[Way::Function as usize].len() < REPLIES;
+        self.ready & 1 != 0 && room && !self.joined && self.pairs[0].is_some()
+    }
+
     /// Takes messages of channel 0.
     fn control(&mut self, m: Memory<'_>) -> Result<(), ()> {
-        while self.ready & 1 != 0 && !self.joined && self.replies[Way::Function as usize].len() < REPLIES {
+        while self.hears_control() {
             let Some(pair) = &mut self.pairs[0] else { return Ok(()) };
             let mut buf = std::mem::take(&mut self.scratch);
-            let r = match pair.take(m, &mut buf) {
-                Ok(None) => pair.listen(m).map(|more| if more { None } else { Some(Err(())) }),
-                Ok(Some(flags)) => Ok(Some(Ok(flags))),
-                Err(f) => Err(f),
-            };
-            let done = match r {
-                Ok(None) => Ok(()),
-                Ok(Some(Err(()))) => {
+            let done = match pair.take(m, &mut buf) {
+                Ok(None) => {
                     self.ready &= !1;
                     Ok(())
                 }
-                Ok(Some(Ok(flags))) => {
+                Ok(Some(flags)) => {
                     self.seen.packets_in += 1;
                     self.seen.bytes_in += buf.len() as u64;
                     let sound = flags == 0 && buf.len() <= bus::MOST;
@@ -322,19 +319,13 @@ impl Bus {
         self.replies_to_link();
         while let Some(r) = self.replies[Way::Function as usize].front() {
             let Some(pair) = &mut self.pairs[0] else { return Ok(()) };
-            let put = match pair.put(m, 0, r) {
-                Ok(false) => pair.listen_for_buffers(m).map(|more| if more { None } else { Some(false) }),
-                Ok(true) => Ok(Some(true)),
-                Err(f) => Err(f),
-            };
-            match put {
-                Ok(Some(true)) => {
+            match pair.put(m, 0, r) {
+                Ok(true) => {
                     self.seen.packets_out += 1;
                     self.seen.bytes_out += r.len() as u64;
                     self.replies[Way::Function as usize].pop_front();
                 }
-                Ok(None) => {}
-                Ok(Some(false)) => break,
+                Ok(false) => break,
                 Err(f) => {
                     self.trouble(0, f);
                     return Err(());
@@ -365,13 +356,7 @@ impl Bus {
                 Ok(Some(flags)) => flags,
                 Ok(None) => {
                     self.scratch = buf;
-                    match pair.listen(m) {
-                        Ok(true) => continue,
-                        Ok(false) => self.ready &= !(1 << n),
-                        Err(f) => {
-                            self.trouble(n, f);
-                        }
-                    }
+                    self.ready &= !(1 << n);
                     return false;
                 }
                 Err(f) => {
@@ -416,43 +401,42 @@ impl Bus {
         whole.map_err(|_refused| Fault::Message)
     }
 
-    /// Puts a service's messages into the guest's buffers, as far as they go.
-    fn flush(&mut self, m: Memory<'_>, n: u8) {
+    /// Puts a service's messages into the guest's buffers, as far as they go. True: there are more.
+    fn flush(&mut self, m: Memory<'_>, n: u8, bytes: &mut usize) -> bool {
         let at = usize::from(n);
         loop {
-            let Some(chan) = &self.channels[at] else { return };
+            let Some(chan) = &self.channels[at] else { return false };
             if chan.way == Way::Serial {
-                return self.flush_to_link(n);
+                self.flush_to_link(n);
+                return false;
             }
-            let (Some(chan), Some(pair)) = (&self.channels[at], &mut self.pairs[at]) else { return };
+            let (Some(chan), Some(pair)) = (&self.channels[at], &mut self.pairs[at]) else { return false };
             let id = chan.service;
-            let Some(b) = self.boxes.get_mut(&id) else { return };
+            let Some(b) = self.boxes.get_mut(&id) else { return false };
             while let Some(first) = b.messages.front() {
+                if *bytes == 0 {
+                    return true;
+                }
                 let rest = &first[b.sent..];
                 let part = &rest[..rest.len().min(pair.payload())];
                 let last = part.len() == rest.len();
-                let put = match pair.put(m, if last { 0 } else { MORE }, part) {
-                    Ok(false) => pair.listen_for_buffers(m).map(|more| if more { None } else { Some(false) }),
-                    Ok(true) => Ok(Some(true)),
-                    Err(f) => Err(f),
-                };
-                match put {
-                    Ok(Some(true)) => {
+                let len = part.len();
+                match pair.put(m, if last { 0 } else { MORE }, part) {
+                    Ok(true) => {
                         self.seen.packets_out += 1;
-                        self.seen.bytes_out += part.len() as u64;
-                        let len = part.len();
+                        self.seen.bytes_out += len as u64;
+                        *bytes = bytes.saturating_sub(len);
                         b.went(len, last);
                     }
-                    Ok(None) => {}
-                    Ok(Some(false)) => break,
+                    Ok(false) => break,
                     Err(f) => {
                         self.trouble(n, f);
-                        return;
+                        return false;
                     }
                 }
             }
             if !self.has_room(id) {
-                return;
+                return false;
             }
         }
     }

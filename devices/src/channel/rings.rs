@@ -116,10 +116,15 @@ impl Pair {
         self.rx_buffer as usize - HEADER
     }
 
-    /// The next packet of the guest's: its flags; the payload is in `buf`. The buffer is the guest's again.
+    /// The next packet of the guest's: its flags; the payload is in `buf`. The buffer is the guest's again. `None`: there is
+    /// none, and DOORBELL is wanted for the next one.
     pub(super) fn take(&mut self, m: Memory<'_>, buf: &mut Vec<u8>) -> Result<Option<u16>, Fault> {
         let w = m.view();
-        let Some(chain) = self.tx.iter(&w).map_err(broken)?.next() else { return Ok(None) };
+        let mut next = self.tx.iter(&w).map_err(broken)?.next();
+        if next.is_none() && self.tx.enable_notification(&w).map_err(broken)? {
+            next = self.tx.iter(&w).map_err(broken)?.next();
+        }
+        let Some(chain) = next else { return Ok(None) };
         let head = chain.head_index();
         buf.clear();
         let mut header = [0; HEADER];
@@ -156,10 +161,14 @@ impl Pair {
         Ok(Some(flags))
     }
 
-    /// Puts a packet into the guest's next buffer. False: it has given us none.
+    /// Puts a packet into the guest's next buffer. False: it has given us none, and DOORBELL is wanted for the next one.
     pub(super) fn put(&mut self, m: Memory<'_>, flags: u16, payload: &[u8]) -> Result<bool, Fault> {
         let w = m.view();
-        let Some(chain) = self.rx.iter(&w).map_err(broken)?.next() else { return Ok(false) };
+        let mut next = self.rx.iter(&w).map_err(broken)?.next();
+        if next.is_none() && self.rx.enable_notification(&w).map_err(broken)? {
+            next = self.rx.iter(&w).map_err(broken)?.next();
+        }
+        let Some(chain) = next else { return Ok(false) };
         let head = chain.head_index();
         let header = Header { flags, len: payload.len() as u32 }.bytes();
         let mut left: [&[u8]; 2] = [&header, payload];
@@ -183,16 +192,6 @@ impl Pair {
         self.rx.add_used(&w, head, (HEADER + payload.len()) as u32).map_err(broken)?;
         self.used = true;
         Ok(true)
-    }
-
-    /// DOORBELL is wanted for the next packet. True: one has come meanwhile.
-    pub(super) fn listen(&mut self, m: Memory<'_>) -> Result<bool, Fault> {
-        self.tx.enable_notification(&m.view()).map_err(broken)
-    }
-
-    /// DOORBELL is wanted for the next buffer. True: one has come meanwhile.
-    pub(super) fn listen_for_buffers(&mut self, m: Memory<'_>) -> Result<bool, Fault> {
-        self.rx.enable_notification(&m.view()).map_err(broken)
     }
 
     /// The guest asked to hear of what was used since the last call.

@@ -643,6 +643,26 @@ fn it_goes_on_from_a_saved_state() {
 }
 
 #[test]
+fn a_guest_that_asks_and_does_not_read_the_answers_waits_for_itself() {
+    let mut g = Guest::new();
+    g.hello();
+    let c = g.control.as_mut().expect("started");
+    let mut asked = 0;
+    // Three answers each, of which the guest has room for sixteen.
+    while c.tx.send(&g.w, 0, &ToHost::RequestOffers.bytes()).is_ok() {
+        asked += 1;
+        assert!(asked < 100, "nothing stops it");
+        g.b.write32(REGS + regs::DOORBELL, 0);
+    }
+    let mut answers = 0;
+    for _ in 0..100 {
+        answers += g.told().len();
+    }
+    assert_eq!(answers, 3 * asked);
+    assert_eq!(g.reg(regs::STATUS), status::RUNNING);
+}
+
+#[test]
 fn much_at_once_is_done_in_turns() {
     let mut g = Guest::new();
     let offers = g.hello();

@@ -274,7 +274,10 @@ fn a_source_must_have_its_pattern() {
         let mut b = Both::new();
         test(&mut b, SOURCE, 50_000, 3);
         let m = b.got_bytes(&DIAGNOSTICS).expect("a wish");
-        assert_eq!((m[0], &m[1..]), (SOURCE, &150_000u64.to_le_bytes()[..]));
+        assert_eq!(
+            (m[0], &m[1..9], &m[9..]),
+            (SOURCE, &150_000u64.to_le_bytes()[..], &50_000u32.to_le_bytes()[..])
+        );
         for part in (0..150_000u64).collect::<Vec<_>>().chunks(70_000) {
             let mut m = vec![SOURCE];
             m.extend(part.iter().map(|&at| pattern(at)));
