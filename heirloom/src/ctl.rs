@@ -89,9 +89,9 @@ enum What {
     /// Run a program in the guest (guest tools)
     Exec(guest::ExecArgs),
     /// End a program that `exec` started, by its number
-    Kill { id: u32 },
+    ExecKill { id: u32 },
     /// Write to a program's input, for who has its number; `exec` does so with its own
-    Input { id: u32, text: String },
+    ExecInput { id: u32, text: String },
     /// List what is installed in the guest (guest tools)
     Software {
         /// Print JSON
@@ -224,8 +224,8 @@ pub(crate) fn run(a: Args) -> Result<ExitCode> {
         What::Eject { drive } => drop(control::post(name, "/v1/eject", &EjectBody { drive })?),
         What::Info { json } => guest::info(name, json)?,
         What::Exec(a) => return guest::exec(name, a),
-        What::Kill { id } => guest::kill(name, id)?,
-        What::Input { id, text } => guest::input(name, id, &unescape(&text))?,
+        What::ExecKill { id } => guest::kill(name, id)?,
+        What::ExecInput { id, text } => guest::input(name, id, &unescape(&text))?,
         What::Software { json } => guest::software(name, json)?,
         What::Set { key, value } => guest::set(name, key, value)?,
         What::Power { action, how } => guest::power(name, action, how)?,
