@@ -53,6 +53,18 @@ pub(super) struct Seen {
     pub(super) sessions: u64,
 }
 
+impl Seen {
+    fn packet_in(&mut self, payload: &[u8]) {
+        self.packets_in += 1;
+        self.bytes_in += payload.len() as u64;
+    }
+
+    fn packet_out(&mut self, payload: &[u8]) {
+        self.packets_out += 1;
+        self.bytes_out += payload.len() as u64;
+    }
+}
+
 pub(super) struct Bus {
     pub(super) services: Box<dyn Services>,
     pub(super) name: String,
@@ -296,8 +308,7 @@ impl Bus {
                     Ok(())
                 }
                 Ok(Some(flags)) => {
-                    self.seen.packets_in += 1;
-                    self.seen.bytes_in += buf.len() as u64;
+                    self.seen.packet_in(&buf);
                     let sound = flags == 0 && buf.len() <= bus::MOST;
                     match ToHost::parse(&buf) {
                         Ok(message) if sound => self.message(m, Way::Function, message),
@@ -321,8 +332,7 @@ impl Bus {
             let Some(pair) = &mut self.pairs[0] else { return Ok(()) };
             match pair.put(m, 0, r) {
                 Ok(true) => {
-                    self.seen.packets_out += 1;
-                    self.seen.bytes_out += r.len() as u64;
+                    self.seen.packet_out(r);
                     self.replies[Way::Function as usize].pop_front();
                 }
                 Ok(false) => break,
@@ -335,22 +345,29 @@ impl Bus {
         Ok(())
     }
 
+    /// Does a service take messages now?
+    fn takes(&self, id: ServiceId) -> bool {
+        let room = ROOM.saturating_sub(self.boxes.get(&id).map_or(0, |b| b.bytes));
+        self.services.takes(id, room)
+    }
+
     /// Gives a channel's messages to its service. True: there are more.
     fn pump(&mut self, m: Memory<'_>, n: u8, packets: &mut u32, bytes: &mut usize) -> bool {
         let at = usize::from(n);
         while self.ready & 1 << n != 0 {
-            let (Some(chan), Some(pair)) = (&self.channels[at], &mut self.pairs[at]) else {
+            // One that goes over COM2 has no rings.
+            let Some(chan) = self.channels[at].as_ref().filter(|_| self.pairs[at].is_some()) else {
                 self.ready &= !(1 << n);
                 return false;
             };
             let id = chan.service;
-            let room = ROOM.saturating_sub(self.boxes.get(&id).map_or(0, |b| b.bytes));
-            if !self.services.takes(id, room) {
+            if !self.takes(id) {
                 return false;
             }
             if *packets == 0 || *bytes == 0 {
                 return true;
             }
+            let Some(pair) = &mut self.pairs[at] else { return false };
             let mut buf = std::mem::take(&mut self.scratch);
             let flags = match pair.take(m, &mut buf) {
                 Ok(Some(flags)) => flags,
@@ -367,8 +384,7 @@ impl Bus {
             };
             *packets -= 1;
             *bytes = bytes.saturating_sub(buf.len());
-            self.seen.packets_in += 1;
-            self.seen.bytes_in += buf.len() as u64;
+            self.seen.packet_in(&buf);
             let went = self.arrived(n, id, flags, &buf);
             self.scratch = buf;
             if let Err(f) = went {
@@ -417,16 +433,13 @@ impl Bus {
                 if *bytes == 0 {
                     return true;
                 }
-                let rest = &first[b.sent..];
-                let part = &rest[..rest.len().min(pair.payload())];
-                let last = part.len() == rest.len();
+                let (flags, part) = next_packet(first, b.sent, pair.payload());
                 let len = part.len();
-                match pair.put(m, if last { 0 } else { MORE }, part) {
+                match pair.put(m, flags, part) {
                     Ok(true) => {
-                        self.seen.packets_out += 1;
-                        self.seen.bytes_out += len as u64;
+                        self.seen.packet_out(part);
                         *bytes = bytes.saturating_sub(len);
-                        b.went(len, last);
+                        b.went(len, flags == 0);
                     }
                     Ok(false) => break,
                     Err(f) => {
@@ -462,15 +475,13 @@ impl Bus {
             while let Some(first) = b.messages.front()
                 && link.room() > 0
             {
-                let rest = &first[b.sent..];
-                let part = &rest[..rest.len().min(PAYLOAD_MOST)];
-                let (len, last) = (part.len(), part.len() == rest.len());
-                if link.send(n.into(), if last { 0 } else { MORE }, part).is_err() {
+                let (flags, part) = next_packet(first, b.sent, PAYLOAD_MOST);
+                if link.send(n.into(), flags, part).is_err() {
                     return;
                 }
-                self.seen.packets_out += 1;
-                self.seen.bytes_out += len as u64;
-                b.went(len, last);
+                self.seen.packet_out(part);
+                let len = part.len();
+                b.went(len, flags == 0);
             }
             if !self.has_room(id) {
                 return;
@@ -485,8 +496,7 @@ impl Bus {
             && let Some(r) = replies.front()
             && link.send(0, 0, r).is_ok()
         {
-            self.seen.packets_out += 1;
-            self.seen.bytes_out += r.len() as u64;
+            self.seen.packet_out(r);
             replies.pop_front();
         }
     }
@@ -542,13 +552,11 @@ impl Bus {
                 continue;
             };
             let id = chan.service;
-            let room = ROOM.saturating_sub(self.boxes.get(&id).map_or(0, |b| b.bytes));
-            if !self.services.takes(id, room) {
+            if !self.takes(id) {
                 self.held = Some(packet);
                 return;
             }
-            self.seen.packets_in += 1;
-            self.seen.bytes_in += packet.payload.len() as u64;
+            self.seen.packet_in(&packet.payload);
             let known = packet.flags & !MORE == 0;
             let went =
                 if known { self.arrived(n, id, packet.flags, &packet.payload) } else { Err(Fault::Packet) };
@@ -731,6 +739,13 @@ impl Bus {
             self.offers.push(offer);
         }
     }
+}
+
+/// Flags and payload of a message's packet that begins there.
+fn next_packet(message: &[u8], at: usize, most: usize) -> (u16, &[u8]) {
+    let rest = &message[at..];
+    let part = &rest[..rest.len().min(most)];
+    (if part.len() < rest.len() { MORE } else { 0 }, part)
 }
 
 impl Offer {
