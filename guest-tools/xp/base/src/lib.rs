@@ -11,6 +11,7 @@ pub mod files;
 pub mod handle;
 mod lock;
 pub mod log;
+pub mod registry;
 mod runtime;
 pub mod scm;
 pub mod text;

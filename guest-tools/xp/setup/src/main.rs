@@ -8,14 +8,13 @@
 extern crate alloc;
 
 mod driver;
-mod registry;
 mod shell;
 
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use registry::Key;
 use xp_base::files::{self, Gone};
+use xp_base::registry::{self, Key};
 use xp_base::{Error, Result, log, scm};
 
 xp_base::entry!(main);
@@ -126,7 +125,7 @@ fn uninstall() -> Result<bool> {
         log::line(format_args!("{e}"));
     }
     keep(scm::remove(SERVICE));
-    let inf = Key::open(LISTED).map(|k| k.string("Inf")).unwrap_or_default();
+    let inf = Key::machine(LISTED).map(|k| k.string("Inf")).unwrap_or_default();
     let mut restart = false;
     match driver::uninstall(&inf) {
         Ok(r) => restart |= r,

@@ -16,7 +16,7 @@ use windows_sys::Win32::System::SystemInformation::{
 use windows_sys::Win32::System::Time::{GetTimeZoneInformation, TIME_ZONE_INFORMATION};
 use xp_base::text::{from_ansi, from_wide};
 
-use super::registry::Key;
+use xp_base::registry::Key;
 
 /// Name and version: "Microsoft Windows XP", "5.1.2600 Service Pack 3".
 pub fn system() -> (String, String) {

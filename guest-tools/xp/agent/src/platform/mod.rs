@@ -11,7 +11,6 @@ pub mod pairs;
 pub mod power;
 mod privilege;
 pub mod programs;
-mod registry;
 pub mod serial;
 pub mod service;
 pub mod session;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use xp_base::Result;
 
-use super::registry::Key;
+use xp_base::registry::Key;
 
 const HOST: &str = "SOFTWARE\\Heirloom\\Host";
 const GUEST: &str = "SOFTWARE\\Heirloom\\Guest";

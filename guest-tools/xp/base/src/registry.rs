@@ -1,4 +1,4 @@
-//! Strings and numbers of the registry, to read.
+//! Keys of the registry, and strings and numbers in them.
 #![allow(unsafe_code, reason = "keys are handles, values are filled by pointer")]
 
 use alloc::format;
@@ -7,15 +7,15 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ptr::{null, null_mut};
 
+use crate::{Error, Result, text};
 use windows_sys::Win32::Foundation::{ERROR_FILE_NOT_FOUND, ERROR_MORE_DATA};
 use windows_sys::Win32::System::Registry::{
     HKEY, HKEY_LOCAL_MACHINE, KEY_READ, KEY_WRITE, REG_DWORD, REG_EXPAND_SZ, REG_OPTION_NON_VOLATILE, REG_SZ,
-    RegCloseKey, RegCreateKeyExW, RegDeleteValueW, RegEnumKeyExW, RegEnumValueW, RegOpenKeyExW,
-    RegQueryValueExW, RegSetValueExW,
+    RegCloseKey, RegCreateKeyExW, RegDeleteKeyW, RegDeleteValueW, RegEnumKeyExW, RegEnumValueW,
+    RegOpenKeyExW, RegQueryValueExW, RegSetValueExW,
 };
-use xp_base::{Error, Result, text};
 
-pub(crate) struct Key(HKEY);
+pub struct Key(HKEY);
 
 impl Drop for Key {
     fn drop(&mut self) {
@@ -26,12 +26,12 @@ impl Drop for Key {
 
 impl Key {
     /// Of the machine.
-    pub(crate) fn machine(path: &str) -> Option<Self> {
+    pub fn machine(path: &str) -> Option<Self> {
         Self::open(HKEY_LOCAL_MACHINE, path)
     }
 
     /// Of the machine, made if it is not there.
-    pub(crate) fn make(path: &str) -> Result<Self> {
+    pub fn make(path: &str) -> Result<Self> {
         let (p, mut key) = (text::wide(path), null_mut());
         // SAFETY: the path ends with a zero; no class, no security; fills a handle.
         let e = unsafe {
@@ -50,7 +50,7 @@ impl Key {
         if e == 0 { Ok(Self(key)) } else { Err(Error::of(format!("cannot make the registry key {path}"), e)) }
     }
 
-    pub(crate) fn set(&self, name: &str, value: &str) -> Result<()> {
+    pub fn set(&self, name: &str, value: &str) -> Result<()> {
         let (n, v) = (text::wide(name), text::wide(value));
         // SAFETY: the length is the string's, with its zero.
         let e = unsafe {
@@ -60,7 +60,7 @@ impl Key {
     }
 
     /// One that is not there is no error.
-    pub(crate) fn remove(&self, name: &str) -> Result<()> {
+    pub fn remove(&self, name: &str) -> Result<()> {
         let n = text::wide(name);
         // SAFETY: the name ends with a zero.
         match unsafe { RegDeleteValueW(self.0, n.as_ptr()) } {
@@ -70,35 +70,14 @@ impl Key {
     }
 
     /// Names of values.
-    pub(crate) fn values(&self) -> Vec<String> {
-        let mut all = Vec::new();
-        let mut name = [0_u16; 512];
-        for i in 0.. {
-            let mut n = name.len() as u32;
+    pub fn values(&self) -> Vec<String> {
+        listed(|i, name, n| {
             // SAFETY: writes at most `n` characters; the data is not wanted.
-            let e = unsafe {
-                RegEnumValueW(
-                    self.0,
-                    i,
-                    name.as_mut_ptr(),
-                    &raw mut n,
-                    null(),
-                    null_mut(),
-                    null_mut(),
-                    null_mut(),
-                )
-            };
-            match e {
-                0 => all.push(text::from_wide(&name)),
-                // A longer name than any of ours.
-                ERROR_MORE_DATA => {}
-                _ => break,
-            }
-        }
-        all
+            unsafe { RegEnumValueW(self.0, i, name, n, null(), null_mut(), null_mut(), null_mut()) }
+        })
     }
 
-    pub(crate) fn below(&self, name: &str) -> Option<Self> {
+    pub fn below(&self, name: &str) -> Option<Self> {
         Self::open(self.0, name)
     }
 
@@ -108,31 +87,12 @@ impl Key {
         (unsafe { RegOpenKeyExW(above, path.as_ptr(), 0, KEY_READ, &raw mut key) } == 0).then_some(Self(key))
     }
 
-    pub(crate) fn names(&self) -> Vec<String> {
-        let mut all = Vec::new();
-        // Windows' limit of a key's name is 255 characters.
-        let mut name = [0_u16; 256];
-        for i in 0.. {
-            let mut n = name.len() as u32;
+    /// Names of the keys below.
+    pub fn names(&self) -> Vec<String> {
+        listed(|i, name, n| {
             // SAFETY: writes at most `n` characters; no class, no time.
-            let e = unsafe {
-                RegEnumKeyExW(
-                    self.0,
-                    i,
-                    name.as_mut_ptr(),
-                    &raw mut n,
-                    null(),
-                    null_mut(),
-                    null_mut(),
-                    null_mut(),
-                )
-            };
-            if e != 0 {
-                break;
-            }
-            all.push(text::from_wide(&name));
-        }
-        all
+            unsafe { RegEnumKeyExW(self.0, i, name, n, null(), null_mut(), null_mut(), null_mut()) }
+        })
     }
 
     fn value(&self, name: &str) -> Option<(u32, Vec<u8>)> {
@@ -148,7 +108,7 @@ impl Key {
     }
 
     /// A string; empty if it is not there.
-    pub(crate) fn string(&self, name: &str) -> String {
+    pub fn string(&self, name: &str) -> String {
         match self.value(name) {
             Some((REG_SZ | REG_EXPAND_SZ, data)) => {
                 let wide: Vec<u16> = data
@@ -161,10 +121,37 @@ impl Key {
         }
     }
 
-    pub(crate) fn number(&self, name: &str) -> Option<u32> {
+    pub fn number(&self, name: &str) -> Option<u32> {
         match self.value(name) {
             Some((REG_DWORD, data)) => Some(u32::from_le_bytes(data.try_into().ok()?)),
             _ => None,
         }
+    }
+}
+
+/// All names that `next` gives for a number, room for a name, and its length.
+fn listed(next: impl Fn(u32, *mut u16, *mut u32) -> u32) -> Vec<String> {
+    let mut all = Vec::new();
+    // Windows' limit of a key's name is 255 characters.
+    let mut name = [0_u16; 512];
+    for i in 0.. {
+        let mut n = name.len() as u32;
+        match next(i, name.as_mut_ptr(), &raw mut n) {
+            0 => all.push(text::from_wide(&name)),
+            // A longer name than any of ours.
+            ERROR_MORE_DATA => {}
+            _ => break,
+        }
+    }
+    all
+}
+
+/// Removes a key of the machine without keys below it; one that is not there is no error.
+pub fn remove(path: &str) -> Result<()> {
+    let p = text::wide(path);
+    // SAFETY: the path ends with a zero.
+    match unsafe { RegDeleteKeyW(HKEY_LOCAL_MACHINE, p.as_ptr()) } {
+        0 | ERROR_FILE_NOT_FOUND => Ok(()),
+        e => Err(Error::of(format!("cannot remove the registry key {path}"), e)),
     }
 }
