@@ -6,7 +6,7 @@ use core::cell::RefCell;
 
 use crate::guest::{Class, Function, Guest, Settings, Shape};
 use crate::ring::Window;
-use crate::serial::Link;
+use crate::serial::{Link, frame};
 use crate::services::{self, heartbeat, information, power, programs, time};
 
 /// Any bytes and moments for an end of the serial link, among them frames with a sound CRC.
@@ -23,9 +23,9 @@ pub fn serial(bytes: &[u8]) {
             4 => drop(l.take(now, &mut buf[..usize::from(a) * 2])),
             5 => l.feed(now, rest),
             _ => {
-                let mut f = vec![a % 6, b % 16, c % 16, 0];
-                f.extend_from_slice(rest);
-                l.feed(now, &framed(&f));
+                let mut f = Vec::new();
+                frame::put(a % 6, b % 16, c % 16, &[rest], &mut f);
+                l.feed(now, &f);
             }
         }
         assert_eq!(l.check(), Ok(()));
@@ -33,18 +33,6 @@ pub fn serial(bytes: &[u8]) {
             now = now.max(at);
         }
     }
-}
-
-fn framed(f: &[u8]) -> Vec<u8> {
-    let mut out = vec![0x7e];
-    for &b in f.iter().chain(&crc32fast::hash(f).to_le_bytes()) {
-        match b {
-            0x7e | 0x7d => out.extend([0x7d, b ^ 0x20]),
-            _ => out.push(b),
-        }
-    }
-    out.push(0x7e);
-    out
 }
 
 /// A window whose bytes are the host's.

@@ -4,7 +4,7 @@
 //! and the next deadline come out. What it holds is bounded whatever the other end sends: 8 packets that go, 32 that came,
 //! a frame each way.
 
-mod frame;
+pub(crate) mod frame;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

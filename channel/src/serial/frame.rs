@@ -13,7 +13,7 @@ pub(super) const MOST: usize = 2048;
 const CRC: usize = 4;
 
 /// A frame's bytes on the line.
-pub(super) fn put(kind: u8, seq: u8, ack: u8, body: &[&[u8]], out: &mut Vec<u8>) {
+pub(crate) fn put(kind: u8, seq: u8, ack: u8, body: &[&[u8]], out: &mut Vec<u8>) {
     let head = [kind, seq, ack, 0];
     let mut crc = crc32fast::Hasher::new();
     out.push(FLAG);
